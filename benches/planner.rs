@@ -1,0 +1,2 @@
+//! How long deciding takes, without a disk.
+fn main() {}

@@ -1,0 +1,242 @@
+//! What a scan saw. Data only: the planner decides from it, and nothing else.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use chrono::NaiveDateTime;
+
+use crate::naming::ArchiveName;
+use crate::stamp::{FileId, Meta, Stamp};
+use crate::units::Bytes;
+
+/// A directory that the file-system layer holds for us. Names are relative to one of these
+/// and have a single component, always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DirId(pub u32);
+
+/// A directory as it was scanned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dir {
+    /// For people and for scripts; never opened again.
+    pub path: PathBuf,
+    /// Which directory it is.
+    pub id: FileId,
+    /// Which mount it is on.
+    pub mount: u64,
+}
+
+/// How full a file system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Its size.
+    pub total: Bytes,
+    /// What we could still allocate.
+    pub free: Bytes,
+    /// Inodes that could still be made; `None` where the file system has no such limit.
+    pub free_files: Option<u64>,
+    /// The unit in which it allocates.
+    pub block: Bytes,
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Where.
+    pub dir: DirId,
+    /// A single component.
+    pub name: OsString,
+}
+
+/// An archive as it was scanned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// Its file name in the log's archive folder.
+    pub name: OsString,
+    /// What the name says.
+    pub parsed: ArchiveName,
+    /// What was seen of it.
+    pub meta: Meta,
+}
+
+/// Half-done work of an interrupted run, proven to be ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// Where it is.
+    pub place: Place,
+    /// What was seen of it.
+    pub meta: Meta,
+    /// What it was to become.
+    pub kind: LeftoverKind,
+}
+
+/// What kind of half-done work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LeftoverKind {
+    /// An unfinished copy or compressed file; its source is still there. It can go.
+    Temporary,
+    /// `LOG.tmp` of a `renamecopy` rotation: the only copy of the log until it is copied.
+    Renamed,
+}
+
+/// Why a log is left alone, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Blocked {
+    /// Its name is a symbolic link.
+    Symlink,
+    /// It is neither a file nor a link.
+    Special,
+    /// It has several names, and the policy does not allow that.
+    HardLinks {
+        /// How many.
+        names: u32,
+    },
+    /// Others may write to its folder, and we are root.
+    InsecureParent {
+        /// What is wrong with the folder.
+        why: String,
+    },
+    /// It does not exist and neither do archives of it.
+    Missing,
+    /// It could not be looked at.
+    Unreadable {
+        /// What the system said.
+        why: String,
+    },
+}
+
+impl Blocked {
+    /// Whether this makes the run fail (exit status 1). Links are passed over quietly, as
+    /// logrotate does.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        !matches!(self, Self::Symlink | Self::HardLinks { .. } | Self::Special)
+    }
+}
+
+/// One log: its active file and everything behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Folder of the active file.
+    pub dir: DirId,
+    /// Name of the active file.
+    pub name: OsString,
+    /// The active file, if it exists.
+    pub active: Option<Meta>,
+    /// Folder of the archives.
+    pub archive_dir: DirId,
+    /// Archives, newest first (sorted by [`Inventory::normalize`]).
+    pub archives: Vec<Archive>,
+    /// Half-done work.
+    pub leftovers: Vec<Leftover>,
+    /// Names that an archive could want and that something else has.
+    pub obstacles: Vec<OsString>,
+    /// Why it must be left alone, if so.
+    pub blocked: Option<Blocked>,
+    /// When it was last rotated, by the local clock, as far as anyone knows.
+    pub last_rotated: Option<NaiveDateTime>,
+}
+
+/// The logs of one set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// Its logs.
+    pub logs: Vec<Log>,
+    /// Blocks of folders that belong to the set alone. They count, and cannot be freed.
+    pub overhead: Bytes,
+    /// The file system the set is on.
+    pub space: Space,
+    /// Device of that file system, to know which sets share it.
+    pub dev: u64,
+}
+
+/// Something the scan passed over that a person should know of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// What.
+    pub path: PathBuf,
+    /// Why.
+    pub why: String,
+    /// Whether it makes the run fail.
+    pub is_error: bool,
+}
+
+/// What a scan saw. Sets are in the order of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Inventory {
+    /// Every directory that is mentioned.
+    pub dirs: BTreeMap<DirId, Dir>,
+    /// One for each set of the configuration.
+    pub sets: Vec<Set>,
+    /// What was passed over.
+    pub notes: Vec<Note>,
+}
+
+impl Inventory {
+    /// The path of a place, for people and scripts.
+    #[must_use]
+    pub fn path(&self, dir: DirId, name: &std::ffi::OsStr) -> PathBuf {
+        self.dirs.get(&dir).map_or_else(|| PathBuf::from(name), |d| d.path.join(name))
+    }
+
+    /// Puts everything into its one order: logs by path, archives newest first, the rest by
+    /// name. The planner relies on it and calls it.
+    pub fn normalize(&mut self) {
+        let dirs = &self.dirs;
+        for set in &mut self.sets {
+            set.logs.sort_by(|a, b| {
+                let path = |log: &Log| dirs.get(&log.dir).map(|d| d.path.as_path());
+                (path(a), a.dir, &a.name).cmp(&(path(b), b.dir, &b.name))
+            });
+            for log in &mut set.logs {
+                log.archives.sort_by(|a, b| {
+                    a.parsed.newest_first(&b.parsed).then_with(|| a.name.cmp(&b.name))
+                });
+                log.leftovers.sort_by(|a, b| a.place.cmp(&b.place));
+                log.obstacles.sort();
+            }
+        }
+        self.notes.sort();
+    }
+}
+
+impl Log {
+    /// Stamps of everything that is counted for this log.
+    pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
+        self.active
+            .iter()
+            .chain(self.archives.iter().map(|a| &a.meta))
+            .chain(self.leftovers.iter().map(|l| &l.meta))
+            .map(|meta| &meta.stamp)
+    }
+}
+
+impl Set {
+    /// What the set occupies: allocated bytes over distinct inodes, and its folders.
+    #[must_use]
+    pub fn used(&self) -> Bytes {
+        let mut linked = HashSet::new();
+        self.logs
+            .iter()
+            .flat_map(Log::stamps)
+            .filter(|stamp| stamp.nlink <= 1 || linked.insert((stamp.id.dev, stamp.id.ino)))
+            .map(|stamp| stamp.allocated)
+            .sum::<Bytes>()
+            .plus(self.overhead)
+    }
+
+    /// How many files (distinct inodes) it has.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        let mut linked = HashSet::new();
+        let count = self
+            .logs
+            .iter()
+            .flat_map(Log::stamps)
+            .filter(|stamp| stamp.nlink <= 1 || linked.insert((stamp.id.dev, stamp.id.ino)))
+            .count();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+}

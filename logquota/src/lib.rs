@@ -1,0 +1,19 @@
+//! Log rotation and hard disk quotas, with deletion plans that are shown first and then
+//! done exactly as shown.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod apply;
+pub mod clock;
+pub mod error;
+pub mod fs;
+pub mod inventory;
+pub mod naming;
+pub mod plan;
+pub mod policy;
+pub mod stamp;
+pub mod units;
+
+pub use crate::error::{Error, Op, Result};
+pub use crate::naming::Naming;
+pub use crate::policy::{Codec, Config, Policy, Selector, SetSpec};
+pub use crate::units::{Age, Bytes, Generation};

@@ -1,0 +1,255 @@
+//! logrotate's `dateformat`: what it prints and what it recognises.
+
+use chrono::{DateTime, Datelike as _, Duration, FixedOffset, Timelike as _};
+
+/// Which moment a date names, besides now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DateShift {
+    /// 12 o'clock of the day before (`dateyesterday`).
+    pub yesterday: bool,
+    /// An hour earlier (`datehourago`).
+    pub hour_ago: bool,
+}
+
+/// A date format that was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DateFormat {
+    parts: Vec<Part>,
+    /// Whether it was written in the configuration: then the date decides the order, else
+    /// the text does (the same, for the default formats).
+    explicit: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Part {
+    Text(String),
+    Field(char),
+}
+
+/// Why a text is no date format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DateFormatError {
+    /// It, or what it prints, is too long.
+    #[error("date format `{0}` is too long")]
+    TooLong(String),
+    /// It has a slash: an archive would leave its folder.
+    #[error("date format `{0}` has a `/`, which cannot stand in a file name")]
+    Slash(String),
+    /// It prints the same on every day, so no second archive could be made.
+    #[error("date format `{0}` has no date in it; use %Y, %m, %d, %H, %M, %S or %s")]
+    NoDate(String),
+}
+
+/// Bytes that a formatted date may have, as in logrotate.
+const FORMATTED_MAX: usize = 63;
+
+/// How many bytes a field has when printed; all are of fixed width.
+fn width(field: char) -> usize {
+    match field {
+        'Y' | 'G' => 4,
+        's' => 10,
+        'j' => 3,
+        'u' | 'w' => 1,
+        'z' => 5,
+        _ => 2,
+    }
+}
+
+impl DateFormat {
+    /// Checks a format: `%Y %m %d %H %M %S %V %s %G %g %y %j %U %W %u %w %z`; every other
+    /// `%x` is literal text, percent sign included (`dateformat` in logrotate(8)).
+    ///
+    /// # Errors
+    ///
+    /// See [`DateFormatError`].
+    pub fn new(text: &str) -> Result<Self, DateFormatError> {
+        Self::parse(text, true)
+    }
+
+    fn parse(text: &str, explicit: bool) -> Result<Self, DateFormatError> {
+        if text.contains(['/', '\0']) {
+            return Err(DateFormatError::Slash(text.to_owned()));
+        }
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            match chars.peek() {
+                Some(field) if c == '%' && "YmdHMSVsGgyjUWuwz".contains(*field) => {
+                    if !literal.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut literal)));
+                    }
+                    parts.push(Part::Field(*field));
+                    chars.next();
+                }
+                _ => literal.push(c),
+            }
+        }
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        let length: usize = parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.len(),
+                Part::Field(field) => width(*field),
+            })
+            .sum();
+        if length > FORMATTED_MAX {
+            return Err(DateFormatError::TooLong(text.to_owned()));
+        }
+        if !parts.iter().any(|part| matches!(part, Part::Field(f) if *f != 'z')) {
+            return Err(DateFormatError::NoDate(text.to_owned()));
+        }
+        Ok(Self { parts, explicit })
+    }
+
+    fn built_in(text: &str) -> Self {
+        Self::parse(text, false).unwrap_or(Self { parts: Vec::new(), explicit: false })
+    }
+
+    /// `-%Y%m%d`, logrotate's default.
+    #[must_use]
+    pub fn daily() -> Self {
+        Self::built_in("-%Y%m%d")
+    }
+
+    /// `-%Y%m%d%H`, its default with `hourly`.
+    #[must_use]
+    pub fn hourly() -> Self {
+        Self::built_in("-%Y%m%d%H")
+    }
+
+    /// `-%Y%m%d%H%M`, its default with `minutes`.
+    #[must_use]
+    pub fn minutes() -> Self {
+        Self::built_in("-%Y%m%d%H%M")
+    }
+
+    /// The three default formats.
+    #[must_use]
+    pub fn defaults() -> Vec<Self> {
+        vec![Self::daily(), Self::hourly(), Self::minutes()]
+    }
+
+    /// The date that a rotation at `now` gets: the text, and what orders it.
+    #[must_use]
+    pub fn label(&self, now: DateTime<FixedOffset>, shift: DateShift) -> super::Label {
+        let mut at = now;
+        if shift.yesterday {
+            let noon = at.date_naive().and_hms_opt(12, 0, 0).unwrap_or(at.naive_local());
+            let noon = noon.checked_sub_signed(Duration::days(1)).unwrap_or(noon);
+            at = noon.and_local_timezone(*now.offset()).single().unwrap_or(at);
+        }
+        if shift.hour_ago {
+            at = at.checked_sub_signed(Duration::hours(1)).unwrap_or(at);
+        }
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(literal) => text.push_str(literal),
+                Part::Field('s') => text.push_str(&format!("{:010}", at.timestamp())),
+                Part::Field(field) => text.push_str(&at.format(&format!("%{field}")).to_string()),
+            }
+        }
+        let key = self.split(text.as_bytes()).map(|(_, key, _)| key).unwrap_or_else(|| {
+            vec![
+                i64::from(at.year()),
+                i64::from(at.month()),
+                i64::from(at.day()),
+                i64::from(at.hour()),
+            ]
+        });
+        super::Label::Date { key, text }
+    }
+
+    /// Takes the date off the end of `rest`: what stands before it, what orders it, its
+    /// text. Each field is digits of a fixed width; whether that date exists is not asked,
+    /// as in logrotate.
+    #[must_use]
+    pub fn split<'a>(&self, rest: &'a [u8]) -> Option<(&'a [u8], Vec<i64>, String)> {
+        let mut end = rest.len();
+        let mut fields: Vec<(char, i64)> = Vec::new();
+        for part in self.parts.iter().rev() {
+            match part {
+                Part::Text(literal) => {
+                    let head = rest.get(..end)?;
+                    end = head.strip_suffix(literal.as_bytes())?.len();
+                }
+                Part::Field(field) => {
+                    let start = end.checked_sub(width(*field))?;
+                    let digits = std::str::from_utf8(rest.get(start..end)?).ok()?;
+                    let number = match field {
+                        'z' => digits.strip_prefix(['+', '-'])?,
+                        _ => digits,
+                    };
+                    if !number.bytes().all(|b| b.is_ascii_digit()) {
+                        return None;
+                    }
+                    fields.push((*field, number.parse().ok()?));
+                    end = start;
+                }
+            }
+        }
+        let (base, text) = rest.split_at_checked(end)?;
+        let text = std::str::from_utf8(text).ok()?.to_owned();
+        let mut key = Vec::new();
+        if self.explicit {
+            for wanted in
+                ['s', 'Y', 'G', 'y', 'g', 'j', 'm', 'V', 'U', 'W', 'd', 'u', 'w', 'H', 'M', 'S']
+            {
+                key.extend(fields.iter().filter(|(f, _)| *f == wanted).map(|(_, n)| *n));
+            }
+        } else {
+            key.extend(fields.iter().rev().map(|(_, n)| *n));
+        }
+        Some((base, key, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Label;
+    use super::*;
+
+    fn at(text: &str) -> DateTime<FixedOffset> {
+        DateTime::parse_from_rfc3339(text).expect(text)
+    }
+
+    fn text(format: &str, now: &str, shift: DateShift) -> String {
+        match DateFormat::new(format).expect(format).label(at(now), shift) {
+            Label::Date { text, .. } => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn dates_are_printed_as_logrotate_prints_them() {
+        let now = "2026-11-21T00:30:05+01:00";
+        let none = DateShift::default();
+        assert_eq!(text("-%Y%m%d", now, none), "-20261121");
+        assert_eq!(text(".%Y-%m-%d-%H%M%S", now, none), ".2026-11-21-003005");
+        assert_eq!(text("-%s", now, none), "-1795217405");
+        assert_eq!(text("-%d%q%%", now, none), "-21%q%%");
+        assert_eq!(text("-%G-%V-%u-%j-%y-%z", now, none), "-2026-47-6-325-26-+0100");
+        assert_eq!(text("-%d%H", now, DateShift { yesterday: true, hour_ago: false }), "-2012");
+        assert_eq!(text("-%d%H", now, DateShift { yesterday: false, hour_ago: true }), "-2023");
+        assert_eq!(text("-%d%H", now, DateShift { yesterday: true, hour_ago: true }), "-2011");
+    }
+
+    #[test]
+    fn the_date_orders_and_not_the_text_when_the_format_is_explicit() {
+        let format = DateFormat::new("-%d%m%Y").expect("valid");
+        let key = |name: &[u8]| format.split(name).expect("a date").1;
+        assert!(key(b"a-01122026") > key(b"a-30112026"));
+        assert_eq!(format.split(b"a-0112202x"), None);
+    }
+
+    #[test]
+    fn h03_a_date_cannot_leave_the_folder_or_grow_without_bound() {
+        assert!(matches!(DateFormat::new("/../%Y"), Err(DateFormatError::Slash(_))));
+        assert!(matches!(DateFormat::new(&"%Y".repeat(16)), Err(DateFormatError::TooLong(_))));
+        assert!(matches!(DateFormat::new("-old"), Err(DateFormatError::NoDate(_))));
+    }
+}

@@ -1,0 +1,430 @@
+//! Decides everything: which logs rotate, which archives go, in which order, under which
+//! names. Pure: the same inventory, configuration and moment give the same plan.
+//!
+//! What a plan promises is checked by [`check`], which shares no code with this, and listed
+//! in `docs/promises.md`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, FixedOffset, NaiveDateTime};
+
+use crate::fs::Attributes;
+use crate::inventory::{Dir, DirId, Place};
+use crate::policy::{Codec, Identity};
+use crate::stamp::{FileId, Stamp};
+use crate::units::{Age, Bytes, Generation};
+
+mod check;
+
+pub use self::check::{Violation, check};
+
+/// The host a plan is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Host {
+    /// Its name, for people.
+    pub name: String,
+    /// What tells it from every other (`/etc/machine-id`), for the plan's id.
+    pub machine_id: String,
+}
+
+/// What a plan is made for, besides inventory and configuration.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The one "now" of the run, with the local offset.
+    pub now: DateTime<FixedOffset>,
+    /// This host.
+    pub host: Host,
+    /// Every log that is not empty is due (logrotate's `--force`).
+    pub force: bool,
+}
+
+/// What shall be done, in order. Data: a dry run shows it and stops.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// A digest over host, directories, policy, and every step with its file's identity.
+    pub id: String,
+    /// For which host.
+    pub host: Host,
+    /// For which moment.
+    pub created: DateTime<FixedOffset>,
+    /// The sets, in the order of the configuration.
+    pub sets: Vec<SetPlan>,
+    /// What is done, in this order.
+    pub steps: Vec<Step>,
+    /// What becomes of each archive; one for every archive of the inventory.
+    pub verdicts: Vec<ArchiveVerdict>,
+    /// What cannot be done, and why.
+    pub problems: Vec<Problem>,
+    /// The directories that steps name.
+    pub dirs: BTreeMap<DirId, Dir>,
+}
+
+/// The sums of one set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetPlan {
+    /// Its name.
+    pub name: String,
+    /// Its quota, if it has one.
+    pub quota: Option<Bytes>,
+    /// What it occupies now.
+    pub used_before: Bytes,
+    /// The most it will occupy on the way, at most; never above the larger of
+    /// `used_before` and `quota`.
+    pub used_peak: Bytes,
+    /// What it will occupy in the end, at most: compression is counted as if it gained nothing.
+    pub used_after: Bytes,
+    /// What is missing to meet quota, file limit's bytes or reserve; zero if all are met.
+    pub shortfall: Bytes,
+    /// Files before.
+    pub files_before: u64,
+    /// Files after.
+    pub files_after: u64,
+    /// Files above `maxfiles` that could not be evicted.
+    pub files_shortfall: u64,
+    /// Free on the file system now.
+    pub free_before: Bytes,
+    /// Free on the file system in the end, at least, if nobody else writes.
+    pub free_after: Bytes,
+    /// As whom its steps are done.
+    pub run_as: Option<Identity>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Index of the set in [`Plan::sets`].
+    pub set: usize,
+    /// Index of the log within its set, if it concerns one.
+    pub log: Option<usize>,
+    /// What is done.
+    pub action: Action,
+    /// What must be true of the file before it is touched.
+    pub expect: Expect,
+    /// Bytes it concerns: freed by a deletion, read by a compression.
+    pub bytes: Bytes,
+    /// Why, with the numbers that decided.
+    pub reason: Reason,
+    /// What the set occupies after this step, at most.
+    pub used_after: Bytes,
+    /// Steps (indices, all smaller than its own) without which it is not done.
+    pub needs: Vec<usize>,
+}
+
+/// What a step does. Every name is chosen here; no step writes to a name that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Renames without replacing.
+    Rename {
+        /// Old name.
+        from: Place,
+        /// New name.
+        to: Place,
+    },
+    /// Makes an empty file.
+    Create {
+        /// Where.
+        at: Place,
+        /// Mode and owner.
+        attributes: Attributes,
+    },
+    /// Makes a directory (`createolddir`).
+    MakeDir {
+        /// Where.
+        at: Place,
+        /// Mode and owner.
+        attributes: Attributes,
+    },
+    /// Copies a file: to a temporary name, synced, then renamed.
+    Copy {
+        /// The source.
+        from: Place,
+        /// The copy.
+        to: Place,
+        /// The name it has while it is made, in the folder of `to`.
+        temp: OsString,
+        /// The most it may occupy.
+        room: Bytes,
+    },
+    /// Empties a file in place.
+    Truncate {
+        /// Which.
+        at: Place,
+    },
+    /// Compresses a file: to a temporary name, synced, renamed, then the source is unlinked.
+    Compress {
+        /// The source.
+        from: Place,
+        /// The compressed file.
+        to: Place,
+        /// The name it has while it is made, in the folder of `to`.
+        temp: OsString,
+        /// With what.
+        codec: Codec,
+        /// How hard; the codec's default if none.
+        level: Option<i32>,
+        /// The most it may occupy. If that is not free within the limits when its turn comes,
+        /// the file stays plain.
+        room: Bytes,
+    },
+    /// Deletes a file.
+    Delete {
+        /// Which.
+        at: Place,
+        /// Only if its content is that of this compressed or plain copy.
+        same_as: Option<Place>,
+    },
+    /// Runs a script of the configuration.
+    RunHook {
+        /// Which.
+        hook: Hook,
+        /// Its text.
+        script: Arc<str>,
+        /// Its arguments.
+        args: Vec<OsString>,
+    },
+}
+
+/// Which script of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hook {
+    /// `firstaction`
+    First,
+    /// `prerotate`
+    Pre,
+    /// `postrotate`
+    Post,
+    /// `lastaction`
+    Last,
+    /// `preremove`
+    PreRemove,
+}
+
+impl Hook {
+    /// logrotate's word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::First => "firstaction",
+            Self::Pre => "prerotate",
+            Self::Post => "postrotate",
+            Self::Last => "lastaction",
+            Self::PreRemove => "preremove",
+        }
+    }
+}
+
+impl Action {
+    /// The word for it in machine output.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Rename { .. } => "rename",
+            Self::Create { .. } | Self::MakeDir { .. } => "create",
+            Self::Copy { .. } => "copy",
+            Self::Truncate { .. } => "truncate",
+            Self::Compress { .. } => "compress",
+            Self::Delete { .. } => "delete",
+            Self::RunHook { .. } => "run_hook",
+        }
+    }
+
+    /// The file it acts on, as it is called before the step; none for scripts.
+    #[must_use]
+    pub const fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Rename { from, .. } | Self::Copy { from, .. } | Self::Compress { from, .. } => {
+                Some(from)
+            }
+            Self::Create { at, .. }
+            | Self::MakeDir { at, .. }
+            | Self::Truncate { at }
+            | Self::Delete { at, .. } => Some(at),
+            Self::RunHook { .. } => None,
+        }
+    }
+
+    /// The name that exists afterwards and did not before, if any.
+    #[must_use]
+    pub const fn target(&self) -> Option<&Place> {
+        match self {
+            Self::Rename { to, .. } | Self::Copy { to, .. } | Self::Compress { to, .. } => Some(to),
+            Self::Create { at, .. } | Self::MakeDir { at, .. } => Some(at),
+            Self::Truncate { .. } | Self::Delete { .. } | Self::RunHook { .. } => None,
+        }
+    }
+}
+
+/// What must be true of the file before a step touches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Expect {
+    /// There is no file yet, or none is touched.
+    Nothing,
+    /// Nothing about it changed since the scan. (A rename by an earlier step of the same plan
+    /// may have changed its ctime.)
+    Unchanged(Stamp),
+    /// It is the same file; it may have grown: the active file.
+    SameFile(FileId),
+}
+
+/// Why a step is done, with the numbers that decided.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "kind", rename_all = "snake_case")
+)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Half-done work of an interrupted run.
+    Leftover,
+    /// A compressed archive and the file it was made from both exist.
+    Duplicate,
+    /// The log reached its size.
+    Size {
+        /// Its length.
+        len: Bytes,
+        /// The limit.
+        limit: Bytes,
+    },
+    /// The log exceeds `maxsize`.
+    MaxSize {
+        /// Its length.
+        len: Bytes,
+        /// The limit.
+        limit: Bytes,
+    },
+    /// Its time has come.
+    Interval {
+        /// The criterion in words: `daily`, `weekly`, …
+        every: String,
+        /// Last rotation, by the local clock.
+        last: Option<NaiveDateTime>,
+    },
+    /// Its last rotation is said to be more than a day in the future.
+    FutureDate {
+        /// Last rotation, by the local clock.
+        last: NaiveDateTime,
+    },
+    /// It was asked for.
+    Forced,
+    /// A rotation that was begun is finished.
+    Interrupted,
+    /// The archives alone cannot make enough room, so the log itself has to give.
+    QuotaPressure {
+        /// What the set would still occupy.
+        used: Bytes,
+        /// The limit.
+        limit: Bytes,
+    },
+    /// A name is needed for a newer archive.
+    MakeWay,
+    /// The log was renamed; its writer needs a new one.
+    NewLog,
+    /// `olddir` does not exist yet.
+    MissingDir,
+    /// The copy is complete; the log starts anew.
+    Copied,
+    /// More archives than `rotate` allows.
+    Count {
+        /// Its place in the line, 1 the newest.
+        generation: Generation,
+        /// How many stay.
+        limit: u32,
+    },
+    /// Older than `maxage`.
+    MaxAge {
+        /// Its age.
+        age: Age,
+        /// The limit.
+        limit: Age,
+    },
+    /// The set, or all sets together, would occupy more than the quota.
+    Quota {
+        /// What would be used if it stayed.
+        used: Bytes,
+        /// The quota.
+        limit: Bytes,
+        /// What its log occupies of that.
+        log_used: Bytes,
+        /// What its log may occupy without losing anything.
+        share: Bytes,
+    },
+    /// More files than `maxfiles`.
+    MaxFiles {
+        /// Files if it stayed.
+        files: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The file system would have less free than `reserve`.
+    Reserve {
+        /// Free if it stayed.
+        free: Bytes,
+        /// What must be free.
+        wanted: Bytes,
+    },
+    /// A rotation needs an inode and the file system has none.
+    NoInode,
+    /// Archives are compressed.
+    Compression {
+        /// Its length.
+        len: Bytes,
+    },
+    /// The configuration says so.
+    Script,
+}
+
+/// What becomes of one archive. A plan holds one of these for each, so that "forgotten" is
+/// not a possible answer.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It stays (perhaps renamed or compressed).
+    Keep(Why),
+    /// It goes.
+    Remove(Reason),
+}
+
+/// Why an archive stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Why {
+    /// No limit asks for its removal.
+    WithinLimits,
+    /// Removing it would free nothing: it has other names.
+    HardLinked,
+    /// Its log is left alone, whole.
+    Blocked,
+    /// A limit is broken, but its log does not use more than its share.
+    FairShare,
+}
+
+/// A verdict and whom it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArchiveVerdict {
+    /// Index of the set.
+    pub set: usize,
+    /// Index of the log in its set, in the order of [`Inventory::normalize`](crate::inventory::Inventory::normalize).
+    pub log: usize,
+    /// The archive's name.
+    pub name: OsString,
+    /// What becomes of it.
+    pub verdict: Verdict,
+}
+
+/// What cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// About what.
+    pub path: PathBuf,
+    /// Why, and what to do.
+    pub why: String,
+    /// Whether it makes the run fail (exit status 1); otherwise it is for `-v`.
+    pub is_error: bool,
+}

@@ -1,0 +1,2 @@
+//! What the whole-system tests share: sandboxes, generators, a slow reference planner,
+//! canary trees, and the bodies of the fuzz targets.
