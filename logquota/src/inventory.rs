@@ -24,6 +24,8 @@ pub struct Dir {
     pub id: FileId,
     /// Which mount it is on.
     pub mount: u64,
+    /// It does not exist yet: where it is to be made. (`id` and `mount` are then its parent's.)
+    pub missing: Option<Place>,
 }
 
 /// How full a file system is.

@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod clock;
+pub mod codec;
 pub mod error;
 pub mod fs;
 pub mod inventory;

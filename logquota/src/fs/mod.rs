@@ -34,6 +34,14 @@ pub trait ReadFs: Send + Sync {
     /// `CrossesDevices` (EXDEV) for a mount point, `NotADirectory` for a link.
     fn open_dir(&self, parent: DirId, name: &OsStr) -> io::Result<DirId>;
 
+    /// An id for a directory that does not exist yet and that [`WriteFs::make_dir`] may make;
+    /// calls that need it fail with `NotFound` until then.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn pending_dir(&self, parent: DirId, name: &OsStr) -> io::Result<DirId>;
+
     /// Gives a directory back that will not be used again. Its id means nothing afterwards.
     fn close_dir(&self, dir: DirId);
 

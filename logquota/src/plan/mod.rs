@@ -18,8 +18,17 @@ use crate::stamp::{FileId, Stamp};
 use crate::units::{Age, Bytes, Generation};
 
 mod check;
+mod decide;
+mod digest;
+mod draft;
+mod order;
+mod quota;
+mod retain;
+mod rotate;
 
 pub use self::check::{Violation, check};
+pub use self::decide::plan;
+pub(crate) use self::order::admits;
 
 /// The host a plan is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

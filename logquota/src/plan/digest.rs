@@ -1,0 +1,101 @@
+//! The id of a plan: a digest over host, directories, policy, and every step with the
+//! identity of its file.
+//!
+//! What may change without changing the plan is left out: the length of a log that is only
+//! renamed grows every second.
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Action, Expect, Plan};
+use crate::inventory::Place;
+use crate::policy::Config;
+use crate::stamp::FileId;
+
+/// Fields are written with their length, so that no two plans write the same bytes.
+struct Writer<'a>(Sha256, &'a Plan);
+
+impl Writer<'_> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update(bytes.len().to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn debug(&mut self, value: &impl std::fmt::Debug) {
+        self.bytes(format!("{value:?}").as_bytes());
+    }
+
+    fn id(&mut self, id: &FileId) {
+        self.debug(&(id.dev, id.ino, id.btime));
+    }
+
+    fn place(&mut self, place: Option<&Place>) {
+        match place {
+            Some(place) => {
+                let dir = self.1.dirs.get(&place.dir).map(|dir| dir.path.as_os_str());
+                self.bytes(dir.unwrap_or_default().as_bytes());
+                self.bytes(place.name.as_bytes());
+            }
+            None => self.bytes(b""),
+        }
+    }
+}
+
+/// 32 hexadecimal digits.
+pub(super) fn digest(plan: &Plan, config: &Config) -> String {
+    let mut out = Writer(Sha256::new(), plan);
+    out.bytes(b"logquota.plan/1");
+    out.bytes(plan.host.name.as_bytes());
+    out.bytes(plan.host.machine_id.as_bytes());
+    out.debug(config);
+    let mut dirs: Vec<_> = plan
+        .steps
+        .iter()
+        .flat_map(|step| step.action.place().into_iter().chain(step.action.target()))
+        .map(|place| place.dir)
+        .collect();
+    dirs.sort_unstable();
+    dirs.dedup();
+    let mut dirs: Vec<_> = dirs.iter().filter_map(|id| plan.dirs.get(id)).collect();
+    dirs.sort_by(|a, b| a.path.cmp(&b.path));
+    for dir in dirs {
+        out.bytes(dir.path.as_os_str().as_bytes());
+        out.debug(&dir.mount);
+        out.id(&dir.id);
+    }
+    for step in &plan.steps {
+        out.bytes(step.action.name().as_bytes());
+        out.place(step.action.place());
+        out.place(step.action.target());
+        out.debug(&step.needs);
+        match &step.expect {
+            Expect::Nothing => out.bytes(b"nothing"),
+            Expect::SameFile(id) => out.id(id),
+            Expect::Unchanged(stamp) => {
+                out.id(&stamp.id);
+                out.debug(&(stamp.len, stamp.mtime, stamp.ctime, stamp.nlink));
+            }
+        }
+        match &step.action {
+            Action::RunHook { script, args, .. } => {
+                out.bytes(script.as_bytes());
+                for arg in args {
+                    out.bytes(arg.as_bytes());
+                }
+            }
+            Action::Create { attributes, .. } | Action::MakeDir { attributes, .. } => {
+                out.debug(attributes);
+            }
+            Action::Compress { codec, level, .. } => out.debug(&(codec, level)),
+            Action::Delete { same_as, .. } => out.place(same_as.as_ref()),
+            Action::Rename { .. } | Action::Copy { .. } | Action::Truncate { .. } => {}
+        }
+    }
+    let mut id = String::new();
+    for byte in out.0.finalize().iter().take(16) {
+        let _ = write!(id, "{byte:02x}");
+    }
+    id
+}

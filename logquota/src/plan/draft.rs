@@ -1,0 +1,194 @@
+//! What the planner knows of each log while it decides: the inventory, and the decisions
+//! made so far.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+
+use super::{Reason, Verdict, Why};
+use crate::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Set};
+use crate::naming::Label;
+use crate::policy::{Config, Method, Policy, SetSpec};
+use crate::stamp::Meta;
+use crate::units::Bytes;
+
+/// One set, half decided.
+pub(super) struct SetDraft<'a> {
+    pub(super) spec: &'a SetSpec,
+    pub(super) set: &'a Set,
+    pub(super) logs: Vec<LogDraft<'a>>,
+}
+
+/// One log, half decided.
+pub(super) struct LogDraft<'a> {
+    pub(super) log: &'a Log,
+    pub(super) policy: &'a Policy,
+    /// What becomes of each archive, in the order of the inventory (newest first).
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) rotation: Option<Rotation>,
+    /// The log is missing though a rotation should have made a new one.
+    pub(super) recreate: bool,
+    /// `LOG.tmp` of a `renamecopy` has its copy already.
+    pub(super) renamed_is_copied: bool,
+    /// Allocated bytes of this log's hard-linked files that no log before it has counted.
+    pub(super) linked: Bytes,
+    /// How many such files.
+    pub(super) linked_files: u64,
+}
+
+/// A rotation that will be done.
+pub(super) struct Rotation {
+    pub(super) reason: Reason,
+    /// What its archive is called.
+    pub(super) label: Label,
+    /// Allocated bytes of the file that becomes the archive.
+    pub(super) bytes: Bytes,
+    /// The archive goes again at once.
+    pub(super) gone: Option<Reason>,
+    /// What is rotated.
+    pub(super) source: Source,
+}
+
+/// What becomes the new archive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The active file.
+    Active,
+    /// The active file, which an interrupted run has copied already: only truncate it.
+    Copied,
+    /// `LOG.tmp` of an interrupted `renamecopy`.
+    Renamed,
+}
+
+impl<'a> SetDraft<'a> {
+    pub(super) fn all(inventory: &'a Inventory, config: &'a Config) -> Vec<Self> {
+        let mut linked = HashSet::new();
+        let mut draft = |spec: &'a SetSpec, set: &'a Set| {
+            let logs = set.logs.iter().map(|log| LogDraft::new(log, &spec.policy, &mut linked));
+            Self { spec, set, logs: logs.collect() }
+        };
+        config.sets.iter().zip(&inventory.sets).map(|(spec, set)| draft(spec, set)).collect()
+    }
+}
+
+impl<'a> LogDraft<'a> {
+    fn new(log: &'a Log, policy: &'a Policy, seen: &mut HashSet<(u64, u64)>) -> Self {
+        let kept = if log.blocked.is_some() { Why::Blocked } else { Why::WithinLimits };
+        let (mut linked, mut linked_files) = (Bytes::ZERO, 0u64);
+        for stamp in log.stamps().filter(|stamp| stamp.nlink > 1) {
+            if seen.insert((stamp.id.dev, stamp.id.ino)) {
+                linked = linked.plus(stamp.allocated);
+                linked_files = linked_files.saturating_add(1);
+            }
+        }
+        let verdicts = log
+            .archives
+            .iter()
+            .map(|archive| {
+                let is_linked = archive.meta.stamp.nlink > 1;
+                Verdict::Keep(if is_linked && log.blocked.is_none() { Why::HardLinked } else { kept })
+            })
+            .collect();
+        Self {
+            log,
+            policy,
+            verdicts,
+            rotation: None,
+            recreate: false,
+            renamed_is_copied: false,
+            linked,
+            linked_files,
+        }
+    }
+
+    /// Whether nothing of it may be touched.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.log.blocked.is_some()
+    }
+
+    /// Archives with their verdicts, newest first.
+    pub(super) fn archives(&self) -> impl DoubleEndedIterator<Item = (usize, &'a Archive, &Verdict)> {
+        self.log
+            .archives
+            .iter()
+            .zip(&self.verdicts)
+            .enumerate()
+            .map(|(index, (archive, verdict))| (index, archive, verdict))
+    }
+
+    /// Archives that stay so far, newest first.
+    pub(super) fn kept(&self) -> impl DoubleEndedIterator<Item = (usize, &'a Archive)> {
+        self.archives()
+            .filter(|(_, _, verdict)| matches!(verdict, Verdict::Keep(_)))
+            .map(|(index, archive, _)| (index, archive))
+    }
+
+    pub(super) fn set_verdict(&mut self, index: usize, verdict: Verdict) {
+        if let Some(slot) = self.verdicts.get_mut(index) {
+            *slot = verdict;
+        }
+    }
+
+    /// Whether an archive may be deleted at all.
+    pub(super) fn may_delete(&self, archive: &Archive) -> bool {
+        !self.is_blocked() && (archive.meta.stamp.nlink <= 1 || self.policy.allow_hard_links)
+    }
+
+    /// The file that a rotation turns into an archive.
+    pub(super) fn source(&self) -> Option<(&'a Meta, OsString)> {
+        match self.rotation.as_ref()?.source {
+            Source::Active | Source::Copied => {
+                Some((self.log.active.as_ref()?, self.log.name.clone()))
+            }
+            Source::Renamed => {
+                let is_renamed = |l: &&Leftover| l.kind == LeftoverKind::Renamed;
+                let leftover = self.log.leftovers.iter().find(is_renamed)?;
+                Some((&leftover.meta, leftover.place.name.clone()))
+            }
+        }
+    }
+
+    /// Leftovers that this plan does not clear away.
+    pub(super) fn staying_leftovers(&self) -> impl Iterator<Item = &'a Leftover> {
+        let is_finished = self.rotation.as_ref().is_some_and(|r| r.source == Source::Renamed);
+        let (blocked, copied) = (self.is_blocked(), self.renamed_is_copied);
+        self.log.leftovers.iter().filter(move |leftover| {
+            blocked || (leftover.kind == LeftoverKind::Renamed && !is_finished && !copied)
+        })
+    }
+
+    /// Bytes that this log occupies and that no eviction can free: the active file unless it
+    /// is rotated away, and files with several names.
+    pub(super) fn fixed_bytes(&self) -> Bytes {
+        let active = self.log.active.filter(|meta| meta.stamp.nlink <= 1);
+        let active = active.map_or(Bytes::ZERO, |meta| meta.stamp.allocated);
+        let stays = match &self.rotation {
+            Some(rotation) => match (rotation.source, self.policy.method) {
+                // The copy is the archive; the log itself stays as large as it is.
+                (Source::Active, Method::Copy) => active,
+                (Source::Active | Source::Copied, _) => Bytes::ZERO,
+                (Source::Renamed, _) => active,
+            },
+            None => active,
+        };
+        let leftovers = self.staying_leftovers().map(|l| l.meta.stamp.allocated).sum();
+        stays.plus(self.linked).plus(leftovers)
+    }
+
+    /// Files of this log in the end, besides archives with one name.
+    pub(super) fn fixed_files(&self) -> u64 {
+        let active = self.log.active.is_some_and(|meta| meta.stamp.nlink <= 1);
+        let renamed_away = self.rotation.as_ref().is_some_and(|r| {
+            r.source == Source::Active
+                && matches!(self.policy.method, Method::Rename | Method::RenameCopy)
+        });
+        let has_log = if renamed_away {
+            self.policy.create.is_some()
+        } else {
+            active || self.recreate
+        };
+        let leftovers = self.staying_leftovers().count();
+        u64::from(has_log)
+            .saturating_add(self.linked_files)
+            .saturating_add(u64::try_from(leftovers).unwrap_or(u64::MAX))
+    }
+}

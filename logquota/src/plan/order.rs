@@ -1,0 +1,282 @@
+//! Puts the decisions into their order, chooses every name, and adds up what is used after
+//! each step.
+//!
+//! Deletions come before everything that needs room, a name or an inode: rotation and
+//! eviction must work on a disk that has none of these left. Compressions come last, the
+//! smallest first, so that each makes room for the next.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+
+use super::draft::{LogDraft, SetDraft, Source};
+use super::quota::Evictions;
+use super::{Action, Expect, Hook, Problem, Reason, SetPlan, Step};
+use crate::inventory::{Inventory, LeftoverKind, Place};
+use crate::policy::Config;
+use crate::stamp::Stamp;
+use crate::units::Bytes;
+
+mod rotation;
+mod squeeze;
+
+pub(crate) use self::squeeze::admits;
+
+/// The steps, and what the sums need of them.
+pub(super) struct Ordered {
+    pub(super) steps: Vec<Step>,
+    /// The most each set occupies on the way.
+    pub(super) peak: Vec<Bytes>,
+    /// What each set occupies in the end, at most.
+    pub(super) used: Vec<Bytes>,
+}
+
+/// Everything that is known while steps are written down.
+struct Builder<'a> {
+    inventory: &'a Inventory,
+    config: &'a Config,
+    steps: Vec<Step>,
+    peak: Vec<Bytes>,
+    used: Vec<Bytes>,
+    before: Vec<Bytes>,
+    /// Which step took a name away, so that whoever wants it next waits for that.
+    freed: HashMap<Place, usize>,
+    /// Directories that a step makes.
+    made: HashMap<Place, usize>,
+}
+
+pub(super) fn order(
+    inventory: &Inventory,
+    config: &Config,
+    drafts: &[SetDraft<'_>],
+    problems: &mut Vec<Problem>,
+) -> Ordered {
+    let before: Vec<Bytes> = drafts.iter().map(|draft| draft.set.used()).collect();
+    let mut builder = Builder {
+        inventory,
+        config,
+        steps: Vec::new(),
+        peak: before.clone(),
+        used: before.clone(),
+        before,
+        freed: HashMap::new(),
+        made: HashMap::new(),
+    };
+    for (set, draft) in drafts.iter().enumerate() {
+        for (log, log_draft) in draft.logs.iter().enumerate() {
+            builder.clear_leftovers(set, log, log_draft);
+        }
+    }
+    for (set, draft) in drafts.iter().enumerate() {
+        for (log, log_draft) in draft.logs.iter().enumerate() {
+            builder.evict(set, log, log_draft);
+        }
+    }
+    for (set, draft) in drafts.iter().enumerate() {
+        builder.rotate_set(set, draft, problems);
+    }
+    Ordered { steps: builder.steps, peak: builder.peak, used: builder.used }
+}
+
+impl Builder<'_> {
+    /// Adds a step and returns its index.
+    fn push(&mut self, at: At, action: Action, expect: Expect, bytes: Bytes, reason: Reason) -> usize {
+        let index = self.steps.len();
+        let used = self.used.get(at.set).copied().unwrap_or_default();
+        let used_after = match &action {
+            Action::Delete { .. } | Action::Truncate { .. } => used.minus(bytes),
+            Action::Copy { room, .. } => used.plus(*room),
+            _ => used,
+        };
+        let mut needs = at.needs;
+        // A name that somebody must give up first.
+        if let Some(freed) = action.target().and_then(|target| self.freed.get(target)) {
+            needs.push(*freed);
+        }
+        if let Some(made) = action.target().and_then(|target| self.dir_made(target)) {
+            needs.push(made);
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        match &action {
+            Action::Rename { from, .. } => {
+                self.freed.insert(from.clone(), index);
+            }
+            Action::Delete { at, .. } => {
+                self.freed.insert(at.clone(), index);
+            }
+            _ => {}
+        }
+        if let Some(slot) = self.used.get_mut(at.set) {
+            *slot = used_after;
+        }
+        if let Some(peak) = self.peak.get_mut(at.set) {
+            *peak = (*peak).max(used_after);
+        }
+        let set = at.set;
+        let step = Step { set, log: at.log, action, expect, bytes, reason, used_after, needs };
+        self.steps.push(step);
+        index
+    }
+
+    fn dir_made(&self, target: &Place) -> Option<usize> {
+        let dir = self.inventory.dirs.get(&target.dir)?;
+        self.made.get(dir.missing.as_ref()?).copied()
+    }
+
+    /// Temporaries of interrupted runs, and plain files whose compressed copy is complete.
+    fn clear_leftovers(&mut self, set: usize, log: usize, draft: &LogDraft<'_>) {
+        if draft.is_blocked() {
+            return;
+        }
+        for leftover in &draft.log.leftovers {
+            let stamp = leftover.meta.stamp;
+            let same_as = match leftover.kind {
+                LeftoverKind::Temporary => None,
+                LeftoverKind::Renamed if draft.renamed_is_copied => draft
+                    .log
+                    .archives
+                    .first()
+                    .map(|copy| Place { dir: draft.log.archive_dir, name: copy.name.clone() }),
+                LeftoverKind::Renamed => continue,
+            };
+            self.push(
+                At::log(set, log),
+                Action::Delete { at: leftover.place.clone(), same_as },
+                Expect::Unchanged(stamp),
+                stamp.freed_by_unlink(),
+                Reason::Leftover,
+            );
+        }
+        for (index, archive, reason) in draft.removed() {
+            if *reason != Reason::Duplicate {
+                continue;
+            }
+            let stamp = archive.meta.stamp;
+            let twin = draft.log.archives.iter().enumerate().find(|(other, twin)| {
+                *other != index
+                    && !twin.parsed.is_plain()
+                    && twin.parsed.label == archive.parsed.label
+                    && twin.meta.stamp.mtime == stamp.mtime
+            });
+            let same_as = twin
+                .map(|(_, twin)| Place { dir: draft.log.archive_dir, name: twin.name.clone() });
+            let at = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+            self.push(
+                At::log(set, log),
+                Action::Delete { at, same_as },
+                Expect::Unchanged(stamp),
+                stamp.freed_by_unlink(),
+                Reason::Duplicate,
+            );
+        }
+    }
+
+    /// Archives that go whether or not anything rotates, the oldest first.
+    fn evict(&mut self, set: usize, log: usize, draft: &LogDraft<'_>) {
+        let going: Vec<_> = draft
+            .removed()
+            .filter(|(_, _, r)| !matches!(r, Reason::Duplicate | Reason::Count { .. }))
+            .collect();
+        for (_, archive, reason) in going.into_iter().rev() {
+            let place = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+            let expect = Expect::Unchanged(archive.meta.stamp);
+            let bytes = archive.meta.stamp.freed_by_unlink();
+            self.delete(At::log(set, log), draft, place, expect, bytes, reason.clone());
+        }
+    }
+
+    /// A deletion, with the script that is asked first.
+    fn delete(
+        &mut self,
+        mut at: At,
+        draft: &LogDraft<'_>,
+        place: Place,
+        expect: Expect,
+        bytes: Bytes,
+        reason: Reason,
+    ) -> usize {
+        if let Some(script) = &draft.policy.scripts.pre_remove {
+            let path = self.inventory.path(place.dir, &place.name);
+            let hook = self.hook(at.clone(), Hook::PreRemove, script, vec![path.into_os_string()]);
+            at.needs.push(hook);
+        }
+        self.push(at, Action::Delete { at: place, same_as: None }, expect, bytes, reason)
+    }
+
+    fn hook(&mut self, at: At, hook: Hook, script: &std::sync::Arc<str>, args: Vec<OsString>) -> usize {
+        let script = script.clone();
+        let action = Action::RunHook { hook, script, args };
+        self.push(at, action, Expect::Nothing, Bytes::ZERO, Reason::Script)
+    }
+}
+
+/// Where a step belongs, and what must have been done before it.
+#[derive(Clone)]
+struct At {
+    set: usize,
+    log: Option<usize>,
+    needs: Vec<usize>,
+}
+
+impl At {
+    const fn log(set: usize, log: usize) -> Self {
+        Self { set, log: Some(log), needs: Vec::new() }
+    }
+
+    fn after(mut self, needs: impl IntoIterator<Item = usize>) -> Self {
+        self.needs.extend(needs);
+        self
+    }
+}
+
+impl<'a> LogDraft<'a> {
+    /// Archives that go, newest first, and why.
+    fn removed(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (usize, &'a crate::inventory::Archive, &Reason)> {
+        self.archives().filter_map(|(index, archive, verdict)| match verdict {
+            super::Verdict::Remove(reason) => Some((index, archive, reason)),
+            super::Verdict::Keep(_) => None,
+        })
+    }
+
+    /// What the file that is rotated must still be: it may have grown.
+    fn source_expect(&self, stamp: &Stamp) -> Expect {
+        match self.rotation.as_ref().map(|r| r.source) {
+            Some(Source::Copied) => Expect::Unchanged(*stamp),
+            _ => Expect::SameFile(stamp.id),
+        }
+    }
+}
+
+/// Names that exist in the archive folder of a log when its archives have moved.
+type Names = HashSet<OsString>;
+
+/// The sums of all sets.
+pub(super) fn sums(
+    drafts: &[SetDraft<'_>],
+    evictions: &Evictions,
+    ordered: &Ordered,
+) -> Vec<SetPlan> {
+    let set_plan = |(set, draft): (usize, &SetDraft<'_>)| {
+        let used_before = draft.set.used();
+        let used_after = ordered.used.get(set).copied().unwrap_or_default();
+        let short = evictions.shortfall(set);
+        let free_before = draft.set.space.free;
+        SetPlan {
+            name: draft.spec.name.clone(),
+            quota: draft.spec.policy.limits.quota,
+            used_before,
+            used_peak: ordered.peak.get(set).copied().unwrap_or_default(),
+            used_after,
+            shortfall: short.bytes,
+            files_before: draft.set.files(),
+            files_after: evictions.files(set),
+            files_shortfall: short.files,
+            free_before,
+            free_after: free_before.plus(used_before).minus(used_after),
+            run_as: draft.spec.policy.run_as,
+        }
+    };
+    drafts.iter().enumerate().map(set_plan).collect()
+}

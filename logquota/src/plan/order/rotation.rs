@@ -1,0 +1,392 @@
+//! The steps of rotations: scripts, making way, the log itself, the new log.
+
+use std::ffi::OsString;
+
+use super::{At, Builder, Names};
+use crate::fs::Attributes;
+use crate::inventory::{Archive, Place};
+use crate::naming::{Label, Style, temporary_name};
+use crate::plan::draft::{LogDraft, Rotation, SetDraft, Source};
+use crate::plan::rotate::{NAME_MAX, first_free, obstacle_numbers, rename_copy_name};
+use crate::plan::{Action, Expect, Hook, Problem, Reason};
+use crate::policy::Method;
+use crate::stamp::Meta;
+use crate::units::Bytes;
+
+/// What later steps of a log refer to.
+#[derive(Default)]
+pub(super) struct Done {
+    /// What must have been done before the new archive may be compressed or deleted.
+    pub(super) archive: Vec<usize>,
+    /// What made the new archive.
+    pub(super) made: Option<usize>,
+    /// The new archive's place, its file and its label, if it stays or must yet be deleted.
+    pub(super) new: Option<New>,
+    /// Names of kept archives after they moved; same order as [`LogDraft::kept`].
+    pub(super) moved: Vec<Moved>,
+    /// Names in the archive folder that are taken.
+    pub(super) names: Names,
+    /// `LOG.tmp`, still to be copied and removed.
+    pub(super) renamed: Option<Place>,
+}
+
+/// The archive that a rotation makes.
+pub(super) struct New {
+    pub(super) place: Place,
+    pub(super) label: Label,
+    pub(super) meta: Meta,
+}
+
+/// A kept archive under its new name.
+pub(super) struct Moved {
+    pub(super) index: usize,
+    pub(super) name: OsString,
+    pub(super) label: Label,
+    /// The rename, if there is one.
+    pub(super) by: Option<usize>,
+}
+
+impl Builder<'_> {
+    /// All steps of a set behind its evictions.
+    pub(super) fn rotate_set(
+        &mut self,
+        set: usize,
+        draft: &SetDraft<'_>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let scripts = &draft.spec.policy.scripts;
+        let pattern = || vec![draft.spec.pattern_text.clone()];
+        let is_due = |log: &LogDraft<'_>| log.rotation.is_some() || log.recreate;
+        let any_due = draft.logs.iter().any(is_due);
+        let at = At { set, log: None, needs: Vec::new() };
+        let mut gate: Vec<usize> = Vec::new();
+        if let (Some(script), true) = (&scripts.first, any_due) {
+            gate.push(self.hook(at.clone(), Hook::First, script, pattern()));
+        }
+        let first = gate.clone();
+        if let (Some(script), true, true) = (&scripts.pre, scripts.shared, any_due) {
+            let at = at.clone().after(gate.iter().copied());
+            gate.push(self.hook(at, Hook::Pre, script, pattern()));
+        }
+        let mut all: Vec<Done> = Vec::new();
+        for (log, log_draft) in draft.logs.iter().enumerate() {
+            let mut done = if is_due(log_draft) {
+                self.rotate_log(At::log(set, log).after(gate.iter().copied()), log_draft, problems)
+            } else {
+                Done { moved: unmoved(log_draft), names: names(log_draft), ..Done::default() }
+            };
+            if let (Some(script), false, true) = (&scripts.post, scripts.shared, is_due(log_draft)) {
+                let mut args = vec![self.inventory.path(log_draft.log.dir, &log_draft.log.name).into()];
+                let new = done.new.as_ref().map(|new| &new.place);
+                args.extend(new.map(|p| self.inventory.path(p.dir, &p.name).into_os_string()));
+                let needs = done.archive.iter().copied().chain(gate.iter().copied());
+                let at = At::log(set, log).after(needs);
+                let post = self.hook(at, Hook::Post, script, args);
+                done.archive.push(post);
+            }
+            all.push(done);
+        }
+        if let (Some(script), true, true) = (&scripts.post, scripts.shared, any_due) {
+            // Needed by whoever did rotate, even if another log of the set failed.
+            let post = self.hook(at.clone().after(gate), Hook::Post, script, pattern());
+            for done in all.iter_mut().filter(|done| done.made.is_some() || done.renamed.is_some()) {
+                done.archive.push(post);
+            }
+        }
+        for (log, (log_draft, done)) in draft.logs.iter().zip(&mut all).enumerate() {
+            self.finish_rename_copy(At::log(set, log), log_draft, done);
+            self.delete_new(At::log(set, log), log_draft, done);
+        }
+        self.compress_set(set, draft, &all);
+        if let (Some(script), true) = (&scripts.last, any_due) {
+            self.hook(at.after(first), Hook::Last, script, pattern());
+        }
+    }
+
+    /// One log, up to its `postrotate`.
+    fn rotate_log(&mut self, at: At, draft: &LogDraft<'_>, problems: &mut Vec<Problem>) -> Done {
+        let log = draft.log;
+        let mut at = at;
+        let scripts = &draft.policy.scripts;
+        if let (Some(script), false) = (&scripts.pre, scripts.shared) {
+            let path = self.inventory.path(log.dir, &log.name).into_os_string();
+            let pre = self.hook(at.clone(), Hook::Pre, script, vec![path]);
+            at.needs.push(pre);
+        }
+        let counted: Vec<_> =
+            draft.removed().filter(|(_, _, r)| matches!(r, Reason::Count { .. })).collect();
+        for (_, archive, reason) in counted.into_iter().rev() {
+            let place = Place { dir: log.archive_dir, name: archive.name.clone() };
+            let stamp = archive.meta.stamp;
+            let bytes = stamp.freed_by_unlink();
+            self.delete(at.clone(), draft, place, Expect::Unchanged(stamp), bytes, reason.clone());
+        }
+        let mut done = Done { names: names(draft), ..Done::default() };
+        let Some(rotation) = &draft.rotation else {
+            done.moved = unmoved(draft);
+            let create = self.create(at, draft, draft.log.archives.first().map(|a| &a.meta));
+            done.archive.extend(create);
+            return done;
+        };
+        let Some((meta, source)) = draft.source() else { return done };
+        self.make_archive_dir(&at, draft);
+        done.moved = match (&draft.policy.naming.style, rotation.source) {
+            (Style::Numbered { .. }, Source::Active | Source::Renamed) => {
+                match self.make_way(&at, draft, rotation, &mut done.names, problems) {
+                    Some(moved) => moved,
+                    None => return Done { moved: unmoved(draft), ..done },
+                }
+            }
+            _ => unmoved(draft),
+        };
+        self.rotate_source(at, draft, rotation, (meta, source), &mut done);
+        done
+    }
+
+    /// The log itself.
+    fn rotate_source(
+        &mut self,
+        at: At,
+        draft: &LogDraft<'_>,
+        rotation: &Rotation,
+        (meta, source): (&Meta, OsString),
+        done: &mut Done,
+    ) {
+        let log = draft.log;
+        let method = draft.policy.method;
+        let from = Place { dir: log.dir, name: source };
+        let name = draft.policy.naming.format(&log.name, &rotation.label, "");
+        let to = Place { dir: log.archive_dir, name };
+        let reason = rotation.reason.clone();
+        let expect = draft.source_expect(&meta.stamp);
+        let new = |place: &Place| New {
+            place: place.clone(),
+            label: rotation.label.clone(),
+            meta: *meta,
+        };
+        match (rotation.source, method) {
+            (Source::Renamed, _) => {
+                done.new = Some(new(&to));
+                done.renamed = Some(from);
+            }
+            (Source::Copied, _) => {
+                let freed = meta.stamp.allocated;
+                let cut = self.push(at, Action::Truncate { at: from }, expect, freed, reason);
+                // The copy is among the archives; it waits for the cut.
+                done.archive.push(cut);
+                done.made = Some(cut);
+            }
+            (Source::Active, Method::Rename) => {
+                let action = Action::Rename { from, to: to.clone() };
+                let index = self.push(at.clone(), action, expect, rotation.bytes, reason);
+                done.archive.push(index);
+                done.made = Some(index);
+                done.new = Some(new(&to));
+                done.names.insert(to.name);
+                done.archive.extend(self.create(at.after([index]), draft, Some(meta)));
+            }
+            (Source::Active, Method::RenameCopy) => {
+                let name = rename_copy_name(&log.name);
+                let temp = Place { dir: log.dir, name };
+                let action = Action::Rename { from, to: temp.clone() };
+                let index = self.push(at.clone(), action, expect, rotation.bytes, reason);
+                done.archive.push(index);
+                done.new = Some(new(&to));
+                done.renamed = Some(temp);
+                done.archive.extend(self.create(at.after([index]), draft, Some(meta)));
+            }
+            (Source::Active, Method::Copy | Method::CopyTruncate) => {
+                let mut at = at;
+                if rotation.gone.is_none() {
+                    let copy = self.copy(at.clone(), from.clone(), to.clone(), expect, meta, reason.clone());
+                    at.needs.push(copy);
+                    done.archive.push(copy);
+                    done.made = Some(copy);
+                    done.new = Some(new(&to));
+                    done.names.insert(to.name);
+                }
+                if method == Method::CopyTruncate {
+                    let reason = if rotation.gone.is_none() { Reason::Copied } else { reason };
+                    let freed = meta.stamp.allocated;
+                    let cut = self.push(at, Action::Truncate { at: from }, expect, freed, reason);
+                    done.archive.push(cut);
+                }
+            }
+        }
+    }
+
+    fn copy(
+        &mut self,
+        at: At,
+        from: Place,
+        to: Place,
+        expect: Expect,
+        meta: &Meta,
+        reason: Reason,
+    ) -> usize {
+        let temp = temporary_name(&to.name);
+        let room = meta.stamp.allocated;
+        self.push(at, Action::Copy { from, to, temp, room }, expect, room, reason)
+    }
+
+    /// Copies `LOG.tmp` to its final name and removes it.
+    fn finish_rename_copy(&mut self, at: At, draft: &LogDraft<'_>, done: &mut Done) {
+        let (Some(from), Some(rotation)) = (done.renamed.take(), &draft.rotation) else { return };
+        let Some(new) = &done.new else { return };
+        let (meta, to) = (new.meta, new.place.clone());
+        let mut at = at.after(done.archive.iter().copied());
+        let expect = Expect::SameFile(meta.stamp.id);
+        let reason = if let Some(gone) = &rotation.gone {
+            done.new = None;
+            gone.clone()
+        } else {
+            let source = rotation.reason.clone();
+            let copy = self.copy(at.clone(), from.clone(), to.clone(), expect, &meta, source);
+            at.needs.push(copy);
+            done.archive.push(copy);
+            done.made = Some(copy);
+            done.names.insert(to.name);
+            Reason::Copied
+        };
+        let action = Action::Delete { at: from, same_as: None };
+        self.push(at, action, expect, meta.stamp.freed_by_unlink(), reason);
+    }
+
+    /// A new archive that must go at once.
+    fn delete_new(&mut self, at: At, draft: &LogDraft<'_>, done: &mut Done) {
+        let gone = draft.rotation.as_ref().and_then(|rotation| rotation.gone.clone());
+        let (Some(reason), Some(new), Some(made)) = (gone, &done.new, done.made) else { return };
+        // A failed script keeps an archive from being counted out, but not from the quota.
+        let at = match reason {
+            Reason::Count { .. } => at.after(done.archive.iter().copied()),
+            _ => at.after([made]),
+        };
+        let (place, stamp) = (new.place.clone(), new.meta.stamp);
+        let expect = Expect::SameFile(stamp.id);
+        self.delete(at, draft, place, expect, stamp.freed_by_unlink(), reason);
+        done.new = None;
+    }
+
+    /// The empty log after a rename.
+    fn create(&mut self, at: At, draft: &LogDraft<'_>, like: Option<&Meta>) -> Option<usize> {
+        let wanted = draft.policy.create?;
+        let attributes = Attributes {
+            mode: Some(wanted.mode.or_else(|| Some(like?.mode & 0o777)).unwrap_or(0o600)),
+            owner: wanted
+                .uid
+                .or_else(|| Some(like?.uid))
+                .zip(wanted.gid.or_else(|| Some(like?.gid))),
+            times: None,
+        };
+        let place = Place { dir: draft.log.dir, name: draft.log.name.clone() };
+        let action = Action::Create { at: place, attributes };
+        let reason = if draft.recreate { Reason::Interrupted } else { Reason::NewLog };
+        Some(self.push(at, action, Expect::Nothing, Bytes::ZERO, reason))
+    }
+
+    /// `createolddir`.
+    fn make_archive_dir(&mut self, at: &At, draft: &LogDraft<'_>) {
+        let Some(dir) = self.inventory.dirs.get(&draft.log.archive_dir) else { return };
+        let Some(wanted) = draft.policy.archive_dir.as_ref().and_then(|dir| dir.create) else {
+            return;
+        };
+        let mut missing = Vec::new();
+        let mut next = dir.missing.clone();
+        while let Some(place) = next {
+            if self.made.contains_key(&place) {
+                break;
+            }
+            next = self.inventory.dirs.get(&place.dir).and_then(|parent| parent.missing.clone());
+            missing.push(place);
+        }
+        let attributes = Attributes {
+            mode: Some(wanted.mode.unwrap_or(0o755)),
+            owner: wanted.uid.zip(wanted.gid),
+            times: None,
+        };
+        for place in missing.into_iter().rev() {
+            let action = Action::MakeDir { at: place.clone(), attributes };
+            let index =
+                self.push(at.clone(), action, Expect::Nothing, Bytes::ZERO, Reason::MissingDir);
+            self.made.insert(place, index);
+        }
+    }
+
+    /// Moves numbered archives up, only as far as needed to free the newest number: a crash
+    /// between two of these renames leaves a gap that the next run fills.
+    fn make_way(
+        &mut self,
+        at: &At,
+        draft: &LogDraft<'_>,
+        rotation: &Rotation,
+        names: &mut Names,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Vec<Moved>> {
+        let naming = &draft.policy.naming;
+        let taken = obstacle_numbers(draft.log, naming);
+        let Label::Number(newest) = rotation.label else { return Some(unmoved(draft)) };
+        let mut last = newest;
+        let mut targets: Vec<(usize, &Archive, u32)> = Vec::new();
+        let mut moved = unmoved(draft);
+        for (index, archive) in draft.kept().filter(|(_, a)| a.parsed.own_style) {
+            let Label::Number(number) = archive.parsed.label else { continue };
+            let wanted = first_free(number.max(last.saturating_add(1)), &taken);
+            targets.push((index, archive, wanted));
+            last = wanted;
+        }
+        let name = |archive: &Archive, number| {
+            naming.format(&draft.log.name, &Label::Number(number), &archive.parsed.suffix)
+        };
+        if let Some((_, archive, number)) =
+            targets.iter().find(|(_, archive, number)| name(archive, *number).len() > NAME_MAX)
+        {
+            problems.push(Problem {
+                path: self.inventory.path(draft.log.archive_dir, &archive.name),
+                why: format!(
+                    "cannot become number {number}: the name would have more than 255 bytes; \
+                     give the log a shorter name"
+                ),
+                is_error: true,
+            });
+            return None;
+        }
+        for (index, archive, number) in targets.into_iter().rev() {
+            let label = Label::Number(number);
+            if archive.parsed.label == label {
+                continue;
+            }
+            let name = name(archive, number);
+            let from = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+            let to = Place { dir: draft.log.archive_dir, name: name.clone() };
+            let stamp = archive.meta.stamp;
+            let action = Action::Rename { from, to };
+            let expect = Expect::Unchanged(stamp);
+            let step = self.push(at.clone(), action, expect, stamp.allocated, Reason::MakeWay);
+            names.remove(&archive.name);
+            names.insert(name.clone());
+            if let Some(slot) = moved.iter_mut().find(|m| m.index == index) {
+                *slot = Moved { index, name, label, by: Some(step) };
+            }
+        }
+        Some(moved)
+    }
+}
+
+/// Kept archives under the names they have.
+pub(super) fn unmoved(draft: &LogDraft<'_>) -> Vec<Moved> {
+    draft
+        .kept()
+        .map(|(index, archive)| Moved {
+            index,
+            name: archive.name.clone(),
+            label: archive.parsed.label.clone(),
+            by: None,
+        })
+        .collect()
+}
+
+/// Names in the archive folder that archives or obstacles have.
+fn names(draft: &LogDraft<'_>) -> Names {
+    let kept = draft.kept().map(|(_, archive)| archive.name.clone());
+    kept.chain(draft.log.obstacles.iter().cloned()).collect()
+}

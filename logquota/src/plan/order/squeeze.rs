@@ -1,0 +1,151 @@
+//! The compressions of a set: which archives, in which order, and whether there is room.
+
+use super::rotation::Done;
+use super::{At, Builder};
+use crate::codec;
+use crate::inventory::Place;
+use crate::naming::temporary_name;
+use crate::plan::draft::SetDraft;
+use crate::plan::rotate::NAME_MAX;
+use crate::plan::{Action, Expect, Reason};
+use crate::stamp::Meta;
+use crate::units::Bytes;
+
+/// A file with more holes than this stays as it is: reading and packing terabytes of zeros
+/// takes hours and frees nothing.
+const HOLES_MAX: Bytes = Bytes::gib(1);
+
+struct Job {
+    log: usize,
+    from: Place,
+    to: Place,
+    room: Bytes,
+    meta: Meta,
+    expect: Expect,
+    needs: Vec<usize>,
+}
+
+impl Builder<'_> {
+    /// Compressions, the smallest first.
+    ///
+    /// Source and result exist together for a while. A compression is planned only if that
+    /// may fit within the larger of the quota and what is used at the start, given the best
+    /// that earlier ones can gain; when its turn comes and it does not, the file stays plain.
+    pub(super) fn compress_set(&mut self, set: usize, draft: &SetDraft<'_>, done: &[Done]) {
+        let Some(compress) = &draft.spec.policy.compress else { return };
+        let block = draft.set.space.block;
+        let mut jobs = Vec::new();
+        for (log, (log_draft, done)) in draft.logs.iter().zip(done).enumerate() {
+            if log_draft.is_blocked() {
+                continue;
+            }
+            let dir = log_draft.log.archive_dir;
+            let mut newest_is_spared = compress.delay;
+            let new = done.new.iter().map(|new| {
+                let expect = Expect::SameFile(new.meta.stamp.id);
+                (&new.label, new.place.name.clone(), new.meta, expect, done.archive.clone())
+            });
+            let old = done.moved.iter().filter_map(|moved| {
+                let archive = log_draft.log.archives.get(moved.index)?;
+                let waits = moved.by.into_iter().chain(
+                    // An interrupted copytruncate: not before the log is cut.
+                    log_draft.rotation.as_ref().and(done.made.filter(|_| done.new.is_none())),
+                );
+                let expect = Expect::Unchanged(archive.meta.stamp);
+                let is_plain = archive.parsed.is_plain() && archive.meta.stamp.nlink <= 1;
+                (is_plain || compress.delay).then(|| {
+                    (&moved.label, moved.name.clone(), archive.meta, expect, waits.collect())
+                })
+            });
+            for (label, name, meta, expect, needs) in new.chain(old) {
+                if std::mem::take(&mut newest_is_spared) {
+                    continue;
+                }
+                let plain = log_draft.policy.naming.format(&log_draft.log.name, label, "");
+                let target =
+                    log_draft.policy.naming.format(&log_draft.log.name, label, &compress.suffix);
+                let is_possible = plain_or_other_style(&name, &plain, log_draft, &target)
+                    && meta.stamp.nlink <= 1
+                    && meta.stamp.holes() <= HOLES_MAX;
+                if !is_possible || done.names.contains(&target) || target.len() > NAME_MAX {
+                    continue;
+                }
+                jobs.push(Job {
+                    log,
+                    from: Place { dir, name },
+                    to: Place { dir, name: target },
+                    room: codec::bound(Bytes::new(meta.stamp.len)).in_blocks(block),
+                    meta,
+                    expect,
+                    needs,
+                });
+            }
+        }
+        jobs.sort_by(|a, b| (a.room, a.log, &a.from).cmp(&(b.room, b.log, &b.from)));
+        self.push_jobs(set, draft, jobs);
+    }
+
+    fn push_jobs(&mut self, set: usize, draft: &SetDraft<'_>, jobs: Vec<Job>) {
+        let Some(compress) = &draft.spec.policy.compress else { return };
+        let used = self.used.get(set).copied().unwrap_or_default();
+        let before = self.before.get(set).copied().unwrap_or_default();
+        let quota = draft.spec.policy.limits.quota;
+        let global = self.config.global.quota;
+        let all_used: Bytes = self.used.iter().copied().sum();
+        let all_before: Bytes = self.before.iter().copied().sum();
+        let mut gained = Bytes::ZERO;
+        for job in jobs {
+            let source = job.meta.stamp.allocated;
+            let fits = |quota: Option<Bytes>, before: Bytes, used: Bytes| {
+                admits(quota, before, used.minus(gained), source, job.room)
+            };
+            let free = draft.set.space.free.plus(before).minus(used).plus(gained);
+            if !fits(quota, before, used) || !fits(global, all_before, all_used) || job.room > free {
+                continue;
+            }
+            gained = gained.plus(source);
+            // On the way at most what the limits leave.
+            let bound = quota.map_or(Bytes::MAX, |quota| quota.max(before));
+            if let Some(peak) = self.peak.get_mut(set) {
+                *peak = (*peak).max(used.plus(job.room).min(bound));
+            }
+            let action = Action::Compress {
+                temp: temporary_name(&job.to.name),
+                from: job.from,
+                to: job.to,
+                codec: compress.codec,
+                level: compress.level,
+                room: job.room,
+            };
+            let reason = Reason::Compression { len: Bytes::new(job.meta.stamp.len) };
+            let at = At::log(set, job.log).after(job.needs);
+            self.push(at, action, job.expect, source, reason);
+        }
+    }
+}
+
+/// Whether a result of at most `room` bytes may exist beside its source of `source` bytes, and
+/// then in its place, without breaking the quota.
+pub(crate) fn admits(
+    quota: Option<Bytes>,
+    used_at_start: Bytes,
+    used: Bytes,
+    source: Bytes,
+    room: Bytes,
+) -> bool {
+    let Some(quota) = quota else { return true };
+    let on_the_way = used.plus(room) <= quota.max(used_at_start);
+    let in_the_end = used > quota || used.plus(room).minus(source) <= quota;
+    on_the_way && in_the_end
+}
+
+/// Whether `name` is a plain archive: its own name, or the plain name of another style.
+fn plain_or_other_style(
+    name: &std::ffi::OsStr,
+    plain: &std::ffi::OsStr,
+    draft: &crate::plan::draft::LogDraft<'_>,
+    target: &std::ffi::OsStr,
+) -> bool {
+    let parsed = draft.policy.naming.parse(&draft.log.name, name);
+    name == plain && name != target && parsed.is_some_and(|parsed| parsed.is_plain())
+}

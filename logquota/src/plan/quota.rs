@@ -1,0 +1,580 @@
+//! Decides what goes for space: quota, reserve, file limits, of each set and of all together.
+//!
+//! Within a set of n logs, a log that uses no more than an nth of the quota never loses an
+//! archive to it. Of the others the largest gives first, its oldest archive first, without
+//! gaps. What turns out not to have been needed is given back at the end, newest decision
+//! first, so that no eviction is for nothing.
+//!
+//! What compression may gain is not counted on: it is known only when it is done.
+
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::draft::{LogDraft, Rotation, SetDraft, Source};
+use super::rotate::new_label;
+use super::{Context, Reason, Verdict};
+use crate::policy::{Limits, Method};
+use crate::units::Bytes;
+
+/// Something that can be evicted.
+#[derive(Clone, Copy)]
+enum Victim {
+    /// Index of an archive.
+    Archive(usize),
+    /// The archive that a rotation is about to make.
+    New,
+}
+
+#[derive(Clone, Copy)]
+struct Item {
+    victim: Victim,
+    bytes: Bytes,
+}
+
+/// One log as the evictions see it.
+struct Pool {
+    set: usize,
+    log: usize,
+    used: Bytes,
+    files: u64,
+    /// What can go, oldest first.
+    items: Vec<Item>,
+    /// How many of them are gone.
+    gone: usize,
+    /// What its copy needs on the way.
+    copy_room: Bytes,
+}
+
+/// One decision, to be looked at again at the end.
+struct Pick {
+    pool: usize,
+    item: Item,
+    reason: Reason,
+}
+
+/// What must hold of one set, or of all.
+struct Bound {
+    limits: Limits,
+    used: Bytes,
+    files: u64,
+    logs: u64,
+    /// Copies that are made before their sources are cut, by size: the largest needs that
+    /// much more on the way.
+    copies: BTreeMap<Bytes, usize>,
+    /// What may be used on the way.
+    peak: Bytes,
+}
+
+/// One file system.
+struct Volume {
+    total: Bytes,
+    /// Free in the end, if everything goes as decided so far.
+    free: i128,
+    /// Free inodes when new files are made, if limited.
+    files: Option<i128>,
+}
+
+/// The state of all decisions for space.
+pub(super) struct Evictions {
+    pools: Vec<Pool>,
+    picks: Vec<Pick>,
+    sets: Vec<Bound>,
+    /// Device of each set.
+    devs: Vec<u64>,
+    volumes: BTreeMap<u64, Volume>,
+    global: Bound,
+}
+
+/// What is left to say when everything is decided.
+pub(super) struct Shortfall {
+    pub(super) bytes: Bytes,
+    pub(super) files: u64,
+}
+
+impl Evictions {
+    pub(super) fn new(drafts: &[SetDraft<'_>], global: Limits) -> Self {
+        let mut all = Self {
+            pools: Vec::new(),
+            picks: Vec::new(),
+            sets: Vec::new(),
+            devs: Vec::new(),
+            volumes: BTreeMap::new(),
+            global: Bound::new(global),
+        };
+        for (set, draft) in drafts.iter().enumerate() {
+            let space = draft.set.space;
+            let volume = all.volumes.entry(draft.set.dev).or_insert(Volume {
+                total: space.total,
+                free: i128::from(space.free.get()),
+                files: space.free_files.map(i128::from),
+            });
+            let mut bound = Bound::new(draft.spec.policy.limits);
+            let before = draft.set.used();
+            bound.peak = bound.limits.quota.map_or(Bytes::MAX, |quota| quota.max(before));
+            bound.used = draft.set.overhead;
+            for (log, log_draft) in draft.logs.iter().enumerate() {
+                let pool = Pool::new(set, log, log_draft);
+                bound.add(&pool);
+                if let (Some(files), true) = (&mut volume.files, makes_file(log_draft)) {
+                    *files -= 1;
+                }
+                all.pools.push(pool);
+            }
+            // What is gone already (age, count, leftovers) will be free by then.
+            volume.free += i128::from(before.get()) - i128::from(bound.used.get());
+            if let Some(files) = &mut volume.files {
+                *files += i128::try_from(removed_files(draft)).unwrap_or(0);
+            }
+            all.global.used = all.global.used.plus(bound.used);
+            all.global.files = all.global.files.saturating_add(bound.files);
+            all.global.logs = all.global.logs.saturating_add(bound.logs);
+            all.global.peak = all.global.peak.plus(before);
+            for (size, count) in &bound.copies {
+                *all.global.copies.entry(*size).or_default() += count;
+            }
+            all.sets.push(bound);
+            all.devs.push(draft.set.dev);
+        }
+        let before = all.global.peak;
+        all.global.peak = global.quota.map_or(Bytes::MAX, |quota| quota.max(before));
+        all
+    }
+
+    /// Evicts until every limit holds or nothing more may go.
+    pub(super) fn run(&mut self, drafts: &mut [SetDraft<'_>], context: &Context) {
+        for set in 0..drafts.len() {
+            self.meet_quota(Some(set));
+            self.press(Some(set), drafts, context);
+            self.meet_reserve(Some(set));
+        }
+        self.meet_quota(None);
+        self.press(None, drafts, context);
+        self.meet_reserve(None);
+        for scope in (0..drafts.len()).map(Some).chain([None]) {
+            self.meet_files(scope);
+        }
+        self.meet_inodes(drafts);
+        self.give_back();
+        self.write(drafts);
+    }
+
+    fn bound(&self, scope: Option<usize>) -> &Bound {
+        scope.and_then(|set| self.sets.get(set)).unwrap_or(&self.global)
+    }
+
+    fn in_scope(&self, scope: Option<usize>) -> Vec<usize> {
+        let is_in = |pool: &Pool| scope.is_none_or(|set| pool.set == set);
+        (0..self.pools.len()).filter(|i| self.pools.get(*i).is_some_and(is_in)).collect()
+    }
+
+    /// Evicts from the pools of `scope`, the one with the largest `key` first, as long as
+    /// `reason` gives one and the pool's use is above `share`. With `spare_new`, archives that
+    /// are yet to be made stay: their eviction frees no inode before it takes one.
+    fn evict(
+        &mut self,
+        scope: Option<usize>,
+        share: Bytes,
+        spare_new: bool,
+        key: fn(&Pool) -> u64,
+        reason: impl Fn(&Self, &Pool) -> Option<Reason>,
+    ) {
+        let mut heap: BinaryHeap<(u64, std::cmp::Reverse<usize>)> = self
+            .in_scope(scope)
+            .into_iter()
+            .filter_map(|index| Some((key(self.pools.get(index)?), std::cmp::Reverse(index))))
+            .collect();
+        while let Some((_, std::cmp::Reverse(index))) = heap.pop() {
+            let Some(pool) = self.pools.get(index) else { continue };
+            let Some(item) = pool.items.get(pool.gone).copied() else { continue };
+            if pool.used <= share || (spare_new && matches!(item.victim, Victim::New)) {
+                continue;
+            }
+            let Some(reason) = reason(self, pool) else { break };
+            self.picks.push(Pick { pool: index, item, reason });
+            self.account(index, item, true);
+            if let Some(pool) = self.pools.get_mut(index) {
+                pool.gone = pool.gone.saturating_add(1);
+                heap.push((key(pool), std::cmp::Reverse(index)));
+            }
+        }
+    }
+
+    /// Books an eviction, or its withdrawal.
+    fn account(&mut self, pool: usize, item: Item, evicted: bool) {
+        let Some(pool) = self.pools.get_mut(pool) else { return };
+        if matches!(item.victim, Victim::New) && pool.copy_room > Bytes::ZERO {
+            for bound in self.sets.get_mut(pool.set).into_iter().chain([&mut self.global]) {
+                bound.book_copy(pool.copy_room, !evicted);
+            }
+        }
+        let book = |used: &mut Bytes, files: &mut u64| {
+            if evicted {
+                *used = used.minus(item.bytes);
+                *files = files.saturating_sub(1);
+            } else {
+                *used = used.plus(item.bytes);
+                *files = files.saturating_add(1);
+            }
+        };
+        book(&mut pool.used, &mut pool.files);
+        if let Some(bound) = self.sets.get_mut(pool.set) {
+            book(&mut bound.used, &mut bound.files);
+        }
+        book(&mut self.global.used, &mut self.global.files);
+        let sign = if evicted { 1 } else { -1 };
+        if let Some(volume) = self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev)) {
+            volume.free += sign * i128::from(item.bytes.get());
+            if let (Some(files), Victim::Archive(_)) = (&mut volume.files, item.victim) {
+                *files += sign;
+            }
+        }
+    }
+
+    fn meet_quota(&mut self, scope: Option<usize>) {
+        let bound = self.bound(scope);
+        let Some(limit) = bound.limits.quota else { return };
+        let share = Bytes::new(limit.get().checked_div(bound.logs).unwrap_or(0));
+        let reason = move |all: &Self, pool: &Pool| {
+            let bound = all.bound(scope);
+            bound.exceeds_quota().then_some(Reason::Quota {
+                used: bound.used.plus(bound.copy_room()),
+                limit,
+                log_used: pool.used,
+                share,
+            })
+        };
+        self.evict(scope, share, false, |pool| pool.used.get(), reason);
+    }
+
+    fn meet_reserve(&mut self, scope: Option<usize>) {
+        let Some(reserve) = self.bound(scope).limits.reserve else { return };
+        let reason = move |all: &Self, pool: &Pool| {
+            let volume = all.volumes.get(all.devs.get(pool.set)?)?;
+            let wanted = reserve.of(volume.total);
+            let free = Bytes::new(u64::try_from(volume.free).unwrap_or(0));
+            (free < wanted).then_some(Reason::Reserve { free, wanted })
+        };
+        self.evict(scope, Bytes::ZERO, false, |pool| pool.used.get(), reason);
+    }
+
+    fn meet_files(&mut self, scope: Option<usize>) {
+        let Some(limit) = self.bound(scope).limits.max_files else { return };
+        let reason = move |all: &Self, _: &Pool| {
+            let files = all.bound(scope).files;
+            (files > limit).then_some(Reason::MaxFiles { files, limit })
+        };
+        self.evict(scope, Bytes::ZERO, false, |pool| pool.files, reason);
+    }
+
+    /// Rotations make new files; what has no inode left must first give one back, and what
+    /// cannot is not rotated.
+    fn meet_inodes(&mut self, drafts: &mut [SetDraft<'_>]) {
+        for set in 0..drafts.len() {
+            let Some(dev) = self.devs.get(set).copied() else { continue };
+            let is_short = move |all: &Self| {
+                all.volumes.get(&dev).and_then(|v| v.files).is_some_and(|files| files < 0)
+            };
+            if !is_short(self) || !drafts.iter().any(|d| d.logs.iter().any(makes_file)) {
+                continue;
+            }
+            self.evict(Some(set), Bytes::ZERO, true, |pool| pool.files, move |all, _| {
+                is_short(all).then_some(Reason::NoInode)
+            });
+        }
+    }
+
+    /// Where archives alone cannot make room, the active files of logs above their share are
+    /// rotated, the largest first, and the archive that this makes is evicted at once.
+    fn press(&mut self, scope: Option<usize>, drafts: &mut [SetDraft<'_>], context: &Context) {
+        let bound = self.bound(scope);
+        let Some(limit) = bound.limits.quota else { return };
+        if bound.used <= limit {
+            return;
+        }
+        let share = Bytes::new(limit.get().checked_div(bound.logs).unwrap_or(0));
+        let mut candidates: Vec<(Bytes, usize)> = Vec::new();
+        for index in self.in_scope(scope) {
+            let Some(pool) = self.pools.get(index) else { continue };
+            let draft = drafts.get(pool.set).and_then(|d| d.logs.get(pool.log));
+            if let Some(draft) = draft
+                && pool.used > share
+                && pool.gone == pool.items.len()
+                && let Some(bytes) = pressable(draft)
+            {
+                candidates.push((bytes, index));
+            }
+        }
+        candidates.sort_by_key(|(bytes, index)| (std::cmp::Reverse(*bytes), *index));
+        for (bytes, index) in candidates {
+            let used = self.bound(scope).used;
+            if used <= limit {
+                break;
+            }
+            let Some(pool) = self.pools.get(index) else { continue };
+            let Some(draft) = drafts.get_mut(pool.set).and_then(|d| d.logs.get_mut(pool.log)) else {
+                continue;
+            };
+            let Ok(label) = new_label(draft.log, draft.policy, context) else { continue };
+            let reason = Reason::QuotaPressure { used, limit };
+            draft.rotation = Some(Rotation {
+                reason: reason.clone(),
+                label,
+                bytes,
+                gone: Some(reason),
+                source: Source::Active,
+            });
+            if let (Some(volume), true) =
+                (self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev)), makes_file(draft))
+                && let Some(files) = &mut volume.files
+            {
+                *files -= 1;
+            }
+            // One file goes, one comes.
+            let item = Item { victim: Victim::New, bytes };
+            let recreated = u64::from(draft.fixed_files() > draft.linked_files);
+            self.account(index, item, true);
+            self.sets.iter_mut().skip(self.pools.get(index).map_or(0, |p| p.set)).take(1).for_each(
+                |bound| bound.files = bound.files.saturating_add(recreated),
+            );
+            self.global.files = self.global.files.saturating_add(recreated);
+            if let Some(pool) = self.pools.get_mut(index) {
+                pool.files = pool.files.saturating_add(recreated);
+            }
+        }
+    }
+
+    /// Withdraws evictions that the later ones have made unnecessary, the last one first. In
+    /// each log only the newest evicted archive can come back, or there would be a gap.
+    fn give_back(&mut self) {
+        let mut closed = vec![false; self.pools.len()];
+        for index in (0..self.picks.len()).rev() {
+            let Some(pick) = self.picks.get(index) else { continue };
+            let (pool, item) = (pick.pool, pick.item);
+            if closed.get(pool).copied().unwrap_or(true) {
+                continue;
+            }
+            self.account(pool, item, false);
+            let set = self.pools.get(pool).map(|p| p.set);
+            if self.is_broken(set) || self.is_broken(None) {
+                self.account(pool, item, true);
+                if let Some(closed) = closed.get_mut(pool) {
+                    *closed = true;
+                }
+            } else {
+                self.picks.remove(index);
+                if let Some(pool) = self.pools.get_mut(pool) {
+                    pool.gone = pool.gone.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    /// Whether some limit of this scope does not hold.
+    fn is_broken(&self, scope: Option<usize>) -> bool {
+        let bound = self.bound(scope);
+        let is_short = |dev: &u64| {
+            self.volumes.get(dev).is_some_and(|volume| {
+                let wanted = bound.limits.reserve.map_or(Bytes::ZERO, |r| r.of(volume.total));
+                (bound.limits.reserve.is_some() && volume.free < i128::from(wanted.get()))
+                    || volume.files.is_some_and(|files| files < 0)
+            })
+        };
+        let on_devices = match scope {
+            Some(set) => self.devs.get(set).is_some_and(is_short),
+            None => bound.limits.reserve.is_some() && self.devs.iter().any(is_short),
+        };
+        bound.exceeds_quota()
+            || bound.limits.max_files.is_some_and(|limit| bound.files > limit)
+            || on_devices
+    }
+
+    /// Puts the decisions into the drafts.
+    fn write(&self, drafts: &mut [SetDraft<'_>]) {
+        for pick in &self.picks {
+            let Some(pool) = self.pools.get(pick.pool) else { continue };
+            let draft = drafts.get_mut(pool.set).and_then(|d| d.logs.get_mut(pool.log));
+            let Some(draft) = draft else { continue };
+            match pick.item.victim {
+                Victim::Archive(index) => {
+                    draft.set_verdict(index, Verdict::Remove(pick.reason.clone()));
+                }
+                Victim::New => {
+                    if let Some(rotation) = &mut draft.rotation {
+                        rotation.gone = Some(pick.reason.clone());
+                    }
+                }
+            }
+        }
+        for (set, draft) in drafts.iter_mut().enumerate() {
+            if self.is_broken(Some(set)) || self.is_broken(None) {
+                draft.logs.iter_mut().for_each(super::retain::mark_fair_share);
+            }
+        }
+    }
+
+    /// What is missing in a set, its own limits and the common ones.
+    pub(super) fn shortfall(&self, set: usize) -> Shortfall {
+        let mut bytes = Bytes::ZERO;
+        let mut files = 0u64;
+        for bound in self.sets.get(set).into_iter().chain([&self.global]) {
+            if let Some(quota) = bound.limits.quota {
+                bytes = bytes.max(bound.used.minus(quota));
+            }
+            if let Some(limit) = bound.limits.max_files {
+                files = files.max(bound.files.saturating_sub(limit));
+            }
+            if let (Some(reserve), Some(volume)) =
+                (bound.limits.reserve, self.devs.get(set).and_then(|dev| self.volumes.get(dev)))
+            {
+                let missing = i128::from(reserve.of(volume.total).get()) - volume.free;
+                bytes = bytes.max(Bytes::new(u64::try_from(missing).unwrap_or(0)));
+            }
+        }
+        Shortfall { bytes, files }
+    }
+
+    /// Files of a set in the end.
+    pub(super) fn files(&self, set: usize) -> u64 {
+        self.sets.get(set).map_or(0, |bound| bound.files)
+    }
+
+    /// Whether the file system of `set` has too few inodes for what is to be made there.
+    pub(super) fn lacks_inodes(&self, set: usize) -> bool {
+        let volume = self.devs.get(set).and_then(|dev| self.volumes.get(dev));
+        volume.and_then(|v| v.files).is_some_and(|files| files < 0)
+    }
+}
+
+impl Bound {
+    const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            used: Bytes::ZERO,
+            files: 0,
+            logs: 0,
+            copies: BTreeMap::new(),
+            peak: Bytes::ZERO,
+        }
+    }
+
+    fn add(&mut self, pool: &Pool) {
+        self.used = self.used.plus(pool.used);
+        self.files = self.files.saturating_add(pool.files);
+        self.logs = self.logs.saturating_add(1);
+        if pool.copy_room > Bytes::ZERO {
+            self.book_copy(pool.copy_room, true);
+        }
+    }
+
+    fn book_copy(&mut self, room: Bytes, is_made: bool) {
+        let count = self.copies.entry(room).or_default();
+        *count = if is_made { count.saturating_add(1) } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.copies.remove(&room);
+        }
+    }
+
+    fn copy_room(&self) -> Bytes {
+        self.copies.last_key_value().map_or(Bytes::ZERO, |(room, _)| *room)
+    }
+
+    fn exceeds_quota(&self) -> bool {
+        self.limits.quota.is_some_and(|quota| {
+            let room = self.copy_room();
+            self.used > quota || (room > Bytes::ZERO && self.used.plus(room) > self.peak)
+        })
+    }
+}
+
+impl Pool {
+    fn new(set: usize, log: usize, draft: &LogDraft<'_>) -> Self {
+        let mut items = Vec::new();
+        let (mut used, mut files) = (draft.fixed_bytes(), draft.fixed_files());
+        let may_evict = !draft.is_blocked();
+        for (index, archive) in draft.kept().rev() {
+            if archive.meta.stamp.nlink > 1 {
+                continue;
+            }
+            let bytes = archive.meta.stamp.allocated;
+            used = used.plus(bytes);
+            files = files.saturating_add(1);
+            if may_evict {
+                items.push(Item { victim: Victim::Archive(index), bytes });
+            }
+        }
+        if let Some(rotation) = draft.rotation.as_ref().filter(|rotation| rotation.gone.is_none()) {
+            let item = Item { victim: Victim::New, bytes: rotation.bytes };
+            // Of an interrupted copytruncate the copy is an archive already.
+            if rotation.source != Source::Copied {
+                used = used.plus(item.bytes);
+                files = files.saturating_add(1);
+                items.push(item);
+            }
+        }
+        Self { set, log, used, files, items, gone: 0, copy_room: copy_room(draft) }
+    }
+}
+
+/// What a rotation needs on the way beyond what it leaves: the copy and its source exist
+/// together until the source is cut.
+fn copy_room(draft: &LogDraft<'_>) -> Bytes {
+    match (&draft.rotation, draft.policy.method) {
+        (Some(rotation), Method::CopyTruncate | Method::RenameCopy)
+            if rotation.gone.is_none() && rotation.source != Source::Copied =>
+        {
+            rotation.bytes
+        }
+        _ => Bytes::ZERO,
+    }
+}
+
+/// Whether a rotation makes a file where there was none.
+pub(super) fn makes_file(draft: &LogDraft<'_>) -> bool {
+    let Some(rotation) = &draft.rotation else { return draft.recreate };
+    match (rotation.source, draft.policy.method) {
+        (Source::Copied, _) => false,
+        (Source::Active, Method::Rename) => draft.policy.create.is_some(),
+        (Source::Active, Method::CopyTruncate | Method::Copy) => rotation.gone.is_none(),
+        (Source::Active, Method::RenameCopy) | (Source::Renamed, _) => true,
+    }
+}
+
+/// Allocated bytes that rotating the active file away would give back.
+fn pressable(draft: &LogDraft<'_>) -> Option<Bytes> {
+    let active = draft.log.active.as_ref()?.stamp;
+    let can = !draft.is_blocked()
+        && draft.rotation.is_none()
+        && draft.policy.method != Method::Copy
+        && active.nlink <= 1
+        && active.allocated > Bytes::ZERO;
+    can.then_some(active.allocated)
+}
+
+/// Files that go before anything new is made.
+fn removed_files(draft: &SetDraft<'_>) -> usize {
+    let log = |log: &LogDraft<'_>| {
+        let archives = log
+            .archives()
+            .filter(|(_, a, v)| matches!(v, Verdict::Remove(_)) && a.meta.stamp.nlink <= 1)
+            .count();
+        let stay = log.staying_leftovers().count();
+        archives.saturating_add(log.log.leftovers.len().saturating_sub(stay))
+    };
+    draft.logs.iter().map(log).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_needs_its_room_on_the_way() {
+        let mut bound = Bound::new(Limits { quota: Some(Bytes::kib(100)), ..Limits::default() });
+        bound.peak = Bytes::kib(100);
+        bound.used = Bytes::kib(80);
+        assert!(!bound.exceeds_quota());
+        bound.book_copy(Bytes::kib(30), true);
+        assert!(bound.exceeds_quota());
+        bound.book_copy(Bytes::kib(30), false);
+        assert!(!bound.exceeds_quota());
+    }
+}

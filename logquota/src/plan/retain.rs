@@ -1,0 +1,104 @@
+//! Decides which archives go by age, by count, or because they exist twice.
+//!
+//! Pure: the same archives, policy and `now` give the same verdicts. The quota is not looked
+//! at here; [`quota`](super::quota) runs after and may remove more.
+//!
+//! Count is judged when the log rotates, and only over archives in the policy's own style:
+//! a configuration without `rotate` must not wipe out what is there before the first rotation
+//! has even happened. Age is judged at every run, so that the archives of a log that
+//! vanished do not stay for ever.
+
+use super::draft::LogDraft;
+use super::{Context, Reason, Verdict, Why};
+use crate::inventory::Archive;
+use crate::policy::{Count, Method};
+use crate::units::{Age, Generation};
+
+/// Puts verdicts of age, count and duplication on the archives of one log.
+pub(super) fn retain(draft: &mut LogDraft<'_>, context: &Context) {
+    if draft.is_blocked() {
+        return;
+    }
+    duplicates(draft);
+    by_age(draft, context);
+    by_count(draft);
+}
+
+/// A plain archive beside a compressed one of the same label and the same time of change is
+/// what an interrupted compression leaves: the compressed one is complete (it got its name
+/// after it was on the disk). Apply compares the contents before it deletes.
+fn duplicates(draft: &mut LogDraft<'_>) {
+    let archives = &draft.log.archives;
+    let twin = |plain: &Archive| {
+        archives.iter().any(|other| {
+            !other.parsed.is_plain()
+                && is_ours(&other.parsed.suffix, draft)
+                && other.parsed.label == plain.parsed.label
+                && other.meta.stamp.mtime == plain.meta.stamp.mtime
+        })
+    };
+    let found: Vec<usize> = draft
+        .archives()
+        .filter(|(_, archive, _)| archive.parsed.is_plain() && archive.meta.stamp.nlink <= 1)
+        .filter(|(_, archive, _)| twin(archive))
+        .map(|(index, ..)| index)
+        .collect();
+    for index in found {
+        draft.set_verdict(index, Verdict::Remove(Reason::Duplicate));
+    }
+}
+
+/// Whether the suffix is one that this policy's codec writes: only that can be compared.
+fn is_ours(suffix: &str, draft: &LogDraft<'_>) -> bool {
+    draft.policy.compress.as_ref().is_some_and(|compress| compress.suffix == suffix)
+}
+
+fn by_age(draft: &mut LogDraft<'_>, context: &Context) {
+    let Some(days) = draft.policy.max_age_days.filter(|days| *days > 0) else { return };
+    let now = context.now.timestamp();
+    let expired: Vec<(usize, Age)> = draft
+        .kept()
+        .filter(|(_, archive)| draft.may_delete(archive))
+        .map(|(index, archive)| (index, Age::between(now, archive.meta.stamp.mtime.secs)))
+        .filter(|(_, age)| age.whole_days() > u64::from(days))
+        .collect();
+    for (index, age) in expired {
+        let limit = Age::days(days.into());
+        draft.set_verdict(index, Verdict::Remove(Reason::MaxAge { age, limit }));
+    }
+}
+
+fn by_count(draft: &mut LogDraft<'_>) {
+    let (Some(_), Count::AtMost(limit)) = (&draft.rotation, draft.policy.count) else { return };
+    if limit == 0 {
+        // The new archive goes after everybody has seen it; older ones are not touched, as in
+        // logrotate. A plain copy would never be seen by anybody.
+        if draft.policy.method != Method::Copy
+            && let Some(rotation) = &mut draft.rotation
+        {
+            rotation.gone = Some(Reason::Count { generation: Generation::NEWEST, limit });
+        }
+        return;
+    }
+    let keep = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(1);
+    let surplus: Vec<(usize, Generation)> = draft
+        .kept()
+        .filter(|(_, archive)| archive.parsed.own_style)
+        .enumerate()
+        .skip(keep)
+        .filter(|(_, (_, archive))| draft.may_delete(archive))
+        .map(|(place, (index, _))| (index, Generation::from_index(place.saturating_add(1))))
+        .collect();
+    for (index, generation) in surplus {
+        draft.set_verdict(index, Verdict::Remove(Reason::Count { generation, limit }));
+    }
+}
+
+/// Says of the archives of logs that were left alone in a broken limit why they stay.
+pub(super) fn mark_fair_share(draft: &mut LogDraft<'_>) {
+    for verdict in &mut draft.verdicts {
+        if *verdict == Verdict::Keep(Why::WithinLimits) {
+            *verdict = Verdict::Keep(Why::FairShare);
+        }
+    }
+}
