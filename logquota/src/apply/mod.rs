@@ -1,10 +1,35 @@
 //! Does what a plan says: for each step, check the stamp again, act, sync.
+//!
+//! Nothing is decided here. What is checked is that the file is still the one that was
+//! planned for, and that there is still the room that was planned with: a step that failed
+//! may have left less.
+//!
+//! # What is not guaranteed
+//!
+//! Between the check of a stamp and the act lies a moment (a system call) in which somebody who
+//! may write to the folder can put another file under the name. No file outside the folder
+//! can be reached that way, and nothing is followed or overwritten.
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use crate::error::Error;
-use crate::plan::{Hook, Plan};
+use crate::error::{Error, Op, Result};
+use crate::fs::WriteFs;
+use crate::inventory::{DirId, Place};
+use crate::plan::{Action, Expect, Hook, Plan, Step};
+use crate::policy::Identity;
+use crate::stamp::{FileId, Kind, Meta};
 use crate::units::Bytes;
+
+mod compress;
+mod copy;
+mod ledger;
+mod remove;
+mod rename;
+
+use self::copy::OpenCopy;
+use self::ledger::Ledger;
 
 /// What the library asks its caller to do: run a script of the configuration, and hear how
 /// far the work is.
@@ -64,24 +89,243 @@ pub struct Report {
     /// By how much the free space of each set's file system grew, as the file system says
     /// it (negative if it shrank; other programs write, too). `None` if it would not say.
     pub freed: Vec<Option<i128>>,
+    /// What failed besides steps: flushing folders at the end.
+    pub errors: Vec<Error>,
 }
 
 impl Report {
     /// Whether every step was done, or skipped for want of room only.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.outcomes.iter().all(|outcome| match outcome {
-            Outcome::Done => true,
-            Outcome::Skipped(error) => error.is_no_space(),
-            Outcome::Failed(_) | Outcome::NotReached => false,
-        })
+        self.errors.is_empty()
+            && self.outcomes.iter().all(|outcome| match outcome {
+                Outcome::Done => true,
+                Outcome::Skipped(error) => error.is_no_space(),
+                Outcome::Failed(_) | Outcome::NotReached => false,
+            })
     }
 }
 
-/// What [`Plan`] and [`Report`] say of each step, side by side.
-pub fn outcomes<'a>(
+/// Does `plan` on `fs`. Every step ends in an outcome; one that fails keeps only those from
+/// being done that need it.
+///
+/// Scripts are run by `hooks`, as the caller itself even in sets that are worked on as
+/// somebody else.
+pub fn apply(plan: &Plan, fs: &dyn WriteFs, hooks: &mut dyn Hooks, options: &Options) -> Report {
+    let mut runner = Runner::new(plan, fs);
+    let before = runner.free();
+    let mut index = 0usize;
+    while let Some(step) = plan.steps.get(index) {
+        let end = match &step.action {
+            Action::Compress { .. } => runner.end_of_batch(index),
+            _ => index.saturating_add(1),
+        };
+        if let Action::Compress { .. } = &step.action {
+            runner.compress_batch(index..end, options.threads, hooks);
+        } else {
+            let outcome = runner.outcome(step, hooks);
+            hooks.on_step(index, &outcome);
+            runner.set(index, outcome);
+        }
+        index = end;
+    }
+    runner.finish(&before)
+}
+
+/// What is known while a plan is done.
+struct Runner<'a> {
     plan: &'a Plan,
-    report: &'a Report,
-) -> impl Iterator<Item = (&'a crate::plan::Step, &'a Outcome)> {
-    plan.steps.iter().zip(&report.outcomes)
+    fs: &'a dyn WriteFs,
+    outcomes: Vec<Outcome>,
+    ledger: Ledger,
+    /// Files that an earlier step renamed: their ctime has changed by that.
+    renamed: HashSet<FileId>,
+    /// Copies whose source is to be truncated next.
+    copies: HashMap<Place, OpenCopy<'a>>,
+    /// Folders with changes that are not on the disk yet.
+    unsynced: HashSet<DirId>,
+    /// Folders with deletions that are not on the disk yet: the room they gave must not be
+    /// used before they are, or a crash could bring both back.
+    undeleted: HashSet<DirId>,
+    acting_as: Option<Identity>,
+}
+
+impl<'a> Runner<'a> {
+    fn new(plan: &'a Plan, fs: &'a dyn WriteFs) -> Self {
+        Self {
+            plan,
+            fs,
+            outcomes: plan.steps.iter().map(|_| Outcome::NotReached).collect(),
+            ledger: Ledger::new(plan),
+            renamed: HashSet::new(),
+            copies: HashMap::new(),
+            unsynced: HashSet::new(),
+            undeleted: HashSet::new(),
+            acting_as: None,
+        }
+    }
+
+    fn set(&mut self, index: usize, outcome: Outcome) {
+        if let Some(slot) = self.outcomes.get_mut(index) {
+            *slot = outcome;
+        }
+    }
+
+    /// The end of the compressions of one set that begin at `start`.
+    fn end_of_batch(&self, start: usize) -> usize {
+        let set = self.plan.steps.get(start).map(|step| step.set);
+        let rest = self.plan.steps.iter().skip(start);
+        let count = rest
+            .take_while(|step| {
+                matches!(step.action, Action::Compress { .. }) && Some(step.set) == set
+            })
+            .count();
+        start.saturating_add(count.max(1))
+    }
+
+    /// Whether everything that `step` needs was done.
+    fn is_reachable(&self, step: &Step) -> bool {
+        step.needs.iter().all(|need| matches!(self.outcomes.get(*need), Some(Outcome::Done)))
+    }
+
+    fn outcome(&mut self, step: &Step, hooks: &mut dyn Hooks) -> Outcome {
+        if !self.is_reachable(step) {
+            return Outcome::NotReached;
+        }
+        match self.act(step, hooks) {
+            Ok(()) => Outcome::Done,
+            Err(error) => outcome_of(error),
+        }
+    }
+
+    fn act(&mut self, step: &Step, hooks: &mut dyn Hooks) -> Result<()> {
+        if let Action::RunHook { hook, script, args } = &step.action {
+            self.act_as(None, step)?;
+            return hooks.run(*hook, script, args);
+        }
+        self.act_as(self.plan.sets.get(step.set).and_then(|set| set.run_as), step)?;
+        match &step.action {
+            Action::Rename { from, to } => self.rename(step, from, to),
+            Action::Create { at, attributes } => self.create(at, attributes),
+            Action::MakeDir { at, attributes } => self.make_dir(at, attributes),
+            Action::Copy { from, to, temp, .. } => self.copy(step, from, to, temp),
+            Action::Truncate { at } => self.truncate(step, at),
+            Action::Delete { at, same_as } => self.delete(step, at, same_as.as_ref()),
+            Action::Compress { .. } | Action::RunHook { .. } => Ok(()),
+        }
+    }
+
+    fn act_as(&mut self, who: Option<Identity>, step: &Step) -> Result<()> {
+        if self.acting_as != who {
+            let path = step.action.place().map_or_else(PathBuf::new, |place| self.path(place));
+            self.fs.act_as(who).map_err(Error::io(Op::BecomeUser, path))?;
+            self.acting_as = who;
+        }
+        Ok(())
+    }
+
+    fn path(&self, place: &Place) -> PathBuf {
+        path(self.plan, place)
+    }
+
+    /// The file, if it is still what the step expects; `None` if it is gone.
+    fn look(&self, step: &Step, place: &Place) -> Result<Option<Meta>> {
+        let found =
+            self.fs.stat(place.dir, &place.name).map_err(Error::io(Op::Stat, self.path(place)))?;
+        match found {
+            Some(found) if !is_expected(&found, &step.expect, &self.renamed) => {
+                Err(Error::Changed { path: self.path(place) })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The same, for steps that are pointless without the file.
+    fn must_find(&self, step: &Step, place: &Place) -> Result<Meta> {
+        self.look(step, place)?.ok_or_else(|| Error::Changed { path: self.path(place) })
+    }
+
+    /// Before new blocks are taken, what gave them must be on the disk.
+    fn settle_deletions(&mut self) -> Result<()> {
+        let mut dirs: Vec<DirId> = self.undeleted.iter().copied().collect();
+        dirs.sort_unstable();
+        for dir in dirs {
+            self.sync_dir(dir)?;
+        }
+        Ok(())
+    }
+
+    fn sync_dir(&mut self, dir: DirId) -> Result<()> {
+        let path = self.plan.dirs.get(&dir).map_or_else(PathBuf::new, |d| d.path.clone());
+        self.fs.sync_dir(dir).map_err(Error::io(Op::Sync, path))?;
+        self.undeleted.remove(&dir);
+        self.unsynced.remove(&dir);
+        Ok(())
+    }
+
+    /// Free space on the file system of each set that has something to do.
+    fn free(&self) -> Vec<Option<u64>> {
+        let mut dirs: Vec<Option<DirId>> = vec![None; self.plan.sets.len()];
+        for step in &self.plan.steps {
+            if let (Some(slot @ None), Some(place)) = (dirs.get_mut(step.set), step.action.place())
+            {
+                *slot = Some(place.dir);
+            }
+        }
+        let free = |dir: Option<DirId>| Some(self.fs.space(dir?).ok()?.free.get());
+        dirs.into_iter().map(free).collect()
+    }
+
+    fn finish(mut self, before: &[Option<u64>]) -> Report {
+        self.copies.clear();
+        let mut errors = Vec::new();
+        if self.acting_as.is_some()
+            && let Err(error) = self.fs.act_as(None)
+        {
+            errors.push(Error::io(Op::BecomeUser, PathBuf::new())(error));
+        }
+        let mut dirs: Vec<DirId> = self.unsynced.union(&self.undeleted).copied().collect();
+        dirs.sort_unstable();
+        for dir in dirs {
+            errors.extend(self.sync_dir(dir).err());
+        }
+        let after = self.free();
+        let grown = before
+            .iter()
+            .zip(after)
+            .map(|(before, after)| Some(i128::from(after?).saturating_sub(i128::from((*before)?))));
+        let freed = grown.collect();
+        let Ledger { used, peak, .. } = self.ledger;
+        Report { outcomes: self.outcomes, used, peak, freed, errors }
+    }
+}
+
+fn path(plan: &Plan, place: &Place) -> PathBuf {
+    plan.dirs
+        .get(&place.dir)
+        .map_or_else(|| PathBuf::from(&place.name), |dir| dir.path.join(&place.name))
+}
+
+/// What changed or has no room was left alone on purpose; the rest failed.
+fn outcome_of(error: Error) -> Outcome {
+    match error {
+        Error::Changed { .. }
+        | Error::StillWritten { .. }
+        | Error::NoRoom { .. }
+        | Error::NotADuplicate { .. } => Outcome::Skipped(error),
+        other => Outcome::Failed(other),
+    }
+}
+
+/// Whether `found` may be acted on.
+fn is_expected(found: &Meta, expect: &Expect, renamed: &HashSet<FileId>) -> bool {
+    found.kind == Kind::File
+        && match expect {
+            Expect::Nothing => false,
+            Expect::SameFile(id) => found.stamp.id == *id,
+            Expect::Unchanged(stamp) if renamed.contains(&stamp.id) => {
+                stamp.has_same_content(&found.stamp)
+            }
+            Expect::Unchanged(stamp) => stamp.is_unchanged(&found.stamp),
+        }
 }

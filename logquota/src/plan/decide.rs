@@ -55,6 +55,7 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         host: context.host.clone(),
         created: context.now,
         sets: order::sums(&drafts, &evictions, &ordered),
+        global_quota: config.global.quota,
         verdicts: verdicts.collect(),
         steps: ordered.steps,
         problems,
@@ -159,7 +160,8 @@ fn drop_copies_without_room(
     problems: &mut Vec<Problem>,
 ) {
     let Some(quota) = draft.spec.policy.limits.quota else { return };
-    if !matches!(draft.spec.policy.method, Method::CopyTruncate | Method::RenameCopy | Method::Copy) {
+    if !matches!(draft.spec.policy.method, Method::CopyTruncate | Method::RenameCopy | Method::Copy)
+    {
         return;
     }
     let peak = quota.max(draft.set.used());
@@ -186,19 +188,13 @@ fn drop_copies_without_room(
 }
 
 /// Rotations for which there is no inode are put off, the last ones first.
-fn drop_for_inodes(
-    draft: &mut SetDraft<'_>,
-    inventory: &Inventory,
-    problems: &mut Vec<Problem>,
-) {
+fn drop_for_inodes(draft: &mut SetDraft<'_>, inventory: &Inventory, problems: &mut Vec<Problem>) {
     let free = draft.set.space.free_files.unwrap_or(u64::MAX);
     let mut left = free;
     for log in &draft.logs {
         let gone = log
             .archives()
-            .filter(|(_, a, v)| {
-                matches!(v, super::Verdict::Remove(_)) && a.meta.stamp.nlink <= 1
-            })
+            .filter(|(_, a, v)| matches!(v, super::Verdict::Remove(_)) && a.meta.stamp.nlink <= 1)
             .count();
         let leftovers = log.log.leftovers.len().saturating_sub(log.staying_leftovers().count());
         left = left.saturating_add(u64::try_from(gone.saturating_add(leftovers)).unwrap_or(0));

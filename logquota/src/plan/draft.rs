@@ -85,7 +85,11 @@ impl<'a> LogDraft<'a> {
             .iter()
             .map(|archive| {
                 let is_linked = archive.meta.stamp.nlink > 1;
-                Verdict::Keep(if is_linked && log.blocked.is_none() { Why::HardLinked } else { kept })
+                Verdict::Keep(if is_linked && log.blocked.is_none() {
+                    Why::HardLinked
+                } else {
+                    kept
+                })
             })
             .collect();
         Self {
@@ -106,7 +110,9 @@ impl<'a> LogDraft<'a> {
     }
 
     /// Archives with their verdicts, newest first.
-    pub(super) fn archives(&self) -> impl DoubleEndedIterator<Item = (usize, &'a Archive, &Verdict)> {
+    pub(super) fn archives(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (usize, &'a Archive, &Verdict)> {
         self.log
             .archives
             .iter()
@@ -181,11 +187,8 @@ impl<'a> LogDraft<'a> {
             r.source == Source::Active
                 && matches!(self.policy.method, Method::Rename | Method::RenameCopy)
         });
-        let has_log = if renamed_away {
-            self.policy.create.is_some()
-        } else {
-            active || self.recreate
-        };
+        let has_log =
+            if renamed_away { self.policy.create.is_some() } else { active || self.recreate };
         let leftovers = self.staying_leftovers().count();
         u64::from(has_log)
             .saturating_add(self.linked_files)

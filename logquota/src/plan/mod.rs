@@ -61,6 +61,8 @@ pub struct Plan {
     pub created: DateTime<FixedOffset>,
     /// The sets, in the order of the configuration.
     pub sets: Vec<SetPlan>,
+    /// The ceiling over all sets together.
+    pub global_quota: Option<Bytes>,
     /// What is done, in this order.
     pub steps: Vec<Step>,
     /// What becomes of each archive; one for every archive of the inventory.

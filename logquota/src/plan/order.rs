@@ -79,7 +79,14 @@ pub(super) fn order(
 
 impl Builder<'_> {
     /// Adds a step and returns its index.
-    fn push(&mut self, at: At, action: Action, expect: Expect, bytes: Bytes, reason: Reason) -> usize {
+    fn push(
+        &mut self,
+        at: At,
+        action: Action,
+        expect: Expect,
+        bytes: Bytes,
+        reason: Reason,
+    ) -> usize {
         let index = self.steps.len();
         let used = self.used.get(at.set).copied().unwrap_or_default();
         let used_after = match &action {
@@ -158,8 +165,8 @@ impl Builder<'_> {
                     && twin.parsed.label == archive.parsed.label
                     && twin.meta.stamp.mtime == stamp.mtime
             });
-            let same_as = twin
-                .map(|(_, twin)| Place { dir: draft.log.archive_dir, name: twin.name.clone() });
+            let same_as =
+                twin.map(|(_, twin)| Place { dir: draft.log.archive_dir, name: twin.name.clone() });
             let at = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
             self.push(
                 At::log(set, log),
@@ -203,7 +210,13 @@ impl Builder<'_> {
         self.push(at, Action::Delete { at: place, same_as: None }, expect, bytes, reason)
     }
 
-    fn hook(&mut self, at: At, hook: Hook, script: &std::sync::Arc<str>, args: Vec<OsString>) -> usize {
+    fn hook(
+        &mut self,
+        at: At,
+        hook: Hook,
+        script: &std::sync::Arc<str>,
+        args: Vec<OsString>,
+    ) -> usize {
         let script = script.clone();
         let action = Action::RunHook { hook, script, args };
         self.push(at, action, Expect::Nothing, Bytes::ZERO, Reason::Script)

@@ -276,9 +276,13 @@ impl Evictions {
             if !is_short(self) || !drafts.iter().any(|d| d.logs.iter().any(makes_file)) {
                 continue;
             }
-            self.evict(Some(set), Bytes::ZERO, true, |pool| pool.files, move |all, _| {
-                is_short(all).then_some(Reason::NoInode)
-            });
+            self.evict(
+                Some(set),
+                Bytes::ZERO,
+                true,
+                |pool| pool.files,
+                move |all, _| is_short(all).then_some(Reason::NoInode),
+            );
         }
     }
 
@@ -310,7 +314,8 @@ impl Evictions {
                 break;
             }
             let Some(pool) = self.pools.get(index) else { continue };
-            let Some(draft) = drafts.get_mut(pool.set).and_then(|d| d.logs.get_mut(pool.log)) else {
+            let Some(draft) = drafts.get_mut(pool.set).and_then(|d| d.logs.get_mut(pool.log))
+            else {
                 continue;
             };
             let Ok(label) = new_label(draft.log, draft.policy, context) else { continue };
@@ -322,9 +327,10 @@ impl Evictions {
                 gone: Some(reason),
                 source: Source::Active,
             });
-            if let (Some(volume), true) =
-                (self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev)), makes_file(draft))
-                && let Some(files) = &mut volume.files
+            if let (Some(volume), true) = (
+                self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev)),
+                makes_file(draft),
+            ) && let Some(files) = &mut volume.files
             {
                 *files -= 1;
             }
@@ -332,9 +338,11 @@ impl Evictions {
             let item = Item { victim: Victim::New, bytes };
             let recreated = u64::from(draft.fixed_files() > draft.linked_files);
             self.account(index, item, true);
-            self.sets.iter_mut().skip(self.pools.get(index).map_or(0, |p| p.set)).take(1).for_each(
-                |bound| bound.files = bound.files.saturating_add(recreated),
-            );
+            self.sets
+                .iter_mut()
+                .skip(self.pools.get(index).map_or(0, |p| p.set))
+                .take(1)
+                .for_each(|bound| bound.files = bound.files.saturating_add(recreated));
             self.global.files = self.global.files.saturating_add(recreated);
             if let Some(pool) = self.pools.get_mut(index) {
                 pool.files = pool.files.saturating_add(recreated);

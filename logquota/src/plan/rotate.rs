@@ -79,12 +79,9 @@ pub(super) fn period_is_over(when: RotateWhen, last: NaiveDateTime, now: NaiveDa
         RotateWhen::Hourly => (last.date(), last.hour()) != (now.date(), now.hour()),
         RotateWhen::Daily => last.date() != now.date(),
         RotateWhen::Weekly { weekday } => {
-            days >= 7
-                || (days >= 1 && now.weekday().num_days_from_sunday() == u32::from(weekday))
+            days >= 7 || (days >= 1 && now.weekday().num_days_from_sunday() == u32::from(weekday))
         }
-        RotateWhen::Monthly { day: 0 } => {
-            (last.year(), last.month()) != (now.year(), now.month())
-        }
+        RotateWhen::Monthly { day: 0 } => (last.year(), last.month()) != (now.year(), now.month()),
         RotateWhen::Monthly { day } => {
             let tomorrow = now.date().succ_opt();
             let is_last_of_month = tomorrow.is_none_or(|t| t.month() != now.month());

@@ -75,8 +75,10 @@ impl Builder<'_> {
             } else {
                 Done { moved: unmoved(log_draft), names: names(log_draft), ..Done::default() }
             };
-            if let (Some(script), false, true) = (&scripts.post, scripts.shared, is_due(log_draft)) {
-                let mut args = vec![self.inventory.path(log_draft.log.dir, &log_draft.log.name).into()];
+            if let (Some(script), false, true) = (&scripts.post, scripts.shared, is_due(log_draft))
+            {
+                let mut args =
+                    vec![self.inventory.path(log_draft.log.dir, &log_draft.log.name).into()];
                 let new = done.new.as_ref().map(|new| &new.place);
                 args.extend(new.map(|p| self.inventory.path(p.dir, &p.name).into_os_string()));
                 let needs = done.archive.iter().copied().chain(gate.iter().copied());
@@ -89,7 +91,8 @@ impl Builder<'_> {
         if let (Some(script), true, true) = (&scripts.post, scripts.shared, any_due) {
             // Needed by whoever did rotate, even if another log of the set failed.
             let post = self.hook(at.clone().after(gate), Hook::Post, script, pattern());
-            for done in all.iter_mut().filter(|done| done.made.is_some() || done.renamed.is_some()) {
+            for done in all.iter_mut().filter(|done| done.made.is_some() || done.renamed.is_some())
+            {
                 done.archive.push(post);
             }
         }
@@ -198,7 +201,14 @@ impl Builder<'_> {
             (Source::Active, Method::Copy | Method::CopyTruncate) => {
                 let mut at = at;
                 if rotation.gone.is_none() {
-                    let copy = self.copy(at.clone(), from.clone(), to.clone(), expect, meta, reason.clone());
+                    let copy = self.copy(
+                        at.clone(),
+                        from.clone(),
+                        to.clone(),
+                        expect,
+                        meta,
+                        reason.clone(),
+                    );
                     at.needs.push(copy);
                     done.archive.push(copy);
                     done.made = Some(copy);

@@ -100,7 +100,8 @@ impl Builder<'_> {
                 admits(quota, before, used.minus(gained), source, job.room)
             };
             let free = draft.set.space.free.plus(before).minus(used).plus(gained);
-            if !fits(quota, before, used) || !fits(global, all_before, all_used) || job.room > free {
+            if !fits(quota, before, used) || !fits(global, all_before, all_used) || job.room > free
+            {
                 continue;
             }
             gained = gained.plus(source);

@@ -1,0 +1,328 @@
+//! Compressions: several files at once, each by way of its own temporary name.
+//!
+//! Write, finish, flush, rename without replacing, flush the folder, and only then unlink the
+//! source. Any instant of that is a good one to be killed: what is left is a temporary that
+//! the next scan recognises, or the archive twice.
+
+use std::collections::HashSet;
+use std::io::{self, ErrorKind, Write};
+use std::ops::Range;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::ledger::Ledger;
+use super::remove::discard;
+use super::{Hooks, Outcome, Runner, is_expected, outcome_of, path};
+use crate::codec::Encoder;
+use crate::error::{Error, Op, Result};
+use crate::fs::{Attributes, NewFile, WriteFs};
+use crate::inventory::Place;
+use crate::plan::{Action, Expect, Plan, Step};
+use crate::policy::Codec;
+use crate::stamp::{FileId, Meta};
+use crate::units::Bytes;
+
+const CHUNK: usize = 128 << 10;
+
+/// One compression as its worker needs it.
+struct Job<'p> {
+    from: &'p Place,
+    to: &'p Place,
+    temp: Place,
+    codec: Codec,
+    level: Option<i32>,
+    room: Bytes,
+    expect: &'p Expect,
+    set: usize,
+}
+
+impl<'p> Job<'p> {
+    fn new(step: &'p Step) -> Option<Self> {
+        let Action::Compress { from, to, temp, codec, level, room } = &step.action else {
+            return None;
+        };
+        let temp = Place { dir: to.dir, name: temp.clone() };
+        let (codec, level, room) = (*codec, *level, *room);
+        Some(Self { from, to, temp, codec, level, room, expect: &step.expect, set: step.set })
+    }
+}
+
+/// What workers share.
+struct Queue<'l> {
+    next: usize,
+    running: usize,
+    ledger: &'l mut Ledger,
+    ended: Vec<(usize, Outcome)>,
+}
+
+/// What a finished compression changed.
+struct Packed {
+    took: Bytes,
+    freed: Bytes,
+}
+
+impl Runner<'_> {
+    /// The compressions of one set.
+    pub(super) fn compress_batch(
+        &mut self,
+        range: Range<usize>,
+        threads: usize,
+        hooks: &mut dyn Hooks,
+    ) {
+        let plan = self.plan;
+        let steps = plan.steps.get(range.clone()).unwrap_or_default();
+        let Some(first) = steps.first() else { return };
+        let run_as = plan.sets.get(first.set).and_then(|set| set.run_as);
+        let ready = self.act_as(run_as, first).and_then(|()| self.settle_deletions());
+        if let Err(error) = ready {
+            let mut error = Some(error);
+            for index in range {
+                let outcome = error.take().map_or(Outcome::NotReached, Outcome::Failed);
+                hooks.on_step(index, &outcome);
+                self.set(index, outcome);
+            }
+            return;
+        }
+        let reachable: Vec<bool> = steps.iter().map(|step| self.is_reachable(step)).collect();
+        let workers = threads.max(1).min(steps.len());
+        let queue = Queue { next: 0, running: 0, ledger: &mut self.ledger, ended: Vec::new() };
+        let batch = Batch {
+            plan,
+            fs: self.fs,
+            steps,
+            reachable: &reachable,
+            renamed: &self.renamed,
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+        };
+        let start = range.start;
+        let mut told = |ended: Vec<(usize, Outcome)>| -> Vec<(usize, Outcome)> {
+            for (index, outcome) in &ended {
+                hooks.on_step(start.saturating_add(*index), outcome);
+            }
+            ended
+        };
+        let mut ended = Vec::new();
+        if workers == 1 {
+            while batch.work_once() {
+                ended.extend(told(std::mem::take(&mut batch.lock().ended)));
+            }
+        } else {
+            std::thread::scope(|scope| {
+                let handles: Vec<_> =
+                    (0..workers).map(|_| scope.spawn(|| while batch.work_once() {})).collect();
+                while handles.iter().any(|handle| !handle.is_finished()) {
+                    let guard = batch.lock();
+                    // Wakes for each ended file; the time is for the last one, which ends
+                    // between the look and the wait.
+                    let wait = std::time::Duration::from_millis(50);
+                    let guard = batch.changed.wait_timeout(guard, wait);
+                    let mut guard = guard.unwrap_or_else(PoisonError::into_inner).0;
+                    let news = std::mem::take(&mut guard.ended);
+                    drop(guard);
+                    ended.extend(told(news));
+                }
+            });
+        }
+        ended.extend(told(std::mem::take(&mut batch.lock().ended)));
+        drop(batch);
+        for (index, outcome) in ended {
+            self.set(start.saturating_add(index), outcome);
+        }
+    }
+}
+
+/// One batch at work.
+struct Batch<'b> {
+    plan: &'b Plan,
+    fs: &'b dyn WriteFs,
+    steps: &'b [Step],
+    reachable: &'b [bool],
+    renamed: &'b HashSet<FileId>,
+    queue: Mutex<Queue<'b>>,
+    changed: Condvar,
+}
+
+impl<'b> Batch<'b> {
+    fn lock(&self) -> MutexGuard<'_, Queue<'b>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the next file for which there is room, and compresses it. `false` when there is
+    /// nothing left.
+    fn work_once(&self) -> bool {
+        let mut queue = self.lock();
+        let (index, job) = loop {
+            let index = queue.next;
+            let Some(step) = self.steps.get(index) else { return false };
+            let (Some(job), Some(true)) = (Job::new(step), self.reachable.get(index)) else {
+                queue.next = index.saturating_add(1);
+                queue.ended.push((index, Outcome::NotReached));
+                continue;
+            };
+            if queue.ledger.admits(job.set, step.bytes, job.room)
+                && self.disk_has(job.room.plus(queue.ledger.outstanding()), job.to)
+            {
+                break (index, job);
+            }
+            if queue.running > 0 {
+                // What runs now gives its room back soon.
+                drop(self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner));
+                return true;
+            }
+            queue.next = index.saturating_add(1);
+            let error = Error::NoRoom { path: path(self.plan, job.to) };
+            queue.ended.push((index, Outcome::Skipped(error)));
+        };
+        queue.next = index.saturating_add(1);
+        queue.running = queue.running.saturating_add(1);
+        queue.ledger.reserve(job.set, job.room);
+        drop(queue);
+
+        let result = self.compress(&job);
+
+        let mut queue = self.lock();
+        queue.running = queue.running.saturating_sub(1);
+        queue.ledger.release(job.set, job.room);
+        let outcome = match result {
+            Ok(packed) => {
+                queue.ledger.take(job.set, packed.took);
+                queue.ledger.give(job.set, packed.freed);
+                Outcome::Done
+            }
+            Err(error) if error.is_no_space() => {
+                Outcome::Skipped(Error::NoRoom { path: path(self.plan, job.to) })
+            }
+            Err(error) => outcome_of(error),
+        };
+        queue.ended.push((index, outcome));
+        drop(queue);
+        self.changed.notify_all();
+        true
+    }
+
+    fn disk_has(&self, room: Bytes, to: &Place) -> bool {
+        self.fs.space(to.dir).map_or(true, |space| {
+            space.free >= room && space.free_files.is_none_or(|files| files > 0)
+        })
+    }
+
+    fn compress(&self, job: &Job<'_>) -> Result<Packed> {
+        let from = || path(self.plan, job.from);
+        let mut source =
+            self.fs.read(job.from.dir, &job.from.name).map_err(Error::io(Op::Open, from()))?;
+        let before = source.meta().map_err(Error::io(Op::Stat, from()))?;
+        if !is_expected(&before, job.expect, self.renamed) || before.stamp.nlink > 1 {
+            return Err(Error::Changed { path: from() });
+        }
+        let temp = path(self.plan, &job.temp);
+        let new = self.fs.create(job.temp.dir, &job.temp.name);
+        let new = new.map_err(Error::io(Op::Create, temp))?;
+        let made = self
+            .pack(job, &mut *source, &before, new)
+            .and_then(|id| self.publish(job, id).map(|took| (id, took)));
+        let (id, took) = made.inspect_err(|_| discard(self.fs, &job.temp, None))?;
+        match self.retire(job, &before) {
+            Ok(()) => Ok(Packed { took, freed: before.stamp.freed_by_unlink() }),
+            Err(error @ (Error::StillWritten { .. } | Error::Changed { .. })) => {
+                // What is compressed is not all of it.
+                discard(self.fs, job.to, Some(id));
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The content, up to a synced temporary file.
+    fn pack(
+        &self,
+        job: &Job<'_>,
+        source: &mut dyn crate::fs::ReadFile,
+        before: &Meta,
+        new: Box<dyn NewFile + '_>,
+    ) -> Result<FileId> {
+        let temp = || path(self.plan, &job.temp);
+        let from = || path(self.plan, job.from);
+        let out = Bounded { file: new, left: job.room.get() };
+        let mut encoder = Encoder::new(job.codec, job.level, out)?;
+        let mut buffer = vec![0u8; CHUNK];
+        let mut len = 0u64;
+        loop {
+            let read = match source.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::io(Op::Read, from())(error)),
+            };
+            len = len.saturating_add(u64::try_from(read).unwrap_or(0));
+            if len > before.stamp.len {
+                return Err(Error::StillWritten { path: from() });
+            }
+            let chunk = buffer.get(..read).unwrap_or_default();
+            encoder.write_all(chunk).map_err(Error::io(Op::Write, temp()))?;
+        }
+        let mut file = encoder.finish().map_err(Error::io(Op::Write, temp()))?.file;
+        let after = source.meta().map_err(Error::io(Op::Stat, from()))?;
+        if len != before.stamp.len || !before.stamp.has_same_content(&after.stamp) {
+            return Err(Error::StillWritten { path: from() });
+        }
+        let attributes = Attributes {
+            mode: Some(before.mode & 0o7777),
+            owner: Some((before.uid, before.gid)),
+            times: Some((before.stamp.mtime, before.stamp.mtime)),
+        };
+        file.set_attributes(&attributes).map_err(Error::io(Op::SetAttributes, temp()))?;
+        file.sync().map_err(Error::io(Op::Sync, temp()))?;
+        let made = file.meta().map_err(Error::io(Op::Stat, temp()))?;
+        Ok(made.stamp.id)
+    }
+
+    /// The final name, durably; says what the file occupies.
+    fn publish(&self, job: &Job<'_>, id: FileId) -> Result<Bytes> {
+        let to = || path(self.plan, job.to);
+        self.fs
+            .rename(job.temp.dir, &job.temp.name, job.to.dir, &job.to.name)
+            .map_err(Error::io(Op::Rename, to()))?;
+        let undo = |_: &Error| discard(self.fs, job.to, Some(id));
+        let found = self.fs.stat(job.to.dir, &job.to.name);
+        let found = found.map_err(Error::io(Op::Stat, to())).inspect_err(undo)?;
+        self.fs.sync_dir(job.to.dir).map_err(Error::io(Op::Sync, to())).inspect_err(undo)?;
+        Ok(found.map_or(Bytes::ZERO, |meta| meta.stamp.allocated))
+    }
+
+    /// Unlinks the source, if nothing was added to it.
+    fn retire(&self, job: &Job<'_>, before: &Meta) -> Result<()> {
+        let from = || path(self.plan, job.from);
+        let found = self.fs.stat(job.from.dir, &job.from.name);
+        match found.map_err(Error::io(Op::Stat, from()))? {
+            None => Ok(()),
+            Some(now) if now.stamp.id != before.stamp.id => Err(Error::Changed { path: from() }),
+            Some(now) if !before.stamp.has_same_content(&now.stamp) => {
+                Err(Error::StillWritten { path: from() })
+            }
+            Some(_) => {
+                self.fs.remove(job.from.dir, &job.from.name).map_err(Error::io(Op::Delete, from()))
+            }
+        }
+    }
+}
+
+/// Passes on as many bytes as were reserved, and no more.
+struct Bounded<'f> {
+    file: Box<dyn NewFile + 'f>,
+    left: u64,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if u64::try_from(buf.len()).unwrap_or(u64::MAX) > self.left {
+            return Err(io::Error::from(ErrorKind::StorageFull));
+        }
+        let written = self.file.write(buf)?;
+        self.left = self.left.saturating_sub(u64::try_from(written).unwrap_or(0));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,106 @@
+//! One deletion.
+
+use std::io::Read;
+
+use super::Runner;
+use crate::codec;
+use crate::error::{Error, Op, Result};
+use crate::inventory::Place;
+use crate::plan::Step;
+use crate::stamp::Kind;
+
+/// Bytes that are compared at a time.
+const CHUNK: usize = 64 << 10;
+
+impl Runner<'_> {
+    /// Deletes a file if it is still the one that was planned for and, where a copy of it is
+    /// the reason, if the copy has the same content.
+    pub(super) fn delete(
+        &mut self,
+        step: &Step,
+        at: &Place,
+        same_as: Option<&Place>,
+    ) -> Result<()> {
+        let Some(found) = self.look(step, at)? else {
+            // Somebody else removed it. The space is free, which is all we wanted.
+            self.ledger.give(step.set, step.bytes);
+            return Ok(());
+        };
+        if let Some(copy) = same_as
+            && !self.is_same(at, copy)?
+        {
+            return Err(Error::NotADuplicate { path: self.path(at) });
+        }
+        self.fs.remove(at.dir, &at.name).map_err(Error::io(Op::Delete, self.path(at)))?;
+        self.ledger.give(step.set, found.stamp.freed_by_unlink());
+        self.undeleted.insert(at.dir);
+        Ok(())
+    }
+
+    /// Whether `copy`, unpacked if need be, has the content of `plain`. Reads no more of it than
+    /// `plain` is long. What cannot be unpacked is not the same.
+    fn is_same(&self, plain: &Place, copy: &Place) -> Result<bool> {
+        let open = |place: &Place| {
+            self.fs.read(place.dir, &place.name).map_err(Error::io(Op::Open, self.path(place)))
+        };
+        let mut head = Vec::new();
+        {
+            let file = open(copy)?;
+            let read = file.take(4).read_to_end(&mut head);
+            read.map_err(Error::io(Op::Read, self.path(copy)))?;
+        }
+        let mut packed: Box<dyn Read + '_> = match codec::detect(&head) {
+            Some(codec) => codec::decoder(codec, open(copy)?)?,
+            None => open(copy)?,
+        };
+        let mut plain_file = open(plain)?;
+        let (mut expected, mut found) = (vec![0u8; CHUNK], vec![0u8; CHUNK]);
+        loop {
+            let len = fill(&mut plain_file, &mut expected)
+                .map_err(Error::io(Op::Read, self.path(plain)))?;
+            // One byte more, so that a longer copy is noticed at the end.
+            let wanted = if len < CHUNK { len.saturating_add(1).min(CHUNK) } else { CHUNK };
+            let Some(target) = found.get_mut(..wanted) else { return Ok(false) };
+            let Ok(got) = fill(&mut packed, target) else { return Ok(false) };
+            if got != len || expected.get(..len) != found.get(..len) {
+                return Ok(false);
+            }
+            if len < CHUNK {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Takes away what an unfinished step of ours made, if it is still what we made.
+    pub(super) fn discard(&self, place: &Place, id: Option<crate::stamp::FileId>) {
+        discard(self.fs, place, id);
+    }
+}
+
+/// Best effort: what stays is recognised by the next scan.
+pub(super) fn discard(
+    fs: &dyn crate::fs::WriteFs,
+    place: &Place,
+    id: Option<crate::stamp::FileId>,
+) {
+    let found = fs.stat(place.dir, &place.name).ok().flatten();
+    let is_ours = found
+        .is_some_and(|meta| meta.kind == Kind::File && id.is_none_or(|id| meta.stamp.id == id));
+    if is_ours {
+        let _ = fs.remove(place.dir, &place.name);
+    }
+}
+
+/// Reads until the buffer is full or the input ends.
+fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0usize;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match input.read(rest) {
+            Ok(0) => break,
+            Ok(n) => filled = filled.saturating_add(n),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
