@@ -15,6 +15,7 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
     fn now(&self) -> DateTime<FixedOffset> {
         Local::now().fixed_offset()
     }

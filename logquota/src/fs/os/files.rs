@@ -1,0 +1,176 @@
+//! Open files.
+
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, SeekFrom, Timespec, Timestamps};
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
+
+use super::resolve::{again, stat_fd};
+use crate::fs::{Attributes, NewFile, ReadFile};
+use crate::stamp::{Meta, Timestamp};
+
+#[derive(Debug)]
+pub(super) struct Reader {
+    fd: OwnedFd,
+}
+
+impl Reader {
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(again(|| rustix::io::read(&self.fd, &mut *buf))?)
+    }
+}
+
+impl ReadFile for Reader {
+    fn meta(&self) -> io::Result<Meta> {
+        stat_fd(self.fd.as_fd())
+    }
+
+    fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+        // The kernel's offsets are signed; nothing lies behind the largest.
+        if i64::try_from(from).is_err() {
+            return Ok(None);
+        }
+        let seek = |to: SeekFrom| again(|| rustix::fs::seek(&self.fd, to));
+        let start = match seek(SeekFrom::Data(from)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(None),
+            // A file system that knows no holes: everything up to the end is data.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+                let end = stat_fd(self.fd.as_fd())?.stamp.len;
+                if from >= end {
+                    return Ok(None);
+                }
+                seek(SeekFrom::Start(from))?;
+                return Ok(Some(from..end));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let end = match seek(SeekFrom::Hole(start)) {
+            Ok(end) => end,
+            // Truncated meanwhile.
+            Err(Errno::NXIO) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        seek(SeekFrom::Start(start))?;
+        Ok(Some(start..end))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    fd: OwnedFd,
+    /// Whether a hole is open at the end: the length is only set by what follows, or on sync.
+    open_hole: bool,
+}
+
+impl Writer {
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Self { fd, open_hole: false }
+    }
+
+    /// A hole at the very end needs its length set: no write does it.
+    fn close_hole(&mut self) -> io::Result<()> {
+        if self.open_hole {
+            let end = again(|| rustix::fs::seek(&self.fd, SeekFrom::Current(0)))?;
+            again(|| rustix::fs::ftruncate(&self.fd, end))?;
+            self.open_hole = false;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Writer {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let written = again(|| rustix::io::write(&self.fd, buf))?;
+        if written > 0 {
+            self.open_hole = false;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl NewFile for Writer {
+    fn skip(&mut self, len: u64) -> io::Result<()> {
+        let len = i64::try_from(len).map_err(|_| io::Error::from(Errno::FBIG))?;
+        if len > 0 {
+            again(|| rustix::fs::seek(&self.fd, SeekFrom::Current(len)))?;
+            self.open_hole = true;
+        }
+        Ok(())
+    }
+
+    fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()> {
+        self.close_hole()?;
+        set_attributes(self.fd.as_fd(), attributes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.close_hole()?;
+        // Not repeated on failure: the pages that could not be written are forgotten by then,
+        // and a second call would say that all is well.
+        Ok(rustix::fs::fsync(&self.fd)?)
+    }
+
+    fn meta(&self) -> io::Result<Meta> {
+        stat_fd(self.fd.as_fd())
+    }
+}
+
+/// Owner, then times, then mode: the file is never wider than it ends.
+///
+/// Who may not give files away keeps them; the group's permissions are then cut to those of
+/// everybody else, since it is not the group that was meant.
+pub(super) fn set_attributes(fd: BorrowedFd<'_>, attributes: &Attributes) -> io::Result<()> {
+    let mut mode = attributes.mode;
+    if let Some((uid, gid)) = attributes.owner {
+        let now = stat_fd(fd)?;
+        let group_is_right = match set_owner(fd, &now, uid, gid) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                now.gid == gid || set_owner(fd, &now, now.uid, gid).is_ok()
+            }
+            Err(error) => return Err(error),
+        };
+        if !group_is_right {
+            mode = mode.map(|mode| mode & !0o070 | (mode & 0o007) << 3 & mode);
+        }
+    }
+    if let Some((accessed, modified)) = attributes.times {
+        let spec = |t: Timestamp| Timespec {
+            tv_sec: t.secs,
+            tv_nsec: i64::from(t.nanos.min(999_999_999)),
+        };
+        let times = Timestamps { last_access: spec(accessed), last_modification: spec(modified) };
+        again(|| rustix::fs::futimens(fd, &times))?;
+    }
+    if let Some(mode) = mode {
+        again(|| rustix::fs::fchmod(fd, Mode::from_raw_mode(mode & 0o7777)))?;
+    }
+    Ok(())
+}
+
+fn set_owner(fd: BorrowedFd<'_>, now: &Meta, uid: u32, gid: u32) -> io::Result<()> {
+    if (now.uid, now.gid) == (uid, gid) {
+        return Ok(());
+    }
+    // Raw -1 means "leave it" to the kernel.
+    if uid == u32::MAX || gid == u32::MAX {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let uid = (uid != now.uid).then(|| Uid::from_raw(uid));
+    let gid = (gid != now.gid).then(|| Gid::from_raw(gid));
+    Ok(again(|| rustix::fs::fchown(fd, uid, gid))?)
+}
