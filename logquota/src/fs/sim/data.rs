@@ -1,0 +1,206 @@
+//! What is in a simulated file: blocks, holes, and blocks without content.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One allocated block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Block {
+    /// Allocated and never written (`fallocate`): reads as zeros and is no data.
+    Reserved,
+    /// The same byte throughout, which costs no memory.
+    Fill(u8),
+    /// Real bytes; what is missing at the end is zeros.
+    Bytes(Arc<[u8]>),
+}
+
+/// Content of a file. Blocks that are not in the map are holes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Data {
+    block: u64,
+    len: u64,
+    blocks: BTreeMap<u64, Block>,
+}
+
+impl Data {
+    pub(super) const fn empty(block: u64) -> Self {
+        Self { block, len: 0, blocks: BTreeMap::new() }
+    }
+
+    pub(super) const fn block(&self) -> u64 {
+        self.block
+    }
+
+    pub(super) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Blocks behind it.
+    pub(super) fn blocks(&self) -> u64 {
+        u64::try_from(self.blocks.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Blocks that writing this range would allocate.
+    pub(super) fn missing(&self, range: &Range<u64>) -> u64 {
+        if range.is_empty() {
+            return 0;
+        }
+        let (first, end) = (range.start / self.block, range.end.div_ceil(self.block));
+        let have = self.blocks.range(first..end).count();
+        (end - first).saturating_sub(u64::try_from(have).unwrap_or(u64::MAX))
+    }
+
+    /// The longest beginning of this range that allocates at most `free` blocks.
+    pub(super) fn affordable(&self, range: &Range<u64>, free: u64) -> u64 {
+        let mut left = free;
+        let mut end = range.start;
+        while end < range.end {
+            let index = end / self.block;
+            if !self.blocks.contains_key(&index) {
+                if left == 0 {
+                    break;
+                }
+                left -= 1;
+            }
+            end = (index + 1).saturating_mul(self.block).min(range.end);
+        }
+        end - range.start
+    }
+
+    pub(super) fn write(&mut self, at: u64, bytes: &[u8]) {
+        let mut at = at;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (index, within) = (at / self.block, at % self.block);
+            let room = usize::try_from(self.block - within).unwrap_or(usize::MAX);
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            let mut content = self.block_bytes(index);
+            let within = usize::try_from(within).unwrap_or(usize::MAX);
+            if content.len() < within + now.len() {
+                content.resize(within + now.len(), 0);
+            }
+            if let Some(target) = content.get_mut(within..within + now.len()) {
+                target.copy_from_slice(now);
+            }
+            self.blocks.insert(index, Block::Bytes(content.into()));
+            at += u64::try_from(now.len()).unwrap_or(u64::MAX);
+            rest = later;
+        }
+        self.len = self.len.max(at);
+    }
+
+    /// The written bytes of one block, without the zeros behind.
+    fn block_bytes(&self, index: u64) -> Vec<u8> {
+        match self.blocks.get(&index) {
+            None | Some(Block::Reserved) => Vec::new(),
+            Some(Block::Fill(byte)) => {
+                vec![*byte; usize::try_from(self.block).unwrap_or(usize::MAX)]
+            }
+            Some(Block::Bytes(bytes)) => bytes.to_vec(),
+        }
+    }
+
+    /// Makes `len` bytes of `byte` behind the end; costs one map entry for each block.
+    pub(super) fn fill(&mut self, byte: u8, len: u64) {
+        let first = self.len.div_ceil(self.block);
+        self.len = self.len.saturating_add(len);
+        for index in first..self.len.div_ceil(self.block) {
+            self.blocks.insert(index, Block::Fill(byte));
+        }
+    }
+
+    /// Allocates without writing and without changing the length.
+    pub(super) fn reserve(&mut self, len: u64) {
+        for index in 0..len.div_ceil(self.block) {
+            self.blocks.entry(index).or_insert(Block::Reserved);
+        }
+    }
+
+    /// Makes it longer with a hole, or shorter.
+    pub(super) fn set_len(&mut self, len: u64) {
+        self.len = len;
+        self.blocks.split_off(&len.div_ceil(self.block));
+        let within = usize::try_from(len % self.block).unwrap_or(0);
+        if within > 0 && self.blocks.contains_key(&(len / self.block)) {
+            let mut last = self.block_bytes(len / self.block);
+            last.truncate(within);
+            self.blocks.insert(len / self.block, Block::Bytes(last.into()));
+        }
+    }
+
+    /// Makes one block read as zeros.
+    pub(super) fn zero_block(&mut self, index: u64) {
+        if let Some(block) = self.blocks.get_mut(&index) {
+            *block = Block::Fill(0);
+        }
+    }
+
+    /// Whether it starts with all of `other`, block by block.
+    pub(super) fn extends(&self, other: &Self) -> bool {
+        let whole = other.len / self.block;
+        self.len >= other.len && self.blocks.range(..whole).eq(other.blocks.range(..whole)) && {
+            let (mine, theirs) = (self.block_bytes(whole), other.block_bytes(whole));
+            let part = usize::try_from(other.len % self.block).unwrap_or(0);
+            (0..part).all(|i| mine.get(i).unwrap_or(&0) == theirs.get(i).unwrap_or(&0))
+        }
+    }
+
+    /// Fills `buffer` from `at`; fewer bytes only at the end.
+    pub(super) fn read(&self, at: u64, buffer: &mut [u8]) -> usize {
+        let left = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
+        let count = left.min(buffer.len());
+        let Some(buffer) = buffer.get_mut(..count) else { return 0 };
+        buffer.fill(0);
+        let mut done = 0;
+        while done < count {
+            let position = at + u64::try_from(done).unwrap_or(0);
+            let within = usize::try_from(position % self.block).unwrap_or(0);
+            let chunk =
+                (usize::try_from(self.block).unwrap_or(usize::MAX) - within).min(count - done);
+            if let Some(target) = buffer.get_mut(done..done + chunk) {
+                match self.blocks.get(&(position / self.block)) {
+                    None | Some(Block::Reserved) => {}
+                    Some(Block::Fill(byte)) => target.fill(*byte),
+                    Some(Block::Bytes(bytes)) => {
+                        let from = bytes.get(within..).unwrap_or(&[]);
+                        let n = from.len().min(chunk);
+                        for (to, byte) in target.iter_mut().zip(from.iter().take(n)) {
+                            *to = *byte;
+                        }
+                    }
+                }
+            }
+            done += chunk;
+        }
+        count
+    }
+
+    /// The next run of written blocks at or behind `from`, within the length.
+    pub(super) fn next_data(&self, from: u64) -> Option<Range<u64>> {
+        let mut found: Option<Range<u64>> = None;
+        for (index, block) in self.blocks.range(from / self.block..) {
+            let start = index * self.block;
+            if *block == Block::Reserved || start >= self.len {
+                if found.is_some() {
+                    break;
+                }
+                continue;
+            }
+            let end = (start + self.block).min(self.len);
+            match &mut found {
+                None => found = Some(start.max(from)..end),
+                Some(range) if range.end == start => range.end = end,
+                Some(_) => break,
+            }
+        }
+        found.filter(|range| !range.is_empty())
+    }
+
+    /// All of it, holes as zeros.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut all = vec![0; usize::try_from(self.len).unwrap_or(usize::MAX)];
+        self.read(0, &mut all);
+        all
+    }
+}
