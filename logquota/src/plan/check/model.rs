@@ -1,0 +1,210 @@
+//! The world that the steps are played over: names, files, contents.
+//!
+//! A *content* is what would be lost: it lives as long as one file holds it. A copy and
+//! its source hold the same one, a compressed file holds that of its source.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+
+use crate::inventory::{Archive, DirId, Inventory, LeftoverKind, Log, Place, Set};
+use crate::plan::Reason;
+use crate::policy::{Config, Policy};
+use crate::stamp::Stamp;
+
+/// A log with where it stands in the plan.
+pub(super) struct LogView<'a> {
+    pub(super) log: &'a Log,
+    /// Newest first.
+    pub(super) archives: Vec<&'a Archive>,
+    /// Contents of `archives`, in the same order.
+    pub(super) contents: Vec<usize>,
+    /// Whether the active file was renamed, copied or emptied.
+    pub(super) rotated: bool,
+    /// What its copies may occupy.
+    pub(super) copied: u128,
+}
+
+/// A set with its logs in the order of the plan.
+pub(super) struct SetView<'a> {
+    pub(super) set: &'a Set,
+    pub(super) policy: &'a Policy,
+    pub(super) logs: Vec<LogView<'a>>,
+}
+
+/// What a content is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// What the active file has.
+    Live,
+    /// An archive of the inventory; the number of its place in the log.
+    Archive,
+    /// Unfinished work; its source is elsewhere.
+    Temporary,
+    /// Something that is not ours, or a folder.
+    Foreign,
+}
+
+pub(super) struct Content<'a> {
+    pub(super) origin: Origin,
+    pub(super) set: usize,
+    pub(super) log: usize,
+    /// Files that hold it.
+    pub(super) holders: u32,
+    /// The step that took the last holder, and why.
+    pub(super) lost: Option<(usize, &'a Reason)>,
+    /// What the deletion gave back, and on which device.
+    pub(super) freed: u128,
+    pub(super) dev: u64,
+}
+
+pub(super) struct File<'a> {
+    /// As it was scanned; none for what the plan makes.
+    pub(super) stamp: Option<&'a Stamp>,
+    pub(super) content: usize,
+    /// What it occupies at most.
+    pub(super) allocated: u128,
+    /// It has other names, perhaps elsewhere.
+    pub(super) linked: bool,
+    pub(super) dev: u64,
+}
+
+pub(super) struct World<'a> {
+    pub(super) inventory: &'a Inventory,
+    pub(super) config: &'a Config,
+    pub(super) sets: Vec<SetView<'a>>,
+    pub(super) files: Vec<File<'a>>,
+    pub(super) contents: Vec<Content<'a>>,
+    names: HashMap<(DirId, &'a OsStr), usize>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(inventory: &'a Inventory, config: &'a Config) -> Self {
+        let mut world = Self {
+            inventory,
+            config,
+            sets: Vec::new(),
+            files: Vec::new(),
+            contents: Vec::new(),
+            names: HashMap::new(),
+        };
+        let names: usize =
+            inventory.sets.iter().flat_map(|set| &set.logs).map(|log| log.archives.len() + 1).sum();
+        world.names.reserve(names);
+        for (number, (set, spec)) in inventory.sets.iter().zip(&config.sets).enumerate() {
+            let mut logs: Vec<&Log> = set.logs.iter().collect();
+            let path = |log: &Log| inventory.dirs.get(&log.dir).map(|dir| dir.path.as_path());
+            logs.sort_by(|a, b| (path(a), a.dir, &a.name).cmp(&(path(b), b.dir, &b.name)));
+            let logs =
+                logs.iter().enumerate().map(|(at, log)| world.add_log(number, at, log)).collect();
+            world.sets.push(SetView { set, policy: &spec.policy, logs });
+        }
+        for log in inventory.sets.iter().flat_map(|set| &set.logs) {
+            for name in &log.obstacles {
+                let key = (log.archive_dir, name.as_os_str());
+                if !world.names.contains_key(&key) {
+                    let content = world.add_content(Origin::Foreign, usize::MAX, usize::MAX);
+                    world.add_file(key, content, None);
+                }
+            }
+        }
+        world
+    }
+
+    fn add_log(&mut self, set: usize, number: usize, log: &'a Log) -> LogView<'a> {
+        if let Some(active) = &log.active {
+            let content = self.add_content(Origin::Live, set, number);
+            self.add_file((log.dir, &log.name), content, Some(&active.stamp));
+        }
+        let mut archives: Vec<&Archive> = log.archives.iter().collect();
+        archives.sort_by(|a, b| a.parsed.newest_first(&b.parsed).then_with(|| a.name.cmp(&b.name)));
+        let mut contents = Vec::with_capacity(archives.len());
+        for archive in &archives {
+            let content = self.add_content(Origin::Archive, set, number);
+            contents.push(content);
+            self.add_file((log.archive_dir, &archive.name), content, Some(&archive.meta.stamp));
+        }
+        for leftover in &log.leftovers {
+            let origin = match leftover.kind {
+                LeftoverKind::Temporary => Origin::Temporary,
+                // The only copy of what was the active file.
+                LeftoverKind::Renamed => Origin::Live,
+            };
+            let content = self.add_content(origin, set, number);
+            let place = &leftover.place;
+            self.add_file((place.dir, &place.name), content, Some(&leftover.meta.stamp));
+        }
+        LogView { log, archives, contents, rotated: false, copied: 0 }
+    }
+
+    /// A content that nobody holds yet.
+    pub(super) fn add_content(&mut self, origin: Origin, set: usize, log: usize) -> usize {
+        let holders = 0;
+        self.contents.push(Content { origin, set, log, holders, lost: None, freed: 0, dev: 0 });
+        self.contents.len() - 1
+    }
+
+    /// A file with that content under a name that is free.
+    pub(super) fn add_file(
+        &mut self,
+        (dir, name): (DirId, &'a OsStr),
+        content: usize,
+        stamp: Option<&'a Stamp>,
+    ) -> usize {
+        let dev = stamp.map(|stamp| stamp.id.dev).or_else(|| self.dev_of(dir)).unwrap_or(0);
+        self.files.push(File {
+            stamp,
+            content,
+            allocated: stamp.map_or(0, |stamp| u128::from(stamp.allocated.get())),
+            linked: stamp.is_some_and(|stamp| stamp.nlink > 1),
+            dev,
+        });
+        if let Some(content) = self.contents.get_mut(content) {
+            content.holders += 1;
+        }
+        self.names.entry((dir, name)).or_insert(self.files.len() - 1);
+        self.files.len() - 1
+    }
+
+    fn dev_of(&self, dir: DirId) -> Option<u64> {
+        self.inventory.dirs.get(&dir).map(|dir| dir.id.dev)
+    }
+
+    pub(super) fn at(&self, place: &Place) -> Option<usize> {
+        self.names.get(&(place.dir, place.name.as_os_str())).copied()
+    }
+
+    pub(super) fn exists(&self, dir: DirId, name: &OsStr) -> bool {
+        self.names.contains_key(&(dir, name))
+    }
+
+    pub(super) fn unname(&mut self, place: &'a Place) {
+        self.names.remove(&(place.dir, place.name.as_os_str()));
+    }
+
+    pub(super) fn name(&mut self, place: &'a Place, file: usize) {
+        self.names.insert((place.dir, place.name.as_os_str()), file);
+    }
+
+    /// Takes a file's content from it.
+    pub(super) fn let_go(&mut self, file: usize, step: usize, reason: &'a Reason, freed: u128) {
+        let Some(file) = self.files.get(file) else { return };
+        let dev = file.dev;
+        if let Some(content) = self.contents.get_mut(file.content) {
+            content.holders = content.holders.saturating_sub(1);
+            if content.holders == 0 {
+                content.lost = Some((step, reason));
+                content.freed = freed;
+                content.dev = dev;
+            }
+        }
+    }
+
+    pub(super) fn log(&self, set: usize, log: Option<usize>) -> Option<&LogView<'a>> {
+        self.sets.get(set)?.logs.get(log?)
+    }
+
+    /// A place, for people.
+    pub(super) fn show(&self, place: &Place) -> String {
+        crate::error::printable(self.inventory.path(place.dir, &place.name))
+    }
+}

@@ -1,0 +1,117 @@
+//! Promise 1: every archive has exactly one verdict, with a reason whose numbers are true,
+//! and the steps do what the verdict says.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+
+use super::Found;
+use super::model::{LogView, SetView, World};
+use crate::inventory::Archive;
+use crate::plan::{Plan, Reason, Verdict, Why};
+use crate::policy::{Count, Limits};
+use crate::units::Age;
+
+pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
+    let mut verdicts: HashMap<(usize, usize, &OsStr), &Verdict> =
+        HashMap::with_capacity(plan.verdicts.len());
+    for given in &plan.verdicts {
+        let key = (given.set, given.log, given.name.as_os_str());
+        if verdicts.insert(key, &given.verdict).is_some() {
+            let name = crate::error::printable(&given.name);
+            found.add(1, format_args!("archive `{name}` has two verdicts"));
+        }
+    }
+    for (set_number, set) in world.sets.iter().enumerate() {
+        for (log_number, log) in set.logs.iter().enumerate() {
+            for (archive, content) in log.archives.iter().zip(&log.contents) {
+                let verdict = verdicts.remove(&(set_number, log_number, archive.name.as_os_str()));
+                let lost = world.contents.get(*content).and_then(|content| content.lost);
+                if let Err(what) = judge(world, plan, set, log, archive, verdict, lost) {
+                    let name = crate::error::printable(&archive.name);
+                    found.add(1, format_args!("archive `{name}`: {what}"));
+                }
+            }
+        }
+    }
+    for (_, _, name) in verdicts.keys() {
+        let name = crate::error::printable(name);
+        found.add(1, format_args!("`{name}` has a verdict and was not scanned"));
+    }
+}
+
+fn judge(
+    world: &World<'_>,
+    plan: &Plan,
+    set: &SetView<'_>,
+    log: &LogView<'_>,
+    archive: &Archive,
+    verdict: Option<&Verdict>,
+    lost: Option<(usize, &Reason)>,
+) -> Result<(), String> {
+    match (verdict, lost) {
+        (None, _) => Err("no verdict".to_owned()),
+        (Some(Verdict::Keep(_)), Some((step, _))) => {
+            Err(format!("is kept, and step {step} deletes it"))
+        }
+        (Some(Verdict::Remove(_)), None) => Err("is removed, and no step deletes it".to_owned()),
+        (Some(Verdict::Keep(Why::HardLinked)), None) if archive.meta.stamp.nlink <= 1 => {
+            Err("is kept for its other names, and has none".to_owned())
+        }
+        (Some(Verdict::Keep(Why::Blocked)), None) if log.log.blocked.is_none() => {
+            Err("is kept because its log is left alone, which is not".to_owned())
+        }
+        (Some(Verdict::Keep(_)), None) => Ok(()),
+        (Some(Verdict::Remove(reason)), Some((step, given))) => {
+            if reason != given {
+                return Err(format!("the verdict is {reason:?}, step {step} says {given:?}"));
+            }
+            is_true(world, plan, set, log, archive, reason)
+        }
+    }
+}
+
+/// Whether the numbers of a reason are those of inventory and configuration.
+fn is_true(
+    world: &World<'_>,
+    plan: &Plan,
+    set: &SetView<'_>,
+    log: &LogView<'_>,
+    archive: &Archive,
+    reason: &Reason,
+) -> Result<(), String> {
+    let stated = |limit: fn(&Limits) -> Option<u64>, number: u64| {
+        [&set.policy.limits, &world.config.global].into_iter().any(|l| limit(l) == Some(number))
+    };
+    let is_true = match *reason {
+        // Its step compares the contents.
+        Reason::Duplicate => true,
+        Reason::Count { generation, limit } => {
+            log.rotated
+                && archive.parsed.own_style
+                && set.policy.count == Count::AtMost(limit)
+                && (1..=generation.get()).contains(&limit)
+        }
+        Reason::MaxAge { age, limit } => {
+            let now = plan.created.timestamp();
+            age == Age::between(now, archive.meta.stamp.mtime.secs)
+                && set.policy.max_age_days.is_some_and(|days| {
+                    limit == Age::days(days.into()) && age.whole_days() > days.into()
+                })
+        }
+        Reason::Quota { used, limit, .. } => {
+            used > limit && stated(|l| l.quota.map(|quota| quota.get()), limit.get())
+        }
+        Reason::MaxFiles { files, limit } => files > limit && stated(|l| l.max_files, limit),
+        Reason::Reserve { free, wanted } => {
+            let total = set.set.space.total;
+            free < wanted
+                && [set.policy.limits.reserve, world.config.global.reserve]
+                    .into_iter()
+                    .flatten()
+                    .any(|reserve| reserve.of(total) == wanted)
+        }
+        Reason::NoInode => set.set.space.free_files.is_some(),
+        _ => false,
+    };
+    if is_true { Ok(()) } else { Err(format!("is removed for no true reason: {reason:?}")) }
+}
