@@ -2,7 +2,9 @@
 
 use std::sync::Mutex;
 
-use chrono::{DateTime, FixedOffset, Local};
+use chrono::{
+    DateTime, FixedOffset, Local, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc,
+};
 
 /// Tells the time. One question per run: everything is decided for that one "now".
 pub trait Clock: Send + Sync {
@@ -42,4 +44,25 @@ impl Clock for ManualClock {
     fn now(&self) -> DateTime<FixedOffset> {
         *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// An instant with the offset that the machine's time zone has then.
+#[must_use]
+pub fn local(at: DateTime<Utc>) -> DateTime<FixedOffset> {
+    at.with_timezone(&Local).fixed_offset()
+}
+
+/// The instant at which the local clock shows `reading`: the earlier one where the clock
+/// shows it twice, and the end of the gap where it skips it. `None` outside all calendars.
+#[must_use]
+pub fn instant_of(reading: NaiveDateTime) -> Option<DateTime<Utc>> {
+    // Gaps are an hour almost everywhere; no zone has skipped more than a day.
+    (0..=24 * 4).find_map(|quarters| {
+        let reading = reading.checked_add_signed(TimeDelta::minutes(quarters * 15))?;
+        match Local.from_local_datetime(&reading) {
+            LocalResult::Single(at) => Some(at.with_timezone(&Utc)),
+            LocalResult::Ambiguous(a, b) => Some(a.min(b).with_timezone(&Utc)),
+            LocalResult::None => None,
+        }
+    })
 }

@@ -17,6 +17,8 @@ pub mod inventory;
 pub mod naming;
 pub mod plan;
 pub mod policy;
+#[cfg(feature = "serde")]
+pub mod report;
 pub mod stamp;
 pub mod units;
 

@@ -21,6 +21,7 @@ mod check;
 mod decide;
 mod digest;
 mod draft;
+mod next;
 mod order;
 mod quota;
 mod retain;
@@ -28,6 +29,7 @@ mod rotate;
 
 pub use self::check::{Violation, check};
 pub use self::decide::plan;
+pub use self::next::{NextDue, next_due};
 pub(crate) use self::order::admits;
 
 /// The host a plan is for.

@@ -1,0 +1,569 @@
+//! Plans and reports as JSON, for other programs and for `apply`.
+//!
+//! The shapes are promised: every object names its `schema`, and changes that keep the
+//! number only add members. Amounts are plain bytes, times RFC 3339 in UTC. A path that is
+//! not UTF-8 is there twice: readable and lossy, and exact in base64 (`…_b64`).
+//!
+//! A plan file is never an authority. What is read here says which plan is meant;
+//! whoever applies it makes that plan again from the disk and compares
+//! ([`PlanJson::differs_from`]).
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::apply::{Outcome, Report};
+use crate::inventory::Place;
+use crate::plan::{Action, Host, Plan, Problem, SetPlan, Step};
+use crate::units::Bytes;
+
+/// The schema of a plan.
+pub const PLAN_SCHEMA: &str = "logquota.plan/1";
+
+/// How long a plan may be applied after it was made, in seconds.
+pub const PLAN_VALID_SECONDS: i64 = 3600;
+
+/// How far a plan may come from the future (a clock that was set back), in seconds.
+pub const PLAN_EARLY_SECONDS: i64 = 300;
+
+/// The largest plan file that is read, in bytes. About a million steps.
+pub const PLAN_LEN_MAX: u64 = 256 << 20;
+
+/// A plan as a JSON object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanJson {
+    /// [`PLAN_SCHEMA`].
+    pub schema: String,
+    /// The plan's digest.
+    pub id: String,
+    /// The host's name.
+    pub host: String,
+    /// A digest of what tells the host from every other; see [`machine_digest`].
+    pub machine: String,
+    /// For which moment.
+    pub created: DateTime<Utc>,
+    /// Until when it may be applied.
+    pub expires: DateTime<Utc>,
+    /// What it was made from.
+    pub source: SourceJson,
+    /// The sums of each set.
+    pub sets: Vec<SetJson>,
+    /// What is done, in order.
+    pub steps: Vec<StepJson>,
+    /// What cannot be done.
+    pub problems: Vec<ProblemJson>,
+}
+
+/// What a plan was made from: either configuration files, or a folder and its limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceJson {
+    /// Configuration files, absolute, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Vec<PathJson>>,
+    /// A folder, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathJson>,
+    /// Its quota, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Bytes>,
+    /// The length at which its logs rotate, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Bytes>,
+    /// How its archives are compressed: `zstd`, `gzip` or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<String>,
+    /// As whom, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub su: Option<String>,
+    /// The state file, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<PathJson>,
+}
+
+/// A path by itself: a string, or for one that is not UTF-8 an object with `b64`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PathJson {
+    /// UTF-8.
+    Text(String),
+    /// Any bytes.
+    Bytes(Base64Path),
+}
+
+/// The exact bytes of a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base64Path {
+    /// In base64 with padding.
+    pub b64: String,
+}
+
+impl PathJson {
+    /// Keeps every byte.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        path.to_str().map_or_else(
+            || Self::Bytes(Base64Path { b64: STANDARD.encode(path.as_os_str().as_bytes()) }),
+            |text| Self::Text(text.to_owned()),
+        )
+    }
+
+    /// The path again; `None` if it is not base64.
+    #[must_use]
+    pub fn to_path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Text(text) => Some(PathBuf::from(text)),
+            Self::Bytes(bytes) => STANDARD.decode(&bytes.b64).ok().map(|b| path_of(b).into()),
+        }
+    }
+}
+
+fn path_of(bytes: Vec<u8>) -> OsString {
+    OsString::from_vec(bytes)
+}
+
+/// The sums of one set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetJson {
+    /// Its name.
+    pub name: String,
+    /// Its quota.
+    pub quota: Option<Bytes>,
+    /// Used now.
+    pub used_before: Bytes,
+    /// The most it will use on the way.
+    pub used_peak: Bytes,
+    /// Used in the end, at most.
+    pub used_after: Bytes,
+    /// What is missing to meet the limits.
+    pub shortfall: Bytes,
+    /// Files now.
+    pub files_before: u64,
+    /// Files in the end.
+    pub files_after: u64,
+    /// Files above the limit in the end.
+    pub files_shortfall: u64,
+    /// Free on its file system now.
+    pub free_before: Bytes,
+    /// Free in the end, at least, if nobody else writes.
+    pub free_after: Bytes,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepJson {
+    /// `rename create copy truncate compress delete run_hook`.
+    pub action: String,
+    /// Index of its set.
+    pub set: usize,
+    /// On which file; for a script, what it is told.
+    pub path: String,
+    /// The same, exactly, if it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_b64: Option<String>,
+    /// The new name of a rename, copy or compression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The same, exactly, if it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_b64: Option<String>,
+    /// Which script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
+    /// Bytes it concerns.
+    pub bytes: Bytes,
+    /// Why: `kind`, and the numbers that decided.
+    pub reason: serde_json::Value,
+    /// What the set uses afterwards, at most.
+    pub used_after: Bytes,
+}
+
+/// What cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProblemJson {
+    /// About what.
+    pub path: String,
+    /// The same, exactly, if it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_b64: Option<String>,
+    /// Why.
+    pub why: String,
+    /// Whether it makes the run fail.
+    pub is_error: bool,
+}
+
+/// Why a text is not a plan that can be applied here and now.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanFileError {
+    /// Longer than [`PLAN_LEN_MAX`].
+    #[error("it is longer than {PLAN_LEN_MAX} bytes, so it is no plan")]
+    TooLong,
+    /// Not JSON of the expected shape.
+    #[error("it is not a plan of this version: {0}")]
+    Shape(String),
+    /// Another schema.
+    #[error("its schema is `{found}`, this program reads `{PLAN_SCHEMA}`")]
+    Schema {
+        /// What it says.
+        found: String,
+    },
+    /// Made on another host.
+    #[error("it was made on host `{found}`, this is `{here}`")]
+    Host {
+        /// What it says.
+        found: String,
+        /// This host.
+        here: String,
+    },
+    /// A host of the same name but another machine.
+    #[error("it was made on another machine that is also called `{host}`")]
+    Machine {
+        /// The name of both.
+        host: String,
+    },
+    /// Too old.
+    #[error("it expired at {expires}; it is {now} now")]
+    Expired {
+        /// Until when it could be applied.
+        expires: DateTime<Utc>,
+        /// Now.
+        now: DateTime<Utc>,
+    },
+    /// From the future.
+    #[error("it was made at {created}, in the future; it is {now} now")]
+    Future {
+        /// When it says it was made.
+        created: DateTime<Utc>,
+        /// Now.
+        now: DateTime<Utc>,
+    },
+}
+
+/// A digest of the machine's identity that does not give the identity away.
+#[must_use]
+pub fn machine_digest(host: &Host) -> String {
+    let mut digest = Sha256::new();
+    digest.update(b"logquota machine 1\0");
+    digest.update(host.machine_id.trim().as_bytes());
+    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl PlanJson {
+    /// The JSON view of a plan.
+    #[must_use]
+    pub fn new(plan: &Plan, source: SourceJson) -> Self {
+        let created = plan.created.with_timezone(&Utc).trunc_subsecs(0);
+        let valid = TimeDelta::seconds(PLAN_VALID_SECONDS);
+        Self {
+            schema: PLAN_SCHEMA.to_owned(),
+            id: plan.id.clone(),
+            host: plan.host.name.clone(),
+            machine: machine_digest(&plan.host),
+            created,
+            expires: created.checked_add_signed(valid).unwrap_or(created),
+            source,
+            sets: plan.sets.iter().map(SetJson::new).collect(),
+            steps: plan.steps.iter().map(|step| StepJson::new(plan, step)).collect(),
+            problems: plan.problems.iter().map(ProblemJson::new).collect(),
+        }
+    }
+
+    /// Reads a plan file, strictly: members that are not known, or missing, are refused.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanFileError::TooLong`], [`PlanFileError::Schema`] or [`PlanFileError::Shape`].
+    pub fn parse(text: &[u8]) -> Result<Self, PlanFileError> {
+        /// The one member that is looked at first, so that a plan of another version is
+        /// not called broken.
+        #[derive(Deserialize)]
+        struct Head {
+            schema: String,
+        }
+        if u64::try_from(text.len()).unwrap_or(u64::MAX) > PLAN_LEN_MAX {
+            return Err(PlanFileError::TooLong);
+        }
+        let shape = |error: serde_json::Error| PlanFileError::Shape(error.to_string());
+        let head: Head = serde_json::from_slice(text).map_err(shape)?;
+        if head.schema != PLAN_SCHEMA {
+            return Err(PlanFileError::Schema { found: head.schema });
+        }
+        serde_json::from_slice(text).map_err(shape)
+    }
+
+    /// Whether it is meant for this host and this moment. Says nothing of the files.
+    ///
+    /// # Errors
+    ///
+    /// The member that differs.
+    pub fn is_for(&self, host: &Host, now: DateTime<Utc>) -> Result<(), PlanFileError> {
+        if self.host != host.name {
+            return Err(PlanFileError::Host { found: self.host.clone(), here: host.name.clone() });
+        }
+        if self.machine != machine_digest(host) {
+            return Err(PlanFileError::Machine { host: host.name.clone() });
+        }
+        let early = TimeDelta::seconds(PLAN_EARLY_SECONDS);
+        if now.checked_add_signed(early).is_none_or(|latest| self.created > latest) {
+            return Err(PlanFileError::Future { created: self.created, now });
+        }
+        // The limit is counted from `created`, so that a later `expires` gains nothing.
+        let valid = TimeDelta::seconds(PLAN_VALID_SECONDS);
+        let expires = self.created.checked_add_signed(valid).unwrap_or(self.created);
+        let expires = expires.min(self.expires);
+        if now > expires {
+            return Err(PlanFileError::Expired { expires, now });
+        }
+        Ok(())
+    }
+
+    /// The first step in which this plan and `now`, made from the disk as it is, differ:
+    /// its index, and the step on both sides. `None` if they do the same.
+    #[must_use]
+    pub fn differs_from<'a>(&'a self, now: &'a Self) -> Option<Difference<'a>> {
+        let longest = self.steps.len().max(now.steps.len());
+        (0..longest)
+            .map(|index| Difference { index, was: self.steps.get(index), is: now.steps.get(index) })
+            .find(|d| match (d.was, d.is) {
+                (Some(was), Some(is)) => !was.does_the_same(is),
+                _ => true,
+            })
+    }
+}
+
+/// A step in which two plans differ.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Difference<'a> {
+    /// Which step, from 0.
+    pub index: usize,
+    /// What the plan file says, if it has that many steps.
+    pub was: Option<&'a StepJson>,
+    /// What would be done now, if there are that many steps.
+    pub is: Option<&'a StepJson>,
+}
+
+impl SetJson {
+    fn new(set: &SetPlan) -> Self {
+        Self {
+            name: set.name.clone(),
+            quota: set.quota,
+            used_before: set.used_before,
+            used_peak: set.used_peak,
+            used_after: set.used_after,
+            shortfall: set.shortfall,
+            files_before: set.files_before,
+            files_after: set.files_after,
+            files_shortfall: set.files_shortfall,
+            free_before: set.free_before,
+            free_after: set.free_after,
+        }
+    }
+}
+
+impl StepJson {
+    fn new(plan: &Plan, step: &Step) -> Self {
+        let (path, path_b64) = both(&step_path(plan, step));
+        let to = match &step.action {
+            Action::Create { .. } | Action::MakeDir { .. } => None,
+            action => action.target().map(|place| both(&place_path(plan, place))),
+        };
+        let (to, to_b64) = to.map_or((None, None), |(text, b64)| (Some(text), b64));
+        let hook = match &step.action {
+            Action::RunHook { hook, .. } => Some(hook.name().to_owned()),
+            _ => None,
+        };
+        Self {
+            action: step.action.name().to_owned(),
+            set: step.set,
+            path,
+            path_b64,
+            to,
+            to_b64,
+            hook,
+            bytes: step.bytes,
+            // The reasons are plain data; there is nothing in them that cannot be written.
+            reason: serde_json::to_value(&step.reason).unwrap_or_default(),
+            used_after: step.used_after,
+        }
+    }
+
+    fn does_the_same(&self, other: &Self) -> bool {
+        self.action == other.action
+            && self.set == other.set
+            && self.path == other.path
+            && self.path_b64 == other.path_b64
+            && self.to == other.to
+            && self.to_b64 == other.to_b64
+            && self.hook == other.hook
+    }
+}
+
+impl ProblemJson {
+    fn new(problem: &Problem) -> Self {
+        let (path, path_b64) = both(&problem.path);
+        Self { path, path_b64, why: problem.why.clone(), is_error: problem.is_error }
+    }
+}
+
+/// The path of a place in a plan.
+#[must_use]
+pub fn place_path(plan: &Plan, place: &Place) -> PathBuf {
+    plan.dirs
+        .get(&place.dir)
+        .map_or_else(|| PathBuf::from(&place.name), |dir| dir.path.join(&place.name))
+}
+
+/// What a step acts on; for a script, what it is told.
+#[must_use]
+pub fn step_path(plan: &Plan, step: &Step) -> PathBuf {
+    match &step.action {
+        Action::RunHook { args, .. } => args.first().map(PathBuf::from).unwrap_or_default(),
+        action => action.place().map(|place| place_path(plan, place)).unwrap_or_default(),
+    }
+}
+
+/// A path for JSON: readable, and exact if that is not the same.
+#[must_use]
+pub fn both(path: &Path) -> (String, Option<String>) {
+    match path.to_str() {
+        Some(text) => (text.to_owned(), None),
+        None => (
+            path.to_string_lossy().into_owned(),
+            Some(STANDARD.encode(path.as_os_str().as_bytes())),
+        ),
+    }
+}
+
+/// What a run did, as a JSON object: the plan's members and what became of them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunJson {
+    /// `logquota.run/1` or `logquota.apply/1`.
+    pub schema: String,
+    /// The plan's digest.
+    pub id: String,
+    /// The host's name.
+    pub host: String,
+    /// For which moment it was planned.
+    pub created: DateTime<Utc>,
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// By how much the free space of the file systems grew, as they say it; negative if
+    /// others wrote more. `null` in a dry run.
+    pub freed: Option<i64>,
+    /// The sums of each set.
+    pub sets: Vec<SetRunJson>,
+    /// What was done, in order.
+    pub steps: Vec<StepRunJson>,
+    /// What could not be done.
+    pub problems: Vec<ProblemJson>,
+}
+
+/// The sums of one set, planned and measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SetRunJson {
+    /// As planned; after a run `used_peak` and `used_after` are what was measured.
+    #[serde(flatten)]
+    pub sums: SetJson,
+    /// By how much the free space of its file system grew.
+    pub freed: Option<i64>,
+}
+
+/// One step and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepRunJson {
+    /// As planned.
+    #[serde(flatten)]
+    pub step: StepJson,
+    /// `done`, `skipped`, `failed` or `not_reached`; `null` in a dry run.
+    pub outcome: Option<&'static str>,
+    /// Why it was skipped or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl RunJson {
+    /// Plan and report side by side; without a report, a dry run.
+    ///
+    /// `devices` names the file system of each set, so that what was freed on one is not
+    /// counted once for each set there.
+    #[must_use]
+    pub fn new(schema: &str, plan: &Plan, report: Option<&Report>, devices: &[u64]) -> Self {
+        let sets = plan.sets.iter().enumerate().map(|(index, set)| {
+            let mut sums = SetJson::new(set);
+            if let Some(report) = report {
+                sums.used_peak = report.peak.get(index).copied().unwrap_or(sums.used_peak);
+                sums.used_after = report.used.get(index).copied().unwrap_or(sums.used_after);
+            }
+            SetRunJson { sums, freed: report.and_then(|r| freed_of(r, index)) }
+        });
+        let steps = plan.steps.iter().enumerate().map(|(index, step)| {
+            let outcome = report.and_then(|r| r.outcomes.get(index));
+            StepRunJson {
+                step: StepJson::new(plan, step),
+                outcome: outcome.map(outcome_name),
+                error: outcome.and_then(outcome_error),
+            }
+        });
+        Self {
+            schema: schema.to_owned(),
+            id: plan.id.clone(),
+            host: plan.host.name.clone(),
+            created: plan.created.with_timezone(&Utc).trunc_subsecs(0),
+            dry_run: report.is_none(),
+            freed: report.map(|report| freed_in_all(report, devices)),
+            sets: sets.collect(),
+            steps: steps.collect(),
+            problems: plan.problems.iter().map(ProblemJson::new).collect(),
+        }
+    }
+}
+
+fn freed_of(report: &Report, set: usize) -> Option<i64> {
+    let freed = report.freed.get(set).copied().flatten()?;
+    Some(i64::try_from(freed).unwrap_or(if freed < 0 { i64::MIN } else { i64::MAX }))
+}
+
+/// By how much the free space of all file systems grew, each counted once.
+#[must_use]
+pub fn freed_in_all(report: &Report, devices: &[u64]) -> i64 {
+    let mut seen = std::collections::BTreeSet::new();
+    devices
+        .iter()
+        .enumerate()
+        .filter(|(_, dev)| seen.insert(**dev))
+        .filter_map(|(index, _)| freed_of(report, index))
+        .fold(0, i64::saturating_add)
+}
+
+/// The word for an outcome in machine output.
+#[must_use]
+pub const fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Skipped(_) => "skipped",
+        Outcome::Failed(_) => "failed",
+        Outcome::NotReached => "not_reached",
+    }
+}
+
+fn outcome_error(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Skipped(error) | Outcome::Failed(error) => Some(error.chain()),
+        Outcome::Done | Outcome::NotReached => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
