@@ -104,6 +104,11 @@ impl ReadFs for OsFs {
         self.dirs.open_dir(parent, name)
     }
 
+    fn pending_dir(&self, parent: DirId, name: &OsStr) -> io::Result<DirId> {
+        resolve::check_name(name)?;
+        Ok(self.dirs.pending(parent, name))
+    }
+
     fn close_dir(&self, dir: DirId) {
         self.dirs.close(dir);
     }

@@ -28,6 +28,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -105,6 +106,8 @@ pub struct SimFs {
 struct State {
     disk: Disk,
     dirs: BTreeMap<u32, (Ino, PathBuf)>,
+    /// Directories that are yet to be made.
+    pending: BTreeMap<u32, (DirId, OsString)>,
     next_dir: u32,
     log: Vec<Call>,
     faults: Faults,
@@ -159,6 +162,7 @@ impl SimFs {
             state: Mutex::new(State {
                 disk,
                 dirs: BTreeMap::new(),
+                pending: BTreeMap::new(),
                 next_dir: 1,
                 log: Vec::new(),
                 faults: Faults::default(),
@@ -349,6 +353,11 @@ impl State {
     }
 
     fn dir(&self, dir: DirId) -> io::Result<Ino> {
+        if let Some((parent, name)) = self.pending.get(&dir.0) {
+            let ino = self.disk.find(self.dir(*parent)?, name)?;
+            self.disk.entries(ino)?;
+            return Ok(ino);
+        }
         self.dirs.get(&dir.0).map(|(ino, _)| *ino).ok_or_else(|| fault::errno(fault::EBADF))
     }
 

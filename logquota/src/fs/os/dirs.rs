@@ -40,7 +40,8 @@ enum Origin {
 #[derive(Debug)]
 struct Node {
     origin: Origin,
-    identity: Identity,
+    /// Unknown while the directory is yet to be made.
+    identity: Option<Identity>,
     /// Open directories below: they are reached again through this one.
     children: u32,
     /// Given back, and kept for its children only.
@@ -108,7 +109,7 @@ impl Dirs {
         let fd = self.retrying(|| resolve::open_root(path))?;
         let identity = identity_of(&fd)?;
         let origin = Origin::Root(std::path::absolute(path)?);
-        Ok(self.table().insert(origin, identity, fd))
+        Ok(self.table().insert(origin, Some(identity), Some(fd)))
     }
 
     pub(super) fn open_dir(&self, parent: DirId, name: &OsStr) -> io::Result<DirId> {
@@ -116,7 +117,13 @@ impl Dirs {
         let fd = self
             .retrying(|| resolve::open_below(above.as_fd(), Path::new(name), &self.has_openat2))?;
         let identity = identity_of(&fd)?;
-        Ok(self.table().insert(Origin::Below(parent.0, name.to_owned()), identity, fd))
+        let origin = Origin::Below(parent.0, name.to_owned());
+        Ok(self.table().insert(origin, Some(identity), Some(fd)))
+    }
+
+    /// An id for a directory that is yet to be made.
+    pub(super) fn pending(&self, parent: DirId, name: &OsStr) -> DirId {
+        self.table().insert(Origin::Below(parent.0, name.to_owned()), None, None)
     }
 
     pub(super) fn close(&self, dir: DirId) {
@@ -137,12 +144,14 @@ impl Dirs {
                     self.retrying(|| resolve::open_below(above.as_fd(), &path, &self.has_openat2))?
                 }
             };
-            if identity_of(&fd)? != identity {
+            let found = identity_of(&fd)?;
+            if identity.is_some_and(|identity| identity != found) {
                 return Err(io::Error::new(
                     io::ErrorKind::NotFound,
                     "another directory has taken its place",
                 ));
             }
+            self.table().identify(id, found);
             let fd = Arc::new(fd);
             self.table().hold(id, Arc::clone(&fd));
             at = Some(fd);
@@ -154,7 +163,7 @@ impl Dirs {
     /// each by a path below the one before. A loop, since a tree may be 10,000 levels deep.
     fn way_to(&self, dir: DirId) -> io::Result<Way> {
         let mut table = self.table();
-        let mut names: Vec<(u32, OsString, Identity)> = Vec::new();
+        let mut names: Vec<(u32, OsString, Option<Identity>)> = Vec::new();
         let mut id = dir.0;
         let (start, mut way) = loop {
             if let Some(fd) = table.find_open(id) {
@@ -187,10 +196,10 @@ impl Dirs {
     }
 }
 
-type Way = (Option<Arc<OwnedFd>>, Vec<(u32, PathBuf, Identity)>);
+type Way = (Option<Arc<OwnedFd>>, Vec<(u32, PathBuf, Option<Identity>)>);
 
 impl Table {
-    fn insert(&mut self, origin: Origin, identity: Identity, fd: OwnedFd) -> DirId {
+    fn insert(&mut self, origin: Origin, identity: Option<Identity>, fd: Option<OwnedFd>) -> DirId {
         // Ids are not used again soon, so that a stale one is noticed.
         while self.nodes.contains_key(&self.next) {
             self.next = self.next.wrapping_add(1);
@@ -203,8 +212,17 @@ impl Table {
             parent.children += 1;
         }
         self.nodes.insert(id, Node { origin, identity, children: 0, is_closed: false });
-        self.hold(id, Arc::new(fd));
+        if let Some(fd) = fd {
+            self.hold(id, Arc::new(fd));
+        }
         DirId(id)
+    }
+
+    /// What a directory is that was unknown until now.
+    fn identify(&mut self, id: u32, found: Identity) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.identity.get_or_insert(found);
+        }
     }
 
     fn find_open(&mut self, id: u32) -> Option<Arc<OwnedFd>> {

@@ -16,6 +16,9 @@ use crate::units::Bytes;
 
 impl State {
     fn path(&self, dir: DirId) -> PathBuf {
+        if let Some((parent, name)) = self.pending.get(&dir.0) {
+            return self.path(*parent).join(name);
+        }
         self.dirs.get(&dir.0).map_or_else(|| format!("closed#{}", dir.0).into(), |d| d.1.clone())
     }
 
@@ -67,6 +70,17 @@ impl ReadFs for SimFs {
             let path = state.path(parent).join(name);
             state.open(ino, path)
         })
+    }
+
+    fn pending_dir(&self, parent: DirId, name: &OsStr) -> io::Result<DirId> {
+        let mut state = self.lock();
+        state.dir(parent).or_else(|error| {
+            if state.pending.contains_key(&parent.0) { Ok(Ino::default()) } else { Err(error) }
+        })?;
+        let id = state.next_dir;
+        state.next_dir += 1;
+        state.pending.insert(id, (parent, name.to_owned()));
+        Ok(DirId(id))
     }
 
     fn close_dir(&self, dir: DirId) {
