@@ -30,11 +30,12 @@ fn plan_with(name: &OsStr) -> Plan {
         id: "abc".into(),
         host: Host { name: "here".into(), machine_id: "one".into() },
         created: at("2026-11-21T12:00:00Z").fixed_offset(),
+        global_quota: None,
         sets: Vec::new(),
         steps: vec![step],
         verdicts: Vec::new(),
         problems: Vec::new(),
-        dirs: BTreeMap::from([(dir, Dir { path: "/logs".into(), id, mount: 1 })]),
+        dirs: BTreeMap::from([(dir, Dir { path: "/logs".into(), id, mount: 1, missing: None })]),
     }
 }
 

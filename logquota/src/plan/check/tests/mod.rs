@@ -24,7 +24,7 @@ const DIR: DirId = DirId(1);
 
 fn dirs() -> BTreeMap<DirId, Dir> {
     let id = FileId { dev: 1, ino: 1, btime: None };
-    [(DIR, Dir { path: "/var/log".into(), id, mount: 1 })].into()
+    [(DIR, Dir { path: "/var/log".into(), id, mount: 1, missing: None })].into()
 }
 
 fn meta(ino: u64, kib: u64) -> Meta {
@@ -112,6 +112,7 @@ impl Draft {
             id: String::new(),
             host: Host::default(),
             created: DateTime::from_timestamp(NOW, 0).expect("a time").fixed_offset(),
+            global_quota: None,
             sets: vec![sums],
             steps: Vec::new(),
             verdicts: verdicts.collect(),
