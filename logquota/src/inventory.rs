@@ -1,5 +1,6 @@
 //! What a scan saw. Data only: the planner decides from it, and nothing else.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -184,23 +185,46 @@ impl Inventory {
     }
 
     /// Puts everything into its one order: logs by path, archives newest first, the rest by
-    /// name. The planner relies on it and calls it.
+    /// name. The planner relies on it.
     pub fn normalize(&mut self) {
         let dirs = &self.dirs;
         for set in &mut self.sets {
-            set.logs.sort_by(|a, b| {
-                let path = |log: &Log| dirs.get(&log.dir).map(|d| d.path.as_path());
-                (path(a), a.dir, &a.name).cmp(&(path(b), b.dir, &b.name))
-            });
+            set.logs.sort_by(|a, b| by_path(dirs, a, b));
             for log in &mut set.logs {
-                log.archives.sort_by(|a, b| {
-                    a.parsed.newest_first(&b.parsed).then_with(|| a.name.cmp(&b.name))
-                });
+                log.archives.sort_by(Archive::newest_first);
                 log.leftovers.sort_by(|a, b| a.place.cmp(&b.place));
                 log.obstacles.sort();
             }
         }
         self.notes.sort();
+    }
+
+    /// Whether everything is in that order.
+    #[must_use]
+    pub fn is_normal(&self) -> bool {
+        let log_is_normal = |log: &Log| {
+            log.archives.is_sorted_by(|a, b| a.newest_first(b).is_le())
+                && log.leftovers.is_sorted_by(|a, b| a.place <= b.place)
+                && log.obstacles.is_sorted()
+        };
+        let set_is_normal = |set: &Set| {
+            set.logs.is_sorted_by(|a, b| by_path(&self.dirs, a, b).is_le())
+                && set.logs.iter().all(log_is_normal)
+        };
+        self.sets.iter().all(set_is_normal) && self.notes.is_sorted()
+    }
+}
+
+fn by_path(dirs: &BTreeMap<DirId, Dir>, a: &Log, b: &Log) -> Ordering {
+    let path = |log: &Log| dirs.get(&log.dir).map(|dir| dir.path.as_path());
+    (path(a), &a.name, a.dir).cmp(&(path(b), &b.name, b.dir))
+}
+
+impl Archive {
+    /// Newest first, by what the names say.
+    #[must_use]
+    pub fn newest_first(&self, other: &Self) -> Ordering {
+        self.parsed.newest_first(&other.parsed).then_with(|| self.name.cmp(&other.name))
     }
 }
 

@@ -16,9 +16,13 @@ use crate::units::Bytes;
 /// That the files are still what they were: [`apply`](crate::apply::apply) checks each one again.
 #[must_use]
 pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
-    let mut inventory = inventory.clone();
-    inventory.normalize();
-    let inventory = &inventory;
+    // A scan is in order already; sorting a copy costs as much memory as the scan itself.
+    let sorted = (!inventory.is_normal()).then(|| {
+        let mut copy = inventory.clone();
+        copy.normalize();
+        copy
+    });
+    let inventory = sorted.as_ref().unwrap_or(inventory);
     let mut problems: Vec<Problem> = inventory
         .notes
         .iter()

@@ -9,68 +9,21 @@
 
 use std::collections::{BTreeMap, BinaryHeap};
 
+pub(super) use self::books::makes_file;
+use self::books::{Bound, Item, Pool, Victim, Volume, removed_files};
 use super::draft::{LogDraft, Rotation, SetDraft, Source};
 use super::rotate::new_label;
 use super::{Context, Reason, Verdict};
 use crate::policy::{Limits, Method};
 use crate::units::Bytes;
 
-/// Something that can be evicted.
-#[derive(Clone, Copy)]
-enum Victim {
-    /// Index of an archive.
-    Archive(usize),
-    /// The archive that a rotation is about to make.
-    New,
-}
-
-#[derive(Clone, Copy)]
-struct Item {
-    victim: Victim,
-    bytes: Bytes,
-}
-
-/// One log as the evictions see it.
-struct Pool {
-    set: usize,
-    log: usize,
-    used: Bytes,
-    files: u64,
-    /// What can go, oldest first.
-    items: Vec<Item>,
-    /// How many of them are gone.
-    gone: usize,
-    /// What its copy needs on the way.
-    copy_room: Bytes,
-}
+mod books;
 
 /// One decision, to be looked at again at the end.
 struct Pick {
     pool: usize,
     item: Item,
     reason: Reason,
-}
-
-/// What must hold of one set, or of all.
-struct Bound {
-    limits: Limits,
-    used: Bytes,
-    files: u64,
-    logs: u64,
-    /// Copies that are made before their sources are cut, by size: the largest needs that
-    /// much more on the way.
-    copies: BTreeMap<Bytes, usize>,
-    /// What may be used on the way.
-    peak: Bytes,
-}
-
-/// One file system.
-struct Volume {
-    total: Bytes,
-    /// Free in the end, if everything goes as decided so far.
-    free: i128,
-    /// Free inodes when new files are made, if limited.
-    files: Option<i128>,
 }
 
 /// The state of all decisions for space.
@@ -199,32 +152,40 @@ impl Evictions {
     }
 
     /// Books an eviction, or its withdrawal.
-    fn account(&mut self, pool: usize, item: Item, evicted: bool) {
-        let Some(pool) = self.pools.get_mut(pool) else { return };
+    fn account(&mut self, index: usize, item: Item, evicted: bool) {
+        let Some(pool) = self.pools.get(index) else { return };
         if matches!(item.victim, Victim::New) && pool.copy_room > Bytes::ZERO {
-            for bound in self.sets.get_mut(pool.set).into_iter().chain([&mut self.global]) {
-                bound.book_copy(pool.copy_room, !evicted);
+            let (set, room) = (pool.set, pool.copy_room);
+            for bound in self.sets.get_mut(set).into_iter().chain([&mut self.global]) {
+                bound.book_copy(room, !evicted);
             }
         }
-        let book = |used: &mut Bytes, files: &mut u64| {
-            if evicted {
-                *used = used.minus(item.bytes);
-                *files = files.saturating_sub(1);
+        let is_archive = matches!(item.victim, Victim::Archive(_));
+        self.change(index, item.bytes, 1, evicted, is_archive);
+    }
+
+    /// Takes bytes and files off a log and all it is part of, or gives them back.
+    fn change(&mut self, index: usize, bytes: Bytes, files: u64, is_less: bool, inodes: bool) {
+        let Some(pool) = self.pools.get_mut(index) else { return };
+        let book = |used: &mut Bytes, count: &mut u64| {
+            if is_less {
+                *used = used.minus(bytes);
+                *count = count.saturating_sub(files);
             } else {
-                *used = used.plus(item.bytes);
-                *files = files.saturating_add(1);
+                *used = used.plus(bytes);
+                *count = count.saturating_add(files);
             }
         };
         book(&mut pool.used, &mut pool.files);
-        if let Some(bound) = self.sets.get_mut(pool.set) {
+        let set = pool.set;
+        for bound in self.sets.get_mut(set).into_iter().chain([&mut self.global]) {
             book(&mut bound.used, &mut bound.files);
         }
-        book(&mut self.global.used, &mut self.global.files);
-        let sign = if evicted { 1 } else { -1 };
-        if let Some(volume) = self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev)) {
-            volume.free += sign * i128::from(item.bytes.get());
-            if let (Some(files), Victim::Archive(_)) = (&mut volume.files, item.victim) {
-                *files += sign;
+        let sign = if is_less { 1 } else { -1 };
+        if let Some(volume) = self.devs.get(set).and_then(|dev| self.volumes.get_mut(dev)) {
+            volume.free += sign * i128::from(bytes.get());
+            if let (Some(count), true) = (&mut volume.files, inodes) {
+                *count += sign * i128::from(files);
             }
         }
     }
@@ -320,6 +281,7 @@ impl Evictions {
             };
             let Ok(label) = new_label(draft.log, draft.policy, context) else { continue };
             let reason = Reason::QuotaPressure { used, limit };
+            let files_before = draft.fixed_files();
             draft.rotation = Some(Rotation {
                 reason: reason.clone(),
                 label,
@@ -327,26 +289,15 @@ impl Evictions {
                 gone: Some(reason),
                 source: Source::Active,
             });
-            if let (Some(volume), true) = (
-                self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev)),
-                makes_file(draft),
-            ) && let Some(files) = &mut volume.files
+            let files = files_before.saturating_sub(draft.fixed_files());
+            let makes_file = makes_file(draft);
+            if let (Some(volume), true) =
+                (self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev)), makes_file)
+                && let Some(files) = &mut volume.files
             {
                 *files -= 1;
             }
-            // One file goes, one comes.
-            let item = Item { victim: Victim::New, bytes };
-            let recreated = u64::from(draft.fixed_files() > draft.linked_files);
-            self.account(index, item, true);
-            self.sets
-                .iter_mut()
-                .skip(self.pools.get(index).map_or(0, |p| p.set))
-                .take(1)
-                .for_each(|bound| bound.files = bound.files.saturating_add(recreated));
-            self.global.files = self.global.files.saturating_add(recreated);
-            if let Some(pool) = self.pools.get_mut(index) {
-                pool.files = pool.files.saturating_add(recreated);
-            }
+            self.change(index, bytes, files, true, false);
         }
     }
 
@@ -452,100 +403,6 @@ impl Evictions {
     }
 }
 
-impl Bound {
-    const fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            used: Bytes::ZERO,
-            files: 0,
-            logs: 0,
-            copies: BTreeMap::new(),
-            peak: Bytes::ZERO,
-        }
-    }
-
-    fn add(&mut self, pool: &Pool) {
-        self.used = self.used.plus(pool.used);
-        self.files = self.files.saturating_add(pool.files);
-        self.logs = self.logs.saturating_add(1);
-        if pool.copy_room > Bytes::ZERO {
-            self.book_copy(pool.copy_room, true);
-        }
-    }
-
-    fn book_copy(&mut self, room: Bytes, is_made: bool) {
-        let count = self.copies.entry(room).or_default();
-        *count = if is_made { count.saturating_add(1) } else { count.saturating_sub(1) };
-        if *count == 0 {
-            self.copies.remove(&room);
-        }
-    }
-
-    fn copy_room(&self) -> Bytes {
-        self.copies.last_key_value().map_or(Bytes::ZERO, |(room, _)| *room)
-    }
-
-    fn exceeds_quota(&self) -> bool {
-        self.limits.quota.is_some_and(|quota| {
-            let room = self.copy_room();
-            self.used > quota || (room > Bytes::ZERO && self.used.plus(room) > self.peak)
-        })
-    }
-}
-
-impl Pool {
-    fn new(set: usize, log: usize, draft: &LogDraft<'_>) -> Self {
-        let mut items = Vec::new();
-        let (mut used, mut files) = (draft.fixed_bytes(), draft.fixed_files());
-        let may_evict = !draft.is_blocked();
-        for (index, archive) in draft.kept().rev() {
-            if archive.meta.stamp.nlink > 1 {
-                continue;
-            }
-            let bytes = archive.meta.stamp.allocated;
-            used = used.plus(bytes);
-            files = files.saturating_add(1);
-            if may_evict {
-                items.push(Item { victim: Victim::Archive(index), bytes });
-            }
-        }
-        if let Some(rotation) = draft.rotation.as_ref().filter(|rotation| rotation.gone.is_none()) {
-            let item = Item { victim: Victim::New, bytes: rotation.bytes };
-            // Of an interrupted copytruncate the copy is an archive already.
-            if rotation.source != Source::Copied {
-                used = used.plus(item.bytes);
-                files = files.saturating_add(1);
-                items.push(item);
-            }
-        }
-        Self { set, log, used, files, items, gone: 0, copy_room: copy_room(draft) }
-    }
-}
-
-/// What a rotation needs on the way beyond what it leaves: the copy and its source exist
-/// together until the source is cut.
-fn copy_room(draft: &LogDraft<'_>) -> Bytes {
-    match (&draft.rotation, draft.policy.method) {
-        (Some(rotation), Method::CopyTruncate | Method::RenameCopy)
-            if rotation.gone.is_none() && rotation.source != Source::Copied =>
-        {
-            rotation.bytes
-        }
-        _ => Bytes::ZERO,
-    }
-}
-
-/// Whether a rotation makes a file where there was none.
-pub(super) fn makes_file(draft: &LogDraft<'_>) -> bool {
-    let Some(rotation) = &draft.rotation else { return draft.recreate };
-    match (rotation.source, draft.policy.method) {
-        (Source::Copied, _) => false,
-        (Source::Active, Method::Rename) => draft.policy.create.is_some(),
-        (Source::Active, Method::CopyTruncate | Method::Copy) => rotation.gone.is_none(),
-        (Source::Active, Method::RenameCopy) | (Source::Renamed, _) => true,
-    }
-}
-
 /// Allocated bytes that rotating the active file away would give back.
 fn pressable(draft: &LogDraft<'_>) -> Option<Bytes> {
     let active = draft.log.active.as_ref()?.stamp;
@@ -555,34 +412,4 @@ fn pressable(draft: &LogDraft<'_>) -> Option<Bytes> {
         && active.nlink <= 1
         && active.allocated > Bytes::ZERO;
     can.then_some(active.allocated)
-}
-
-/// Files that go before anything new is made.
-fn removed_files(draft: &SetDraft<'_>) -> usize {
-    let log = |log: &LogDraft<'_>| {
-        let archives = log
-            .archives()
-            .filter(|(_, a, v)| matches!(v, Verdict::Remove(_)) && a.meta.stamp.nlink <= 1)
-            .count();
-        let stay = log.staying_leftovers().count();
-        archives.saturating_add(log.log.leftovers.len().saturating_sub(stay))
-    };
-    draft.logs.iter().map(log).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_copy_needs_its_room_on_the_way() {
-        let mut bound = Bound::new(Limits { quota: Some(Bytes::kib(100)), ..Limits::default() });
-        bound.peak = Bytes::kib(100);
-        bound.used = Bytes::kib(80);
-        assert!(!bound.exceeds_quota());
-        bound.book_copy(Bytes::kib(30), true);
-        assert!(bound.exceeds_quota());
-        bound.book_copy(Bytes::kib(30), false);
-        assert!(!bound.exceeds_quota());
-    }
 }
