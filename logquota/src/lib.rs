@@ -19,6 +19,7 @@ pub mod plan;
 pub mod policy;
 #[cfg(feature = "serde")]
 pub mod report;
+pub mod scan;
 pub mod stamp;
 pub mod units;
 

@@ -1,0 +1,195 @@
+//! Looks at the disk and says what is there: which logs, their archives, what of an
+//! interrupted run. Reads only, and decides nothing.
+//!
+//! Patterns are followed from the last folder that the administrator wrote without a
+//! wildcard; below that, no link is followed and no other mount entered. Names are compared
+//! as bytes. What lies in a folder and is no log, archive or leftover of any set is not even
+//! looked at.
+//!
+//! Every folder is listed twice at most (once for folders below it, once for files). The
+//! work grows with the number of names, the memory with the number of those that may be ours:
+//! about half a KiB for a log or an archive, and its name.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+
+use chrono::NaiveDateTime;
+
+use self::look::Looked;
+use self::walk::World;
+use crate::error::Result;
+use crate::fs::ReadFs;
+use crate::inventory::{Dir, DirId, Inventory, Log, Note, Set, Space};
+use crate::policy::{Config, Selector, SetSpec};
+use crate::units::Bytes;
+
+mod claims;
+mod drafts;
+mod leftovers;
+mod look;
+mod names;
+mod pattern;
+mod walk;
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make their own trees")]
+mod tests;
+
+/// How often a scan is done again because somebody renamed files meanwhile. On a system that
+/// does so without end the last one has to do; every step looks at its file again.
+const TRIES: u32 = 3;
+
+/// Looks at everything that `config` selects. `last_rotated` is asked for each log by its
+/// path.
+///
+/// What cannot be looked at becomes a note or blocks its log, and the rest goes on.
+///
+/// # Errors
+///
+/// None at present; what concerns a single set is in the inventory.
+///
+/// # What is not guaranteed
+///
+/// Files are looked at one after the other while others may write. A folder whose names
+/// changed meanwhile is scanned again, three times at most; then a file that was seen under
+/// two names counts once, and a note says so.
+pub fn scan(
+    fs: &dyn ReadFs,
+    config: &Config,
+    last_rotated: &dyn Fn(&Path) -> Option<NaiveDateTime>,
+) -> Result<Inventory> {
+    for _ in 1..TRIES {
+        let (inventory, moved) = scan_once(fs, config, last_rotated);
+        if moved.is_empty() {
+            return Ok(inventory);
+        }
+        for dir in inventory.dirs.keys() {
+            fs.close_dir(*dir);
+        }
+    }
+    let (mut inventory, moved) = scan_once(fs, config, last_rotated);
+    for (path, _) in moved {
+        let why = "files were renamed here while it was scanned".to_owned();
+        inventory.notes.push(Note { path, why, is_error: false });
+    }
+    count_once(&mut inventory);
+    inventory.normalize();
+    Ok(inventory)
+}
+
+type Moved = Vec<(std::path::PathBuf, DirId)>;
+
+/// One scan, and the folders whose names changed meanwhile.
+fn scan_once(
+    fs: &dyn ReadFs,
+    config: &Config,
+    last_rotated: &dyn Fn(&Path) -> Option<NaiveDateTime>,
+) -> (Inventory, Moved) {
+    let mut world = World::discover(fs, config);
+    let drafts = drafts::drafts(&mut world);
+    let mut logs: Vec<(usize, Log)> = Vec::with_capacity(drafts.len());
+    let mut matched: HashSet<usize> = HashSet::new();
+    for draft in drafts {
+        let (set, folder, name) = (draft.claim.set, draft.folder, draft.name.clone());
+        let Looked::Log(mut log) = look::look(&mut world, draft) else { continue };
+        let Some(folder) = world.folders.get(folder) else { continue };
+        let path = folder.path.join(&name);
+        log.last_rotated = last_rotated(&path);
+        let losers = folder.claims.losers(&name, set);
+        matched.extend(losers.iter().copied().chain([set]));
+        note_duplicates(&mut world, &path, set, &losers);
+        logs.push((set, *log));
+    }
+    leftovers::find(&mut world, &mut logs);
+    note_unmatched(&mut world, &matched);
+    finish(world, logs)
+}
+
+fn finish(mut world: World<'_>, logs: Vec<(usize, Log)>) -> (Inventory, Moved) {
+    let mut used: BTreeSet<DirId> = BTreeSet::new();
+    for (_, log) in &logs {
+        used.extend([log.dir, log.archive_dir]);
+        used.extend(log.leftovers.iter().map(|leftover| leftover.place.dir));
+    }
+    let mut moved = Vec::new();
+    let mut dirs = BTreeMap::new();
+    for folder in world.folders.iter().filter(|folder| used.contains(&folder.dir)) {
+        let before = folder.meta.stamp;
+        let now = world.fs.stat_dir(folder.dir).map(|meta| meta.stamp);
+        if !now.is_ok_and(|now| now.mtime == before.mtime && now.ctime == before.ctime) {
+            moved.push((folder.path.clone(), folder.dir));
+        }
+        let (id, mount) = (before.id, folder.meta.mount);
+        dirs.insert(folder.dir, Dir { path: folder.path.clone(), id, mount });
+    }
+    world.close_all_but(|dir| used.contains(&dir));
+    let mut sets: Vec<Set> = std::iter::zip(&world.spaces, &world.overhead)
+        .map(|(space, overhead)| {
+            let (space, dev) = space.unwrap_or((NO_SPACE, 0));
+            Set { logs: Vec::new(), overhead: *overhead, space, dev }
+        })
+        .collect();
+    for (set, log) in logs {
+        if let Some(set) = sets.get_mut(set) {
+            set.logs.push(log);
+        }
+    }
+    let notes = std::mem::take(&mut world.notes);
+    let mut inventory = Inventory { dirs, sets, notes };
+    inventory.normalize();
+    (inventory, moved)
+}
+
+/// Of a set whose folders could not be opened: it has no files, and nothing is missing.
+const NO_SPACE: Space =
+    Space { total: Bytes::ZERO, free: Bytes::MAX, free_files: None, block: Bytes::new(4096) };
+
+/// Whether later sets that match a log of this one are passed over without a word.
+fn ignores_duplicates(_spec: &SetSpec) -> bool {
+    false
+}
+
+fn note_duplicates(world: &mut World<'_>, path: &Path, owner: usize, losers: &[usize]) {
+    let sets = &world.config.sets;
+    let Some(owner) = sets.get(owner).filter(|owner| !ignores_duplicates(owner)) else { return };
+    for loser in losers.iter().filter_map(|set| sets.get(*set)) {
+        let why = format!("also matched by `{}`; it stays with `{}`", loser.name, owner.name);
+        world.notes.push(Note { path: path.to_owned(), why, is_error: true });
+    }
+}
+
+/// Says which patterns with wildcards matched nothing. (A name without a wildcard that does
+/// not exist is a log that is missing.)
+fn note_unmatched(world: &mut World<'_>, matched: &HashSet<usize>) {
+    for (index, spec) in world.config.sets.iter().enumerate() {
+        if spec.policy.missing_ok || matched.contains(&index) {
+            continue;
+        }
+        for selector in &spec.selectors {
+            if let Selector::Pattern(pattern) = selector
+                && !world.notes.iter().any(|note| note.path.as_os_str() == pattern)
+            {
+                let path = Path::new(pattern).to_owned();
+                let why = "no log matches this pattern".to_owned();
+                world.notes.push(Note { path, why, is_error: true });
+            }
+        }
+    }
+}
+
+/// Takes out what a rename made visible twice: one inode with one name is one file.
+fn count_once(inventory: &mut Inventory) {
+    let mut seen = HashSet::new();
+    let mut is_new = |meta: &crate::stamp::Meta| {
+        meta.stamp.nlink > 1 || seen.insert((meta.stamp.id.dev, meta.stamp.id.ino))
+    };
+    for log in inventory.sets.iter_mut().flat_map(|set| &mut set.logs) {
+        if let Some(active) = &log.active {
+            is_new(active);
+        }
+    }
+    for log in inventory.sets.iter_mut().flat_map(|set| &mut set.logs) {
+        log.archives.retain(|archive| is_new(&archive.meta));
+        log.leftovers.retain(|leftover| is_new(&leftover.meta));
+    }
+}

@@ -1,0 +1,104 @@
+//! Files with the shape of our temporary names: which of them are ours.
+//!
+//! The shape proves nothing: anybody can make such a name. It is ours if it is the name that
+//! work on a file beside it would have used. For a copy whose name had the time in it that
+//! cannot be computed again; then the owner decides.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+use super::look::{is_plain_file, place};
+use super::walk::World;
+use crate::inventory::{Leftover, LeftoverKind, Log};
+use crate::naming::{Label, Style, temporary_name};
+use crate::policy::{Method, Policy};
+use crate::stamp::Meta;
+
+/// Puts the leftovers in every folder to the logs that they belong to. `logs` are all, each
+/// with its set.
+pub(super) fn find(world: &mut World<'_>, logs: &mut [(usize, Log)]) {
+    for index in 0..world.folders.len() {
+        let Some(folder) = world.folders.get_mut(index) else { continue };
+        let names = std::mem::take(&mut folder.temporaries);
+        if !names.is_empty() {
+            find_in(world, index, &names, logs);
+        }
+    }
+}
+
+fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [(usize, Log)]) {
+    let Some(folder) = world.folders.get(index) else { return };
+    let euid = world.fs.effective_uid();
+    let mut expected: HashMap<OsString, usize> = HashMap::new();
+    let mut copying: Option<usize> = None;
+    for (at, (set, log)) in logs.iter().enumerate() {
+        let Some(spec) = world.config.sets.get(*set) else { continue };
+        if log.archive_dir == folder.dir {
+            for target in targets(log, &spec.policy) {
+                expected.entry(temporary_name(&target)).or_insert(at);
+            }
+            if copies(&spec.policy) && copying.is_none() {
+                copying = Some(at);
+            }
+        }
+    }
+    if expected.is_empty() && copying.is_none() && !logs.iter().any(|(_, l)| l.dir == folder.dir) {
+        return;
+    }
+    let mut notes = Vec::new();
+    for name in names {
+        let Ok(Some(meta)) = world.fs.stat(folder.dir, name) else { continue };
+        let is_file = is_plain_file(&meta, folder) && meta.stamp.nlink == 1;
+        let proven = expected.get(name).copied();
+        let found = proven.or(copying).filter(|at| {
+            let owner = logs.get(*at).is_some_and(|(set, log)| {
+                let policy = world.config.sets.get(*set).map(|spec| &spec.policy);
+                policy.is_some_and(|p| is_owner(&meta, log, p, euid, proven.is_some()))
+            });
+            is_file && owner
+        });
+        match found.and_then(|at| logs.get_mut(at)) {
+            Some((_, log)) => log.leftovers.push(Leftover {
+                place: place(folder.dir, name),
+                meta,
+                kind: LeftoverKind::Temporary,
+            }),
+            None => notes.push(folder.path.join(name)),
+        }
+    }
+    for path in notes {
+        world.note(&path, "looks like a temporary file of ours, but is not; it stays", false);
+    }
+}
+
+/// Every name that work on the log's files may have been about to make.
+fn targets(log: &Log, policy: &Policy) -> Vec<OsString> {
+    let mut found = Vec::new();
+    if let Some(compress) = &policy.compress {
+        let plain = log.archives.iter().filter(|archive| archive.parsed.is_plain());
+        for archive in plain {
+            found.push(policy.naming.format(&log.name, &archive.parsed.label, &compress.suffix));
+        }
+    }
+    if copies(policy)
+        && let Style::Numbered { start } = policy.naming.style
+    {
+        found.push(policy.naming.format(&log.name, &Label::Number(start), ""));
+    }
+    found
+}
+
+fn copies(policy: &Policy) -> bool {
+    matches!(policy.method, Method::Copy | Method::CopyTruncate | Method::RenameCopy)
+}
+
+/// Whether the file has an owner that our work could have given it. One that is not proven
+/// by its name must be of the one who works.
+fn is_owner(meta: &Meta, log: &Log, policy: &Policy, euid: u32, is_proven: bool) -> bool {
+    let worker = policy.run_as.map_or(euid, |who| who.uid);
+    meta.uid == worker
+        || is_proven
+            && (meta.uid == euid
+                || log.active.is_some_and(|active| active.uid == meta.uid)
+                || log.archives.iter().any(|archive| archive.meta.uid == meta.uid))
+}

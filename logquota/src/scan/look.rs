@@ -1,0 +1,202 @@
+//! Looks at every file that a draft names, and says what stands in the way of a log.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+
+use super::claims::Strength;
+use super::drafts::Draft;
+use super::walk::{Folder, World};
+use crate::error::{Error, Op};
+use crate::inventory::{Archive, Blocked, DirId, Leftover, LeftoverKind, Log, Note, Place};
+use crate::policy::{Method, ParentRule, Policy, Selector, SetSpec};
+use crate::stamp::{Kind, Meta};
+
+/// What came of a draft.
+pub(super) enum Looked {
+    /// A log.
+    Log(Box<Log>),
+    /// Nothing that concerns anybody.
+    Nothing,
+}
+
+/// What was seen under the log's own name.
+enum Active {
+    Absent,
+    File(Meta),
+    Other(Blocked, Kind),
+    Unknown(Blocked),
+}
+
+/// Looks at one log and its archives.
+pub(super) fn look(world: &mut World<'_>, draft: Draft) -> Looked {
+    let Some(spec) = world.config.sets.get(draft.claim.set) else { return Looked::Nothing };
+    let Some(folder) = world.folders.get(draft.folder) else { return Looked::Nothing };
+    let archive_folder = match &draft.archive_folder {
+        Ok(index) => world.folders.get(*index).unwrap_or(folder),
+        Err(_) => folder,
+    };
+    let policy = &spec.policy;
+    let mut notes = Vec::new();
+    let active = look_at_active(world, folder, &draft.name, policy);
+    let mut log = Log {
+        dir: folder.dir,
+        name: draft.name,
+        active: match active {
+            Active::File(meta) => Some(meta),
+            _ => None,
+        },
+        archive_dir: archive_folder.dir,
+        archives: Vec::with_capacity(draft.archives.len()),
+        leftovers: Vec::new(),
+        obstacles: draft.taken,
+        blocked: None,
+        last_rotated: None,
+    };
+    for (name, parsed) in draft.archives {
+        match world.fs.stat(archive_folder.dir, &name) {
+            // It went while we looked; the space is free.
+            Ok(None) => {}
+            Ok(Some(meta)) if meta.kind == Kind::File && is_same_mount(&meta, archive_folder) => {
+                log.archives.push(Archive { name, parsed, meta });
+            }
+            Ok(Some(_)) => log.obstacles.push(name),
+            Err(error) => {
+                notes.push(failed(archive_folder, &name, error));
+                log.obstacles.push(name);
+            }
+        }
+    }
+    if policy.method == Method::RenameCopy {
+        look_for_renamed(world, folder, &mut log);
+    }
+    world.notes.append(&mut notes);
+    let is_absent = matches!(active, Active::Absent);
+    let has_more = !log.archives.is_empty() || !log.leftovers.is_empty();
+    let is_named = draft.claim.strength == Strength::Literal;
+    if !has_more && !is_named {
+        match active {
+            Active::Absent => return Looked::Nothing,
+            // A wildcard means logs, and a folder is none; that is so common that it is not
+            // worth a word.
+            Active::Other(_, Kind::Dir) => return Looked::Nothing,
+            _ => {}
+        }
+    }
+    if is_absent && !has_more && policy.missing_ok {
+        return Looked::Nothing;
+    }
+    log.blocked = blocked(world, spec, &draft.archive_folder, folder, archive_folder, active)
+        .or_else(|| (is_absent && !has_more).then_some(Blocked::Missing));
+    Looked::Log(Box::new(log))
+}
+
+/// Why the log is left alone, the most dangerous reason first.
+fn blocked(
+    world: &World<'_>,
+    spec: &SetSpec,
+    archives: &Result<usize, String>,
+    folder: &Folder,
+    archive_folder: &Folder,
+    active: Active,
+) -> Option<Blocked> {
+    let is_root = world.fs.effective_uid() == 0;
+    if is_root && spec.policy.run_as.is_none() {
+        for folder in [folder, archive_folder] {
+            if let Some(why) = insecure(folder, spec) {
+                return Some(Blocked::InsecureParent { why });
+            }
+        }
+    }
+    if let Err(why) = archives {
+        return Some(Blocked::Unreadable { why: why.clone() });
+    }
+    for folder in [folder, archive_folder] {
+        if let Some(why) = &folder.unreadable {
+            return Some(Blocked::Unreadable { why: why.clone() });
+        }
+    }
+    match active {
+        Active::Absent => None,
+        Active::Other(blocked, _) | Active::Unknown(blocked) => Some(blocked),
+        Active::File(meta) => (meta.stamp.nlink > 1 && !spec.policy.allow_hard_links)
+            .then_some(Blocked::HardLinks { names: meta.stamp.nlink }),
+    }
+}
+
+fn look_at_active(world: &World<'_>, folder: &Folder, name: &OsStr, _policy: &Policy) -> Active {
+    let meta = match world.fs.stat(folder.dir, name) {
+        Ok(Some(meta)) => meta,
+        Ok(None) => return Active::Absent,
+        Err(error) => {
+            let why = Error::io(Op::Stat, folder.path.join(name))(error).chain();
+            return Active::Unknown(Blocked::Unreadable { why });
+        }
+    };
+    match meta.kind {
+        Kind::File if is_same_mount(&meta, folder) => Active::File(meta),
+        Kind::File => Active::Unknown(Blocked::Unreadable {
+            why: "something else is mounted in its place".to_owned(),
+        }),
+        Kind::Symlink => Active::Other(Blocked::Symlink, meta.kind),
+        Kind::Dir | Kind::Special => Active::Other(Blocked::Special, meta.kind),
+    }
+}
+
+/// `LOG.tmp` of a `renamecopy` rotation that did not end: the log itself, under that name.
+fn look_for_renamed(world: &World<'_>, folder: &Folder, log: &mut Log) {
+    let mut name = log.name.clone();
+    name.push(".tmp");
+    let Ok(Some(meta)) = world.fs.stat(folder.dir, &name) else { return };
+    if meta.kind == Kind::File && meta.stamp.nlink == 1 && is_same_mount(&meta, folder) {
+        let place = Place { dir: folder.dir, name };
+        log.leftovers.push(Leftover { place, meta, kind: LeftoverKind::Renamed });
+    } else {
+        log.obstacles.push(name);
+    }
+}
+
+fn is_same_mount(meta: &Meta, folder: &Folder) -> bool {
+    meta.mount == folder.meta.mount && meta.stamp.id.dev == folder.meta.stamp.id.dev
+}
+
+fn failed(folder: &Folder, name: &OsString, error: io::Error) -> Note {
+    let path = folder.path.join(name);
+    let why = Error::io(Op::Stat, &path)(error).chain();
+    Note { path, why, is_error: true }
+}
+
+/// What is wrong with a folder for somebody who is root, and what to do about it. Whoever may
+/// write to it can put another file in the place of a log between two of our calls.
+fn insecure(folder: &Folder, spec: &SetSpec) -> Option<String> {
+    let Meta { mode, uid, gid, .. } = folder.meta;
+    let fix = if spec.selectors.iter().any(|s| matches!(s, Selector::Directory(_))) {
+        "or work as the owner of the logs: `--su USER:GROUP`"
+    } else {
+        "or work as the owner of the logs: `su USER GROUP`"
+    };
+    let path = crate::error::printable(&folder.path);
+    if mode & 0o002 != 0 {
+        return Some(format!("everybody may write to `{path}`; take that away (chmod o-w), {fix}"));
+    }
+    if mode & 0o020 != 0 && gid != 0 {
+        return Some(format!(
+            "group {gid} may write to `{path}`; take that away (chmod g-w), {fix}"
+        ));
+    }
+    if spec.policy.parents == ParentRule::Strict && uid != 0 {
+        return Some(format!(
+            "`{path}` belongs to user {uid}, and not to root; change that (chown root), {fix}"
+        ));
+    }
+    None
+}
+
+/// A folder's mount is its own: files in it that are on another were mounted there.
+pub(super) fn is_plain_file(meta: &Meta, folder: &Folder) -> bool {
+    meta.kind == Kind::File && is_same_mount(meta, folder)
+}
+
+/// Where something is.
+pub(super) fn place(dir: DirId, name: &OsStr) -> Place {
+    Place { dir, name: name.to_owned() }
+}
