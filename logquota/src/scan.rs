@@ -111,16 +111,25 @@ fn finish(mut world: World<'_>, logs: Vec<(usize, Log)>) -> (Inventory, Moved) {
         used.extend([log.dir, log.archive_dir]);
         used.extend(log.leftovers.iter().map(|leftover| leftover.place.dir));
     }
+    // A folder that is yet to be made needs those that it will be in; they come before it.
+    for folder in world.folders.iter().rev() {
+        if let Some(place) = folder.missing.as_ref().filter(|_| used.contains(&folder.dir)) {
+            used.insert(place.dir);
+        }
+    }
     let mut moved = Vec::new();
     let mut dirs = BTreeMap::new();
     for folder in world.folders.iter().filter(|folder| used.contains(&folder.dir)) {
         let before = folder.meta.stamp;
         let now = world.fs.stat_dir(folder.dir).map(|meta| meta.stamp);
-        if !now.is_ok_and(|now| now.mtime == before.mtime && now.ctime == before.ctime) {
+        if folder.missing.is_none()
+            && !now.is_ok_and(|now| now.mtime == before.mtime && now.ctime == before.ctime)
+        {
             moved.push((folder.path.clone(), folder.dir));
         }
-        let (id, mount) = (before.id, folder.meta.mount);
-        dirs.insert(folder.dir, Dir { path: folder.path.clone(), id, mount });
+        let (path, mount) = (folder.path.clone(), folder.meta.mount);
+        let dir = Dir { path, id: before.id, mount, missing: folder.missing.clone() };
+        dirs.insert(folder.dir, dir);
     }
     world.close_all_but(|dir| used.contains(&dir));
     let mut sets: Vec<Set> = std::iter::zip(&world.spaces, &world.overhead)

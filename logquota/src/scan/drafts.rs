@@ -128,7 +128,7 @@ impl Drafts<'_, '_> {
         }
         let spec = self.world.config.sets.get(set);
         let found = match spec.and_then(|spec| spec.policy.archive_dir.as_ref()) {
-            Some(archives) => self.world.archive_folder(folder, &archives.path, set),
+            Some(archives) => self.world.archive_folder(folder, archives),
             None => Ok(folder),
         };
         self.archive_folders.insert((folder, set), found.clone());
@@ -138,6 +138,9 @@ impl Drafts<'_, '_> {
     fn list(&mut self, folder: usize) {
         let fs = self.world.fs;
         let Some(folder) = self.world.folders.get_mut(folder) else { return };
+        if folder.missing.is_some() {
+            return;
+        }
         let (claims, names) = (&folder.claims, &mut folder.names);
         let temporaries = &mut folder.temporaries;
         let mut is_complete = true;

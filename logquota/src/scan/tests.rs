@@ -231,6 +231,25 @@ fn archives_may_be_in_another_folder() {
 }
 
 #[test]
+fn an_archive_folder_that_may_be_made_is_planned_for_and_not_made() {
+    let tree = Tree::new(&["a/app.log"]);
+    let create = Some(crate::policy::NewFile::default());
+    for (pattern, path) in [("a/app.log", "new/old"), ("*/app.log", "new/old")] {
+        let archive_dir = Some(ArchiveDir { path: path.into(), create });
+        let inventory = tree.scan(vec![tree.pattern(pattern, Policy { archive_dir, ..policy() })]);
+        let log = only(&inventory);
+        assert_eq!(log.blocked, None);
+        let old = &inventory.dirs[&log.archive_dir];
+        assert_eq!(old.path, tree.path("a/new/old"));
+        let missing = old.missing.as_ref().expect("it is missing");
+        assert_eq!(missing.name, "old");
+        let new = &inventory.dirs[&missing.dir];
+        assert_eq!(new.missing.as_ref().map(|place| place.dir), Some(log.dir));
+        assert!(!tree.path("a/new").exists());
+    }
+}
+
+#[test]
 fn two_logs_of_one_name_do_not_share_archives() {
     let tree = Tree::new(&["a/x.log", "b/x.log", "old/x.log.1"]);
     let archive_dir = Some(ArchiveDir { path: tree.path("old"), create: None });

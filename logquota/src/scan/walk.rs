@@ -12,9 +12,9 @@ use super::names::Names;
 use super::pattern::{Component, Matcher, PathPattern};
 use crate::error::{Error, Op};
 use crate::fs::ReadFs;
-use crate::inventory::{DirId, Note, Space};
+use crate::inventory::{DirId, Note, Place, Space};
 use crate::naming::is_temporary_shape;
-use crate::policy::{Config, Selector};
+use crate::policy::{ArchiveDir, Config, Selector};
 use crate::stamp::{Kind, Meta};
 use crate::units::Bytes;
 
@@ -34,6 +34,24 @@ pub(super) struct Folder {
     pub(super) temporaries: Vec<OsString>,
     /// Why its names are not known, if so.
     pub(super) unreadable: Option<String>,
+    /// It does not exist yet: where it is to be made. `meta` is then its parent's.
+    pub(super) missing: Option<Place>,
+}
+
+impl Folder {
+    fn new(dir: DirId, path: &Path, meta: Meta, is_given: bool) -> Self {
+        Self {
+            dir,
+            path: path.to_owned(),
+            meta,
+            is_given,
+            claims: Claims::default(),
+            names: Names::default(),
+            temporaries: Vec::new(),
+            unreadable: None,
+            missing: None,
+        }
+    }
 }
 
 /// What was found so far.
@@ -44,6 +62,8 @@ pub(super) struct World<'a> {
     /// By device and inode: a folder that is reached by two paths is one.
     known: HashMap<(u64, u64), usize>,
     roots: HashMap<PathBuf, DirId>,
+    /// Folders that are yet to be made.
+    pending: HashMap<(DirId, OsString), usize>,
     /// For each set: the file system of its first folder, and its device.
     pub(super) spaces: Vec<Option<(Space, u64)>>,
     /// For each set: blocks of the folders that it has whole.
@@ -57,8 +77,6 @@ enum Want<'a> {
     Literal(&'a OsStr),
     Wild(Rc<Matcher>),
     Whole,
-    /// Its archives only.
-    Archives,
 }
 
 /// What to do after a folder was visited.
@@ -78,6 +96,7 @@ impl<'a> World<'a> {
             folders: Vec::new(),
             known: HashMap::new(),
             roots: HashMap::new(),
+            pending: HashMap::new(),
             spaces: vec![None; config.sets.len()],
             overhead: vec![Bytes::ZERO; config.sets.len()],
             counted: HashSet::new(),
@@ -296,83 +315,119 @@ impl<'a> World<'a> {
         set: usize,
         want: Want<'_>,
     ) -> bool {
-        let meta = match self.fs.stat_dir(dir) {
-            Ok(meta) => meta,
+        let index = match self.register(dir, path, is_given) {
+            Ok(index) => index,
             Err(error) => {
                 let error = Error::io(Op::Stat, path)(error);
                 self.note(path, error.chain(), true);
                 return false;
             }
         };
-        let id = meta.stamp.id;
-        let index = *self.known.entry((id.dev, id.ino)).or_insert_with(|| {
-            self.folders.push(Folder {
-                dir,
-                path: path.to_owned(),
-                meta,
-                is_given,
-                claims: Claims::default(),
-                names: Names::default(),
-                temporaries: Vec::new(),
-                unreadable: None,
-            });
-            self.folders.len() - 1
-        });
         let Some(folder) = self.folders.get_mut(index) else { return false };
         match want {
             Want::Literal(name) => folder.claims.add_literal(set, name),
             Want::Wild(matcher) => folder.claims.add_wild(set, matcher),
             Want::Whole => folder.claims.add_whole(set),
-            Want::Archives => {}
         }
         folder.dir == dir
     }
 
-    /// The folder `archives` of the logs in folder `from`.
+    /// The folder that is open as `dir`; perhaps one that is known under another path.
+    fn register(&mut self, dir: DirId, path: &Path, is_given: bool) -> io::Result<usize> {
+        let meta = self.fs.stat_dir(dir)?;
+        let id = meta.stamp.id;
+        if let Some(known) = self.known.get(&(id.dev, id.ino)) {
+            return Ok(*known);
+        }
+        self.folders.push(Folder::new(dir, path, meta, is_given));
+        self.known.insert((id.dev, id.ino), self.folders.len() - 1);
+        Ok(self.folders.len() - 1)
+    }
+
+    /// The folder `archives` of the logs in folder `from`; one that does not exist and may be
+    /// made is put down as such.
     ///
     /// A path that the administrator wrote as a whole is opened as it stands; what is
     /// relative to a folder that was only found is reached from that one step by step.
     pub(super) fn archive_folder(
         &mut self,
         from: usize,
-        archives: &Path,
-        set: usize,
+        archives: &ArchiveDir,
     ) -> Result<usize, String> {
         let Some(folder) = self.folders.get(from) else {
             return Err("its folder is not known".to_owned());
         };
-        let path = folder.path.join(archives);
-        let failed = |error: io::Error| Error::io(Op::OpenDir, &path)(error).chain();
-        let (dir, is_root) = if archives.is_absolute() || folder.is_given {
-            (self.open_root(&path).map_err(failed)?, true)
+        let path = folder.path.join(&archives.path);
+        let found = if archives.path.is_absolute() || folder.is_given {
+            self.archive_root(&path, archives.create.is_some())
         } else {
-            (self.open_below(folder.dir, archives).map_err(failed)?, false)
+            self.archive_below(from, &archives.path, archives.create.is_some())
         };
-        let is_needed = self.claim(dir, &path, is_root, set, Want::Archives);
-        let meta = self.fs.stat_dir(dir).map_err(failed);
-        if !is_needed && !is_root {
-            self.fs.close_dir(dir);
-        }
-        let id = meta?.stamp.id;
-        self.known
-            .get(&(id.dev, id.ino))
-            .copied()
-            .ok_or_else(|| "its archive folder could not be looked at".to_owned())
+        found.map_err(|error| Error::io(Op::OpenDir, &path)(error).chain())
     }
 
-    fn open_below(&self, from: DirId, path: &Path) -> io::Result<DirId> {
-        let mut at: Option<DirId> = None;
-        for component in path.components() {
-            if component == std::path::Component::CurDir {
-                continue;
+    fn archive_root(&mut self, path: &Path, may_make: bool) -> io::Result<usize> {
+        let mut missing: Vec<OsString> = Vec::new();
+        let mut at = path;
+        let dir = loop {
+            match (self.open_root(at), at.parent(), at.file_name()) {
+                (Ok(dir), ..) => break dir,
+                (Err(error), Some(parent), Some(name))
+                    if may_make && error.kind() == io::ErrorKind::NotFound =>
+                {
+                    missing.push(name.to_owned());
+                    at = parent;
+                }
+                (Err(error), ..) => return Err(error),
             }
-            let next = self.fs.open_dir(at.unwrap_or(from), component.as_os_str());
-            if let Some(dir) = at {
-                self.fs.close_dir(dir);
-            }
-            at = Some(next?);
+        };
+        let mut index = self.register(dir, at, true)?;
+        for name in missing.into_iter().rev() {
+            index = self.put_down_missing(index, &name)?;
         }
-        at.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+        Ok(index)
+    }
+
+    fn archive_below(&mut self, from: usize, path: &Path, may_make: bool) -> io::Result<usize> {
+        let mut index = from;
+        for component in path.components() {
+            let name = match component {
+                std::path::Component::CurDir => continue,
+                std::path::Component::Normal(name) => name,
+                _ => return Err(io::ErrorKind::InvalidInput.into()),
+            };
+            let folder = self.folders.get(index).ok_or(io::ErrorKind::NotFound)?;
+            let (dir, path) = (folder.dir, folder.path.join(name));
+            index = match self.fs.open_dir(dir, name) {
+                Ok(below) => {
+                    let index = self.register(below, &path, false)?;
+                    if self.folders.get(index).is_some_and(|folder| folder.dir != below) {
+                        self.fs.close_dir(below);
+                    }
+                    index
+                }
+                Err(error) if may_make && error.kind() == io::ErrorKind::NotFound => {
+                    self.put_down_missing(index, name)?
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(index)
+    }
+
+    /// A folder that is yet to be made.
+    fn put_down_missing(&mut self, parent: usize, name: &OsStr) -> io::Result<usize> {
+        let folder = self.folders.get(parent).ok_or(io::ErrorKind::NotFound)?;
+        let (dir, path, meta) = (folder.dir, folder.path.join(name), folder.meta);
+        if let Some(known) = self.pending.get(&(dir, name.to_owned())) {
+            return Ok(*known);
+        }
+        let is_given = folder.is_given;
+        let pending = self.fs.pending_dir(dir, name)?;
+        let missing = Some(Place { dir, name: name.to_owned() });
+        self.folders.push(Folder { missing, ..Folder::new(pending, &path, meta, is_given) });
+        self.pending.insert((dir, name.to_owned()), self.folders.len() - 1);
+        Ok(self.folders.len() - 1)
     }
 
     /// Closes every folder but those in `used`.
