@@ -1,0 +1,14 @@
+//! Machines that stop, disks that fail, and other programs at the worst moment.
+//!
+//! Every case has a name such as `cut/directory/17/torn/9`; it is printed when the case
+//! fails. `LOGQUOTA_SEED=cut/directory/17` runs only the cases whose name begins so.
+//! `LOGQUOTA_LONG=1` runs all cases, where otherwise some are picked, always the same.
+
+mod common;
+mod cuts;
+mod errors;
+mod hazards;
+mod nested;
+mod races;
+mod sequences;
+mod times;
