@@ -69,7 +69,8 @@ pub type Make = fn(u64) -> Workload;
 #[must_use]
 pub fn text(name: &str, len: u64) -> Content {
     let mut bytes = Vec::new();
-    let mut random = Random(name.bytes().fold(7, |h, b| h * 31 + u64::from(b)));
+    let mut random =
+        Random(name.bytes().fold(7, |h: u64, b| h.wrapping_mul(31).wrapping_add(u64::from(b))));
     let mut line = 0;
     while u64::try_from(bytes.len()).unwrap_or(u64::MAX) < len {
         let code = random.below(100_000);
