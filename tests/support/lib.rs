@@ -3,3 +3,4 @@
 
 pub mod sandbox;
 pub mod workloads;
+pub mod generate;
