@@ -180,7 +180,7 @@ impl Builder {
         let dev = if one_in(3, fs[0]) { 2 } else { 1 };
         let mut add_dir = |id: u32, path: String, dev: u64| {
             let file = FileId { dev, ino: u64::from(id), btime: None };
-            dirs.insert(DirId(id), Dir { path: path.into(), id: file, mount: dev });
+            dirs.insert(DirId(id), Dir { path: path.into(), id: file, mount: dev, missing: None });
             DirId(id)
         };
         let mut policy = self.policy(raw);

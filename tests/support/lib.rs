@@ -4,3 +4,13 @@
 pub mod sandbox;
 pub mod workloads;
 pub mod generate;
+
+use proptest::test_runner::Config;
+
+/// How the properties run: 10,000 cases, or as many as `LOGQUOTA_CASES` says. Failing cases
+/// are printed, not written into the source tree.
+#[must_use]
+pub fn proptest_config() -> Config {
+    let cases = std::env::var("LOGQUOTA_CASES").ok().and_then(|text| text.parse().ok());
+    Config { cases: cases.unwrap_or(10_000), failure_persistence: None, ..Config::default() }
+}
