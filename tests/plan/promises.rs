@@ -2,19 +2,20 @@
 //! where they are checked, in `logquota::plan::check`.
 
 use logquota::plan::{Violation, check, plan};
-use logquota_tests::generate::{Case, Odd, cases};
+use logquota_tests::generate::{Case, Odd, cases, show};
 use logquota_tests::proptest_config;
 use proptest::prelude::*;
 
-/// Violations of this promise by the plan of a case.
-fn broken(promise: u8, case: &Case) -> Vec<Violation> {
+/// Fails if the plan of a case breaks this promise.
+fn keeps(promise: u8, case: &Case) -> Result<(), TestCaseError> {
     let plan = plan(&case.inventory, &case.config, &case.context);
     let mut found = check(&case.inventory, &case.config, &plan);
     found.retain(|violation| violation.promise == promise);
-    if !found.is_empty() {
-        eprintln!("steps: {:#?}", plan.steps);
+    if found.is_empty() {
+        return Ok(());
     }
-    found
+    let found: Vec<String> = found.iter().map(Violation::to_string).collect();
+    Err(TestCaseError::fail(format!("{found:#?}\n{}", show(&plan))))
 }
 
 proptest! {
@@ -24,31 +25,31 @@ proptest! {
     fn promise_1_every_archive_has_a_verdict_with_a_reason_and_nothing_else_is_touched(
         case in cases(Odd::ALL),
     ) {
-        prop_assert_eq!(broken(1, &case), []);
+        keeps(1, &case)?;
     }
 
     #[test]
     fn promise_2_the_active_file_is_never_deleted(case in cases(Odd::ALL)) {
-        prop_assert_eq!(broken(2, &case), []);
+        keeps(2, &case)?;
     }
 
     #[test]
     fn promise_3_no_prefix_passes_the_larger_of_quota_and_start(case in cases(Odd::ALL)) {
-        prop_assert_eq!(broken(3, &case), []);
+        keeps(3, &case)?;
     }
 
     #[test]
     fn promise_4_no_eviction_is_needless(case in cases(Odd::ALL)) {
-        prop_assert_eq!(broken(4, &case), []);
+        keeps(4, &case)?;
     }
 
     #[test]
     fn promise_5_evictions_are_fair_and_leave_no_gaps(case in cases(Odd::ALL)) {
-        prop_assert_eq!(broken(5, &case), []);
+        keeps(5, &case)?;
     }
 
     #[test]
     fn promise_6_no_step_writes_to_a_name_that_exists(case in cases(Odd::ALL)) {
-        prop_assert_eq!(broken(6, &case), []);
+        keeps(6, &case)?;
     }
 }

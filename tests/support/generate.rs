@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime};
 use logquota::inventory::{
@@ -16,7 +16,7 @@ use logquota::inventory::{
 use logquota::naming::{
     DateFormat, DateShift, Label, Naming, Style, sequence_label, temporary_name,
 };
-use logquota::plan::{Context, Host};
+use logquota::plan::{Context, Host, Plan};
 use logquota::policy::{
     ArchiveDir, Codec, Compress, Config, Count, Limits, Method, NewFile, Policy, Reserve,
     RotateWhen, Scripts, SetSpec,
@@ -94,6 +94,7 @@ struct Builder {
     huge: bool,
     ino: u64,
     taken: HashSet<(DirId, OsString)>,
+    spaces: BTreeMap<u64, Space>,
 }
 
 /// The case that a tree of bytes stands for.
@@ -108,6 +109,7 @@ pub fn build((host, raw_sets): &Raw, odd: Odd) -> Case {
         huge: odd.huge && one_in(24, host[2]),
         ino: 100,
         taken: HashSet::new(),
+        spaces: BTreeMap::new(),
     };
     let mut dirs = BTreeMap::new();
     let mut config = Config::default();
@@ -201,7 +203,9 @@ impl Builder {
             .enumerate()
             .map(|(at, log)| self.log(number, at, log, &policy, (dir, archive_dir), dev))
             .collect();
-        let mut set = Set { logs, overhead: Bytes::ZERO, space: space(fs, self.odd), dev };
+        // One file system, one answer.
+        let space = *self.spaces.entry(dev).or_insert_with(|| space(fs, self.odd));
+        let mut set = Set { logs, overhead: Bytes::ZERO, space, dev };
         let whole_dir = one_in(4, raw[17]);
         if whole_dir {
             set.overhead = Bytes::new(BLOCK);
@@ -317,7 +321,8 @@ impl Builder {
             blocked,
         };
         if log.blocked != Some(Blocked::Missing) {
-            self.archives(&mut log, raw_archives, policy, pick(raw[9], &[86_400, 3_600, 40]));
+            let every = pick(raw[9], &[86_400, 3_600, 40]);
+            self.archives(&mut log, raw_archives, policy, (every, dev));
             if self.odd.names {
                 self.oddities(&mut log, raw, policy, dev);
             }
@@ -376,9 +381,14 @@ impl Builder {
         Meta { stamp, kind: Kind::File, mode: 0o600 | mode, uid: 0, gid: 0, mount: dev }
     }
 
-    fn archives(&mut self, log: &mut Log, raw: &[[u8; 5]], policy: &Policy, every: i64) {
+    fn archives(
+        &mut self,
+        log: &mut Log,
+        raw: &[[u8; 5]],
+        policy: &Policy,
+        (every, dev): (i64, u64),
+    ) {
         let naming = &policy.naming;
-        let dev = log.active.map_or(1, |meta| meta.stamp.id.dev);
         let suffix = policy.compress.as_ref().map_or("", |compress| compress.suffix.as_str());
         let mut place = 0;
         for raw in raw {
@@ -563,4 +573,33 @@ impl fmt::Debug for Case {
         }
         Ok(())
     }
+}
+
+/// A plan, one line per step.
+#[must_use]
+pub fn show(plan: &Plan) -> String {
+    let mut text = String::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let place = |place: Option<&Place>| {
+            place.map_or(String::new(), |p| format!("{}/{}", p.dir.0, p.name.to_string_lossy()))
+        };
+        let (from, to) = (place(step.action.place()), place(step.action.target()));
+        let _ = writeln!(
+            text,
+            "{index} set {} log {:?} {} {from} {to} used {} needs {:?} {:?}",
+            step.set,
+            step.log,
+            step.action.name(),
+            step.used_after.get(),
+            step.needs,
+            step.reason
+        );
+    }
+    for sums in &plan.sets {
+        let _ = writeln!(text, "{sums:?}");
+    }
+    for problem in &plan.problems {
+        let _ = writeln!(text, "{problem:?}");
+    }
+    text
 }

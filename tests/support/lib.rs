@@ -12,5 +12,10 @@ use proptest::test_runner::Config;
 #[must_use]
 pub fn proptest_config() -> Config {
     let cases = std::env::var("LOGQUOTA_CASES").ok().and_then(|text| text.parse().ok());
-    Config { cases: cases.unwrap_or(10_000), failure_persistence: None, ..Config::default() }
+    Config {
+        cases: cases.unwrap_or(10_000),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    }
 }

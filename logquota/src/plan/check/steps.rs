@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::Found;
-use super::model::{Origin, World};
-use crate::inventory::{DirId, Place};
+use super::model::{File, Origin, World};
+use crate::inventory::{Archive, DirId, Place};
 use crate::naming::temporary_name;
 use crate::plan::{Action, Expect, Plan, Reason, Step};
 use crate::policy::Method;
@@ -273,12 +273,26 @@ fn live_may_go(
             | Reason::MaxFiles { .. }
             | Reason::Reserve { .. }
     );
-    if content.origin == Origin::Live && content.holders == 0 && !is_allowed {
+    if content.origin == Origin::Live
+        && content.holders == 0
+        && !is_allowed
+        && !was_copied(world, step, file)
+    {
         found.add(
             2,
             format_args!("step {index} loses what was in the log, at `{shown}`: {:?}", step.reason),
         );
     }
+}
+
+/// Whether an interrupted run has copied it: an archive has its length and time of change.
+fn was_copied(world: &World<'_>, step: &Step, file: &File<'_>) -> bool {
+    let (Some(log), Some(stamp)) = (log_of(world, step), file.stamp) else { return false };
+    let is_copy = |archive: &&Archive| {
+        let copy = archive.meta.stamp;
+        archive.parsed.is_plain() && (copy.len, copy.mtime) == (stamp.len, stamp.mtime)
+    };
+    matches!(step.reason, Reason::Interrupted) && log.archives.iter().any(is_copy)
 }
 
 fn is_free(world: &World<'_>, index: usize, dir: DirId, name: &OsStr, found: &mut Found) {
