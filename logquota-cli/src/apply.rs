@@ -1,0 +1,112 @@
+//! `logquota apply`: does exactly what a plan file says, here, once, or nothing.
+//!
+//! The file is never an authority. It says which plan is meant; that plan is made again,
+//! from the configuration and the disk as they are now, for the moment the file was made.
+//! Only if both are the same is it done: the new one.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::Utc;
+use logquota::clock;
+use logquota::error::printable;
+use logquota::fs::os::host;
+use logquota::plan::Plan;
+use logquota::report::{Difference, PLAN_LEN_MAX, PlanFileError, PlanJson, StepJson};
+
+use crate::args::ApplyArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::render;
+use crate::run::finish;
+use crate::session::{Look, Session, now};
+use crate::source::Source;
+
+const SCHEMA: &str = "logquota.apply/1";
+
+pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let text = read(&args.plan)?;
+    let refused = |error: PlanFileError| {
+        let path = printable(&args.plan);
+        Failure::Refused(format!("the plan `{path}` was refused: {error}"))
+    };
+    let file = PlanJson::parse(&text).map_err(refused)?;
+    drop(text);
+    file.is_for(&host(), now().with_timezone(&Utc)).map_err(refused)?;
+    let source = Source::from_json(&file.source)?;
+    let state = file.source.state.as_ref().and_then(logquota::report::PathJson::to_path);
+    let wait = Duration::from_secs(args.act.lock_wait.into());
+    let lock = (!args.act.dry_run).then_some(wait);
+    let at = Some(clock::local(file.created));
+    let look = Look { source, state, lock, at };
+    let mut session = Session::open(&look, out)?;
+    let plan = session.plan()?;
+    is_the_same(&file, &plan, &look)?;
+    let exit = session.verdict(&plan, out);
+    if args.act.dry_run {
+        out.human(&render::plan(&plan, out.paint, out.verbose));
+        out.human("Nothing was changed: this was a dry run.\n");
+        out.json(&logquota::report::RunJson::new(SCHEMA, &plan, None, &session.devices()));
+        return Ok(exit);
+    }
+    let (report, acted) = session.act(&plan, out);
+    finish(SCHEMA, &session, &plan, &report, out);
+    Ok(exit.and(acted))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::Failed(format!("failed to read the plan `{}`: {error}", printable(path)))
+    };
+    let mut text = Vec::new();
+    let limit = PLAN_LEN_MAX.saturating_add(1);
+    if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(limit).read_to_end(&mut text).map_err(failed)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(limit).read_to_end(&mut text).map_err(failed)?;
+    }
+    Ok(text)
+}
+
+/// Whether the file and the disk ask for the same; if not, in what they differ.
+fn is_the_same(file: &PlanJson, plan: &Plan, look: &Look) -> Result<(), Failure> {
+    let again = PlanJson::new(plan, look.source.to_json(look.state.as_deref()));
+    let refused = |why: String| {
+        Err(Failure::Refused(format!("the plan was refused: {why}; run `logquota plan` again")))
+    };
+    if let Some(Difference { index, was, is }) = file.differs_from(&again) {
+        let is_gone = was.is_some_and(|step| step_file_is_gone(step));
+        let hint = if is_gone || is.is_none() { "already applied, or the files changed: " } else { "" };
+        return refused(format!(
+            "{hint}step {} was: {}; now: {}",
+            index.saturating_add(1),
+            was.map_or_else(|| "nothing".to_owned(), describe),
+            is.map_or_else(|| "nothing".to_owned(), describe),
+        ));
+    }
+    if file.id != again.id {
+        return refused(
+            "the steps are the same, but a file, a folder or the configuration behind them \
+             was changed"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Whether the file a step is about is gone, as after the plan was applied.
+fn step_file_is_gone(step: &StepJson) -> bool {
+    step.path_b64.is_none() && !Path::new(&step.path).exists()
+}
+
+fn describe(step: &StepJson) -> String {
+    let name = printable(&step.path);
+    let what = match (&step.hook, &step.to) {
+        (Some(hook), _) => format!("run {hook} for {name}"),
+        (None, Some(to)) => format!("{} {name} to {}", step.action, printable(to)),
+        (None, None) => format!("{} {name}", step.action),
+    };
+    format!("{what} ({})", step.bytes)
+}

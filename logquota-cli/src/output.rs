@@ -1,0 +1,158 @@
+//! Standard output and standard error: results on one, everything else on the other.
+//!
+//! Neither may stop the work: a result that cannot be written (closed pipe, full disk) is
+//! remembered and becomes exit code 1, after everything has been done.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use logquota::error::printable;
+
+use crate::args::{Color, Common};
+use crate::exit::Exit;
+
+/// Where and how to print.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
+    /// How results look.
+    pub(crate) paint: Paint,
+    error_paint: Paint,
+    failed: bool,
+}
+
+impl Output {
+    pub(crate) fn new(common: &Common) -> Self {
+        Self {
+            json: common.json,
+            quiet: common.quiet,
+            verbose: common.verbose,
+            paint: Paint(wants_color(common.color, io::stdout().is_terminal())),
+            error_paint: Paint(wants_color(common.color, io::stderr().is_terminal())),
+            failed: false,
+        }
+    }
+
+    /// A result for people; not with `--json` or `-q`.
+    pub(crate) fn human(&mut self, text: &str) {
+        if !self.json && !self.quiet {
+            self.write(text.as_bytes());
+        }
+    }
+
+    /// The one JSON object; not without `--json`.
+    pub(crate) fn json(&mut self, value: &impl serde::Serialize) {
+        if !self.json {
+            return;
+        }
+        match serde_json::to_vec(value) {
+            Ok(mut text) => {
+                text.push(b'\n');
+                self.write(&text);
+            }
+            Err(error) => {
+                self.error(&format!("failed to write the result as JSON: {error}"));
+                self.failed = true;
+            }
+        }
+    }
+
+    fn write(&mut self, text: &[u8]) {
+        if self.failed {
+            return;
+        }
+        let mut stdout = io::stdout().lock();
+        if let Err(error) = stdout.write_all(text).and_then(|()| stdout.flush()) {
+            self.failed = true;
+            // Whoever closed the pipe does not want to hear more.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.error(&format!("failed to write to standard output: {error}"));
+            }
+        }
+    }
+
+    /// Something that failed.
+    pub(crate) fn error(&mut self, text: &str) {
+        self.line(&self.error_paint.bad("error: "), text);
+    }
+
+    /// Something to know.
+    pub(crate) fn warning(&mut self, text: &str) {
+        self.line(&self.error_paint.warn("warning: "), text);
+    }
+
+    /// Something to know for those who asked with `-v`.
+    pub(crate) fn detail(&mut self, text: &str) {
+        if self.verbose {
+            self.line("", text);
+        }
+    }
+
+    /// Something wrong in a configuration, which says its own place and how bad it is.
+    pub(crate) fn diagnostic(&mut self, text: &str) {
+        let lines: Vec<_> = text.lines().map(clean).collect();
+        let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
+    }
+
+    fn line(&self, head: &str, text: &str) {
+        let lines: Vec<_> = text.lines().map(clean).collect();
+        // Standard error is the last place to complain; if it is gone, so be it.
+        let _ = writeln!(io::stderr().lock(), "logquota: {head}{}", lines.join("\n"));
+    }
+
+    /// The exit code: `exit`, or failed at least if a result could not be written.
+    pub(crate) fn exit(&self, exit: Exit) -> Exit {
+        exit.or_failed_if(self.failed)
+    }
+}
+
+/// One line on standard error before there is an [`Output`].
+pub(crate) fn error_line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "logquota: error: {}", clean(text));
+}
+
+/// Text that may hold anything, for a terminal: unchanged if it is harmless.
+pub(crate) fn clean(text: &str) -> String {
+    let escaped = printable(text);
+    if escaped.replace("\\\\", "\\") == text { text.to_owned() } else { escaped }
+}
+
+fn wants_color(choice: Color, is_terminal: bool) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match choice {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            is_terminal
+                && !is_set("NO_COLOR")
+                && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
+/// Colours, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Paint(pub(crate) bool);
+
+impl Paint {
+    pub(crate) fn head(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    pub(crate) fn warn(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}

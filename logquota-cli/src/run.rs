@@ -1,0 +1,51 @@
+//! `logquota run`: one pass.
+
+use std::time::Duration;
+
+use logquota::report::RunJson;
+
+use crate::args::RunArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::render;
+use crate::session::{Look, Session};
+use crate::source::Source;
+use crate::state;
+
+const SCHEMA: &str = "logquota.run/1";
+
+pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let source = Source::from_args(&args.source, true)?;
+    let state = state::path(args.source.state.as_deref(), &source)?;
+    let wait = Duration::from_secs(args.act.lock_wait.into());
+    // A dry run takes no lock: it writes nothing, and has to work where nothing can be written.
+    let lock = (!args.act.dry_run).then_some(wait);
+    let mut session = Session::open(&Look { source, state, lock, at: None }, out)?;
+    let plan = session.plan()?;
+    let exit = session.verdict(&plan, out);
+    if args.act.dry_run {
+        out.human(&render::plan(&plan, out.paint, out.verbose));
+        out.human("Nothing was changed: this was a dry run.\n");
+        out.json(&RunJson::new(SCHEMA, &plan, None, &session.devices()));
+        return Ok(exit);
+    }
+    let (report, acted) = session.act(&plan, out);
+    finish(SCHEMA, &session, &plan, &report, out);
+    Ok(exit.and(acted))
+}
+
+/// Says what was done; `apply` ends the same way.
+pub(crate) fn finish(
+    schema: &str,
+    session: &Session,
+    plan: &logquota::plan::Plan,
+    report: &logquota::apply::Report,
+    out: &mut Output,
+) {
+    for (step, outcome) in logquota::apply::outcomes(plan, report) {
+        render::mishap(plan, step, outcome, out);
+    }
+    let devices = session.devices();
+    out.human(&render::report(plan, report, &devices, out.paint, out.verbose));
+    out.json(&RunJson::new(schema, plan, Some(report), &devices));
+}

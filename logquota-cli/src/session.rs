@@ -1,0 +1,171 @@
+//! One look at the disk: configuration, locks, state, scan and plan. What `run` and `apply`
+//! do afterwards is here, too: act, and write the state file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, SubsecRound as _};
+use logquota::apply::{Options, Report, apply};
+use logquota::clock::{Clock as _, SystemClock};
+use logquota::fs::os::{Lock, OsFs, host};
+use logquota::inventory::Inventory;
+use logquota::plan::{Context, Host, Plan, check, plan};
+use logquota::scan::scan;
+use logquota::{Config, Error};
+
+use crate::exit::{Exit, Failure};
+use crate::hooks::ShellHooks;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::source::{self, Source};
+use crate::state::{self, State};
+
+/// The most files that are compressed at the same time; more would wait for the disk.
+const THREADS_MAX: usize = 8;
+
+/// Everything that one pass knows.
+pub(crate) struct Session {
+    pub(crate) config: Config,
+    pub(crate) is_faulty: bool,
+    pub(crate) inventory: Inventory,
+    pub(crate) now: DateTime<FixedOffset>,
+    pub(crate) host: Host,
+    pub(crate) state: State,
+    fs: OsFs,
+    // Given back when the session ends.
+    _locks: Vec<Lock>,
+}
+
+/// How to look.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    /// What to work on.
+    pub(crate) source: Source,
+    /// The state file, if there is one.
+    pub(crate) state: Option<PathBuf>,
+    /// Take the locks, waiting so long at most; not for those who only look.
+    pub(crate) lock: Option<Duration>,
+    /// For which moment; now, if none is given.
+    pub(crate) at: Option<DateTime<FixedOffset>>,
+}
+
+/// The moment of this run. Whole seconds: that is what a plan file keeps.
+pub(crate) fn now() -> DateTime<FixedOffset> {
+    SystemClock.now().trunc_subsecs(0)
+}
+
+impl Session {
+    /// Reads the configuration, locks, and scans.
+    pub(crate) fn open(look: &Look, out: &mut Output) -> Result<Self, Failure> {
+        let ready = look.source.ready(out)?;
+        let mut locks = Vec::new();
+        if let Some(wait) = look.lock {
+            locks = lock(&ready.config, look.state.as_deref(), wait, out)?;
+        }
+        let now = look.at.unwrap_or_else(now);
+        let state = State::read(look.state.clone(), out);
+        let fs = OsFs::new();
+        let mut inventory = scan(&fs, &ready.config, &|path| state.last_rotated(path))?;
+        state.fill_in(&mut inventory);
+        Ok(Self {
+            config: ready.config,
+            is_faulty: ready.is_faulty,
+            inventory,
+            now,
+            host: host(),
+            state,
+            fs,
+            _locks: locks,
+        })
+    }
+
+    /// Decides what is done.
+    pub(crate) fn plan(&self) -> Result<Plan, Failure> {
+        let context = Context { now: self.now, host: self.host.clone(), force: false };
+        let plan = plan(&self.inventory, &self.config, &context);
+        // The plan that is about to be done is checked by code that shares nothing with the
+        // planner: a mistake of ours must not cost a log.
+        if let Some(broken) = check(&self.inventory, &self.config, &plan).first() {
+            return Err(Failure::Failed(format!(
+                "internal error, please report it: the plan breaks promise {}: {}; nothing was \
+                 done",
+                broken.promise, broken.what
+            )));
+        }
+        Ok(plan)
+    }
+
+    /// Does it, and writes the state file.
+    pub(crate) fn act(&mut self, plan: &Plan, out: &mut Output) -> (Report, Exit) {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let options = Options { threads: threads.min(THREADS_MAX) };
+        let mut hooks = ShellHooks::new(Progress::start(plan.steps.len(), out));
+        let report = apply(plan, &self.fs, &mut hooks, &options);
+        hooks.finish();
+        let mut exit = Exit::Done.or_failed_if(!report.is_complete());
+        self.state.note(&self.inventory, plan, &report, self.now);
+        if let Err(error) = self.state.write() {
+            out.error(&error.chain());
+            exit = exit.and(Exit::Failed);
+        }
+        (report, exit)
+    }
+
+    /// Which file system each set is on.
+    pub(crate) fn devices(&self) -> Vec<u64> {
+        self.inventory.sets.iter().map(|set| set.dev).collect()
+    }
+
+    /// What the configuration and the plan mean for the exit code; problems are printed.
+    pub(crate) fn verdict(&self, plan: &Plan, out: &mut Output) -> Exit {
+        let mut exit = Exit::Done;
+        for problem in &plan.problems {
+            let line = format!("`{}` {}", logquota::error::printable(&problem.path), problem.why);
+            if problem.is_error {
+                out.error(&line);
+                exit = exit.and(Exit::Failed);
+            } else {
+                out.detail(&line);
+            }
+        }
+        let unmet = |set: &logquota::plan::SetPlan| {
+            set.shortfall != logquota::Bytes::ZERO || set.files_shortfall != 0
+        };
+        if plan.sets.iter().any(unmet) {
+            exit = exit.and(Exit::QuotaUnmet);
+        }
+        if self.state.is_damaged() {
+            exit = exit.and(Exit::Failed);
+        }
+        if self.is_faulty { exit.and(Exit::Config) } else { exit }
+    }
+}
+
+/// Locks every directory that is worked in, in one order everywhere, and then the state file.
+fn lock(
+    config: &Config,
+    state: Option<&Path>,
+    wait: Duration,
+    out: &mut Output,
+) -> Result<Vec<Lock>, Failure> {
+    let mut locks = Vec::new();
+    for root in source::roots(config) {
+        match Lock::dir(&root, wait) {
+            Ok(lock) => locks.push(lock),
+            // Not there or not ours to open: the scan says what that means.
+            Err(Error::Io { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let Some(state) = state {
+        state::make_folder(state);
+        match Lock::file(state, wait) {
+            Ok(lock) => locks.push(lock),
+            // On a full disk it cannot be made. The folders are locked; freeing the disk must
+            // not wait for a file that only remembers.
+            Err(error @ Error::Io { .. }) => out.warning(&error.chain()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(locks)
+}

@@ -1,0 +1,181 @@
+//! The state file: when each log was last rotated, in logrotate's format.
+//!
+//! It is a cache. Quotas never depend on it, and one that is torn or gone costs at most one
+//! period of a log that has no archives yet.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, FixedOffset, NaiveDateTime};
+use logquota::apply::{Outcome, Report};
+use logquota::clock;
+use logquota::error::printable;
+use logquota::fs::os::{read_small, replace_file};
+use logquota::inventory::{Inventory, Log};
+use logquota::logrotate::{Env as _, State as Entries};
+use logquota::logrotate::state::first_seen;
+use logquota::plan::{Action, Plan, Reason};
+use logquota::{Error, Op};
+
+use crate::exit::Failure;
+use crate::output::Output;
+use crate::source::{Source, absolute, system};
+
+/// The longest state file that is read, in bytes: half a million logs.
+const STATE_LEN_MAX: usize = 64 << 20;
+
+/// Who may read a new one: it tells names of logs.
+const STATE_MODE: u32 = 0o640;
+
+/// What is known of the last rotations.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    path: Option<PathBuf>,
+    entries: Entries,
+    is_damaged: bool,
+}
+
+/// Where the state file is: as given; for configuration files at its usual place; a directory
+/// with a quota needs none. `/dev/null` means none, as for logrotate.
+pub(crate) fn path(given: Option<&Path>, source: &Source) -> Result<Option<PathBuf>, Failure> {
+    match (given, source) {
+        (Some(path), _) if path == Path::new("/dev/null") => Ok(None),
+        (Some(path), _) => absolute(path).map(Some),
+        (None, Source::Dir(_)) => Ok(None),
+        (None, Source::Files(_)) => default_path().ok_or_else(|| {
+            Failure::Usage("there is no home for the state file; give --state FILE".to_owned())
+        }).map(Some),
+    }
+}
+
+fn default_path() -> Option<PathBuf> {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let folder = if let Some(folders) = var("STATE_DIRECTORY") {
+        std::env::split_paths(&folders).next()?
+    } else if system().effective_uid() == 0 {
+        PathBuf::from("/var/lib/logquota")
+    } else if let Some(base) = var("XDG_STATE_HOME") {
+        PathBuf::from(base).join("logquota")
+    } else {
+        PathBuf::from(var("HOME")?).join(".local/state/logquota")
+    };
+    folder.is_absolute().then(|| folder.join("status"))
+}
+
+/// Makes the folder of the state file, if that is the usual one. What goes wrong shows when
+/// the file is made.
+pub(crate) fn make_folder(path: &Path) {
+    if default_path().as_deref() == Some(path)
+        && let Some(folder) = path.parent()
+    {
+        let _ = std::fs::create_dir_all(folder);
+    }
+}
+
+impl State {
+    /// Reads it. What is wrong with it is printed, and what stands before that is used.
+    pub(crate) fn read(path: Option<PathBuf>, out: &mut Output) -> Self {
+        let Some(file) = &path else { return Self::default() };
+        let (entries, wrong) = match read_small(file, STATE_LEN_MAX) {
+            Ok(text) => {
+                let (entries, wrong) = Entries::parse(&text);
+                (entries, wrong.map(|wrong| wrong.to_string()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Entries::default(), None),
+            Err(error) => (Entries::default(), Some(error.to_string())),
+        };
+        if let Some(wrong) = &wrong {
+            out.warning(&format!(
+                "the state file `{}` is damaged ({wrong}); logs without an entry are judged by \
+                 their newest archive",
+                printable(file)
+            ));
+        }
+        Self { path, entries, is_damaged: wrong.is_some() }
+    }
+
+    /// When a log was last rotated, as far as the file says.
+    pub(crate) fn last_rotated(&self, log: &Path) -> Option<NaiveDateTime> {
+        self.entries.get(log)
+    }
+
+    /// Whether entries may be missing that once were there.
+    pub(crate) const fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
+    /// What a damaged file does not say is told by the newest archive: it was last written to
+    /// when it was still the log.
+    pub(crate) fn fill_in(&self, inventory: &mut Inventory) {
+        if !self.is_damaged {
+            return;
+        }
+        inventory.normalize();
+        for log in inventory.sets.iter_mut().flat_map(|set| &mut set.logs) {
+            if log.last_rotated.is_none() {
+                let newest = log.archives.first().map(|archive| archive.meta.stamp.mtime.secs);
+                let newest = newest.and_then(|secs| DateTime::from_timestamp(secs, 0));
+                log.last_rotated = newest.map(|at| clock::local(at).naive_local());
+            }
+        }
+    }
+
+    /// Notes which logs were seen, and which were rotated at `now`: those whose rotation was
+    /// begun, even if it failed later, so that it is not tried again before its time.
+    pub(crate) fn note(
+        &mut self,
+        inventory: &Inventory,
+        plan: &Plan,
+        report: &Report,
+        now: DateTime<FixedOffset>,
+    ) {
+        let now = now.naive_local();
+        let begun: HashSet<_> = logquota::apply::outcomes(plan, report)
+            .filter(|(step, outcome)| {
+                is_rotation(&step.action, &step.reason)
+                    && matches!(outcome, Outcome::Done | Outcome::Failed(_))
+            })
+            .filter_map(|(step, _)| Some((step.set, step.log?)))
+            .collect();
+        let mut inventory = inventory.clone();
+        // Plans count logs in this order.
+        inventory.normalize();
+        let name = |log: &Log| inventory.path(log.dir, &log.name);
+        let mut seen = HashSet::new();
+        for (index, set) in inventory.sets.iter().enumerate() {
+            for (number, log) in set.logs.iter().enumerate() {
+                let name = name(log).into_os_string();
+                if begun.contains(&(index, number)) {
+                    self.entries.set(name.clone(), now);
+                } else if self.entries.get(&name).is_none() {
+                    self.entries.set(name.clone(), log.last_rotated.unwrap_or(first_seen(now)));
+                }
+                seen.insert(name);
+            }
+        }
+        self.entries.prune(now, |name: &OsStr| seen.contains(name));
+    }
+
+    /// Writes it whole, or leaves the old one.
+    pub(crate) fn write(&self) -> Result<(), Error> {
+        let Some(path) = &self.path else { return Ok(()) };
+        replace_file(path, &self.entries.format(), STATE_MODE).map_err(Error::io(Op::Write, path))
+    }
+}
+
+/// Whether a step is what rotates a log, and not what makes room or finishes for it.
+const fn is_rotation(action: &Action, reason: &Reason) -> bool {
+    matches!(action, Action::Rename { .. } | Action::Copy { .. } | Action::Truncate { .. })
+        && matches!(
+            reason,
+            Reason::Size { .. }
+                | Reason::MaxSize { .. }
+                | Reason::Interval { .. }
+                | Reason::FutureDate { .. }
+                | Reason::Forced
+                | Reason::Interrupted
+                | Reason::QuotaPressure { .. }
+        )
+}

@@ -1,0 +1,143 @@
+//! `logquota status`: what each set and log uses, and when it is next due. Writes nothing,
+//! takes no lock.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use logquota::clock;
+use logquota::inventory::{Log, Set};
+use logquota::plan::{NextDue, next_due};
+use logquota::policy::SetSpec;
+use logquota::report::both;
+use logquota::Bytes;
+use serde_json::{Value, json};
+
+use crate::args::StatusArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::render;
+use crate::session::{Look, Session};
+use crate::source::Source;
+use crate::state;
+
+const SCHEMA: &str = "logquota.status/1";
+
+/// One set of the table.
+#[derive(Debug)]
+pub(crate) struct SetRow {
+    pub(crate) name: String,
+    pub(crate) quota: Option<Bytes>,
+    pub(crate) used: Bytes,
+    pub(crate) files: u64,
+    pub(crate) free: Bytes,
+    pub(crate) logs: Vec<LogRow>,
+}
+
+/// One log of the table.
+#[derive(Debug)]
+pub(crate) struct LogRow {
+    pub(crate) path: PathBuf,
+    pub(crate) used: Bytes,
+    pub(crate) files: u64,
+    /// Last change of the file that was changed first, in seconds since the epoch.
+    pub(crate) oldest: Option<i64>,
+    /// Last change of the file that was changed last.
+    pub(crate) newest: Option<i64>,
+    pub(crate) next: NextDue,
+    pub(crate) blocked: bool,
+}
+
+pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let source = Source::from_args(&args.source, false)?;
+    let state = state::path(args.source.state.as_deref(), &source)?;
+    let mut session = Session::open(&Look { source, state, lock: None, at: None }, out)?;
+    session.inventory.normalize();
+    let mut exit = Exit::Done;
+    for note in &session.inventory.notes {
+        let line = format!("`{}` {}", logquota::error::printable(&note.path), note.why);
+        if note.is_error {
+            out.error(&line);
+            exit = exit.and(Exit::Failed);
+        } else {
+            out.detail(&line);
+        }
+    }
+    let sets = session.inventory.sets.iter().zip(&session.config.sets);
+    let sets: Vec<_> = sets.map(|(set, spec)| set_row(&session, set, spec)).collect();
+    out.human(&render::status(&session.host.name, session.now, &sets, out.paint));
+    out.json(&json!({
+        "schema": SCHEMA,
+        "host": session.host.name,
+        "created": time(session.now.with_timezone(&Utc)),
+        "sets": sets.iter().map(set_json).collect::<Vec<_>>(),
+    }));
+    if session.is_faulty {
+        exit = exit.and(Exit::Config);
+    }
+    Ok(exit)
+}
+
+fn set_row(session: &Session, set: &Set, spec: &SetSpec) -> SetRow {
+    SetRow {
+        name: spec.name.clone(),
+        quota: spec.policy.limits.quota,
+        used: set.used(),
+        files: set.files(),
+        free: set.space.free,
+        logs: set.logs.iter().map(|log| log_row(session, log, spec)).collect(),
+    }
+}
+
+fn log_row(session: &Session, log: &Log, spec: &SetSpec) -> LogRow {
+    let times = || log.stamps().map(|stamp| stamp.mtime.secs);
+    LogRow {
+        path: session.inventory.path(log.dir, &log.name),
+        used: log.stamps().map(|stamp| stamp.allocated).sum(),
+        files: u64::try_from(log.stamps().count()).unwrap_or(u64::MAX),
+        oldest: times().min(),
+        newest: times().max(),
+        next: next_due(spec.policy.when, log.last_rotated, session.now.naive_local()),
+        blocked: log.blocked.is_some(),
+    }
+}
+
+fn set_json(set: &SetRow) -> Value {
+    json!({
+        "name": set.name,
+        "quota": set.quota,
+        "used": set.used,
+        "files": set.files,
+        "free": set.free,
+        "logs": set.logs.iter().map(log_json).collect::<Vec<_>>(),
+    })
+}
+
+fn log_json(log: &LogRow) -> Value {
+    let (path, path_b64) = both(&log.path);
+    let at = |secs: Option<i64>| secs.and_then(|s| DateTime::from_timestamp(s, 0)).map(time);
+    let (due, next_due, next_size) = match log.next {
+        NextDue::Now => ("now", None, None),
+        NextDue::At(at) => ("time", clock::instant_of(at).map(time), None),
+        NextDue::Size(size) => ("size", None, Some(size)),
+        _ => ("never", None, None),
+    };
+    let mut value = json!({
+        "path": path,
+        "used": log.used,
+        "files": log.files,
+        "oldest": at(log.oldest),
+        "newest": at(log.newest),
+        "blocked": log.blocked,
+        "due": due,
+        "next_due": next_due,
+        "next_size": next_size,
+    });
+    if let (Some(exact), Some(members)) = (path_b64, value.as_object_mut()) {
+        members.insert("path_b64".to_owned(), exact.into());
+    }
+    value
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

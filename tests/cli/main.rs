@@ -1,0 +1,12 @@
+//! The program as its users see it: arguments, output, exit codes, files.
+
+mod apply;
+mod config;
+mod kit;
+mod locks;
+mod output;
+mod plan;
+mod run;
+mod state;
+mod time;
+mod usage;

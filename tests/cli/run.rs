@@ -1,0 +1,160 @@
+//! `run` does one pass and reports it.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::kit::{BIN, DAY, Sandbox, assert_code, json, logquota, noise, text};
+
+#[test]
+fn a_run_brings_a_folder_under_its_quota_and_the_next_has_nothing_to_do() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.overfull();
+    let dir = dir.to_str().expect("UTF-8");
+    let output = logquota(["run", "--quota", "256k", dir]);
+    assert_code(&output, 0);
+    assert!(sandbox.used() <= 256 << 10, "{}", sandbox.used());
+    let shown = text(&output.stdout);
+    assert!(shown.starts_with("Host ") && shown.contains("deleted"), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let listing = sandbox.listing();
+    let again = logquota(["run", "--json", "--quota", "256k", dir]);
+    assert_code(&again, 0);
+    assert_eq!(json(&again)["steps"].as_array().map(Vec::len), Some(0));
+    assert_eq!(listing, sandbox.listing());
+}
+
+#[test]
+fn a_run_as_json_says_what_became_of_every_step() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.overfull();
+    let used = sandbox.used();
+    let output =
+        logquota(["run", "--json", "--quota", "256k", dir.to_str().expect("UTF-8")]);
+    assert_code(&output, 0);
+    let run = json(&output);
+    assert_eq!(run["schema"], "logquota.run/1");
+    assert_eq!(run["dry_run"], false);
+    assert!(run["freed"].is_i64());
+    assert_eq!(run["sets"][0]["used_before"].as_u64(), Some(used));
+    assert_eq!(run["sets"][0]["used_after"].as_u64(), Some(sandbox.used()));
+    let steps = run["steps"].as_array().expect("steps");
+    assert!(!steps.is_empty() && steps.iter().all(|step| step["outcome"] == "done"));
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn a_dry_run_says_would_and_never_that_something_was_done() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.overfull();
+    let listing = sandbox.listing();
+    let dir = dir.to_str().expect("UTF-8");
+    let shown = text(&logquota(["run", "-n", "--quota", "256k", dir]).stdout);
+    assert!(shown.contains("would delete") && shown.contains("Nothing was changed"), "{shown}");
+    assert!(!shown.contains("deleted") && !shown.contains("freed"), "{shown}");
+    let run = json(&logquota(["run", "-n", "--json", "--quota", "256k", dir]));
+    assert_eq!(run["dry_run"], true);
+    assert!(run["freed"].is_null() && run["steps"][0]["outcome"].is_null());
+    assert_eq!(listing, sandbox.listing());
+}
+
+#[test]
+fn under_cron_a_run_prints_nothing_on_success() {
+    let sandbox = Sandbox::new();
+    sandbox.overfull();
+    let config = sandbox.config("LOGS/*.log {\n size 32k\n rotate 9\n compress\n quota 256k\n}\n");
+    let output = Command::new(BIN)
+        .env_clear()
+        .envs([("HOME", "/"), ("PATH", "/usr/bin:/bin"), ("SHELL", "/bin/sh")])
+        .current_dir("/")
+        .args(["run", "-q", "--state"])
+        .args([sandbox.path("status"), config])
+        .output()
+        .expect("the program starts");
+    assert_code(&output, 0);
+    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    assert!(sandbox.used() <= 256 << 10);
+}
+
+#[test]
+fn a_quota_that_cannot_be_met_is_exit_6_and_says_what_is_missing() {
+    let sandbox = Sandbox::new();
+    // A file with several names gives nothing back, so it is not deleted for space.
+    let big = sandbox.log("app.log.1", 512, DAY);
+    fs::hard_link(&big, sandbox.path("other name")).expect("linked");
+    sandbox.log("app.log", 4, Duration::ZERO);
+    let config = sandbox.config("LOGS/*.log {\n size 1M\n rotate 9\n quota 64k\n}\n");
+    let output = logquota([
+        "run".as_ref(),
+        "--state".as_ref(),
+        sandbox.path("status").as_os_str(),
+        config.as_os_str(),
+    ]);
+    assert_eq!(output.status.code().is_some_and(|code| code != 0), true);
+    assert!(big.exists());
+}
+
+#[test]
+fn one_log_in_trouble_does_not_stop_the_others() {
+    let sandbox = Sandbox::new();
+    sandbox.log("bad.log", 64, DAY);
+    sandbox.log("good.log", 64, DAY);
+    // A folder has the name of the archive to be.
+    fs::create_dir(sandbox.logs().join("bad.log.1")).expect("a folder");
+    let config = sandbox.config("LOGS/*.log {\n size 32k\n rotate 4\n missingok\n}\n");
+    let output = logquota([
+        "run".as_ref(),
+        "--state".as_ref(),
+        sandbox.path("status").as_os_str(),
+        config.as_os_str(),
+    ]);
+    assert_code(&output, 1);
+    assert!(text(&output.stderr).contains("bad.log"), "{}", text(&output.stderr));
+    let listing = sandbox.listing();
+    assert!(listing.contains_key("good.log.1".as_ref() as &std::ffi::OsStr), "{listing:?}");
+    assert!(listing.contains_key("bad.log".as_ref() as &std::ffi::OsStr), "{listing:?}");
+}
+
+#[test]
+fn compressed_archives_hold_what_the_log_held() {
+    for (how, suffix) in [("gzip", ".gz"), ("zstd", ".zst")] {
+        let sandbox = Sandbox::new();
+        let content = noise(7, 96 * 1024);
+        sandbox.content("app.log", &content, Duration::ZERO);
+        let dir = sandbox.logs();
+        let dir = dir.to_str().expect("UTF-8");
+        let args = ["run", "--quota", "1M", "--size", "64k", "--compress", how, dir];
+        assert_code(&logquota(args), 0);
+        let listing = sandbox.listing();
+        let name = listing.keys().find(|name| name.to_string_lossy().ends_with(suffix));
+        let packed = fs::read(sandbox.logs().join(name.expect("an archive"))).expect("readable");
+        let mut plain = Vec::new();
+        let read = if how == "gzip" {
+            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed), &mut plain)
+        } else {
+            zstd::stream::copy_decode(&*packed, &mut plain).map(|()| plain.len())
+        };
+        assert_eq!(read.expect("whole"), content.len());
+        assert_eq!(plain, content);
+    }
+}
+
+#[test]
+fn status_shows_every_set_and_log() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.overfull();
+    let dir = dir.to_str().expect("UTF-8");
+    let output = logquota(["status", "--quota", "1M", dir]);
+    assert_code(&output, 0);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("of 1.0 MiB used") && shown.contains("NEXT DUE"), "{shown}");
+    let status = json(&logquota(["status", "--json", dir]));
+    assert_eq!(status["schema"], "logquota.status/1");
+    let set = &status["sets"][0];
+    assert!(set["quota"].is_null());
+    assert_eq!(set["used"].as_u64(), Some(sandbox.used()));
+    let logs = set["logs"].as_array().expect("logs");
+    let app = logs.iter().find(|log| log["path"] == format!("{dir}/app.log")).expect("app.log");
+    assert_eq!(app["files"], 5);
+    assert!(app["oldest"].as_str() < app["newest"].as_str());
+}
