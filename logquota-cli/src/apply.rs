@@ -77,8 +77,9 @@ fn is_the_same(file: &PlanJson, plan: &Plan, look: &Look) -> Result<(), Failure>
         Err(Failure::Refused(format!("the plan was refused: {why}; run `logquota plan` again")))
     };
     if let Some(Difference { index, was, is }) = file.differs_from(&again) {
-        let is_gone = was.is_some_and(|step| step_file_is_gone(step));
-        let hint = if is_gone || is.is_none() { "already applied, or the files changed: " } else { "" };
+        let is_gone = was.is_some_and(step_file_is_gone);
+        let hint =
+            if is_gone || is.is_none() { "already applied, or the files changed: " } else { "" };
         return refused(format!(
             "{hint}step {} was: {}; now: {}",
             index.saturating_add(1),

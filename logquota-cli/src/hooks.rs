@@ -40,7 +40,10 @@ impl Hooks for ShellHooks {
         };
         // Closed standard error is no reason to run no script.
         let output = || {
-            std::io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from)
+            std::io::stderr()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_or_else(|_| Stdio::null(), Stdio::from)
         };
         let status = Command::new("/bin/sh")
             .arg("-c")
@@ -88,10 +91,7 @@ mod tests {
     #[test]
     fn a_script_that_fails_or_dies_says_how() {
         let error = run("exit 3", &["/logs/a.log"]).expect_err("status 3");
-        assert_eq!(
-            error,
-            "the postrotate script for `/logs/a.log` failed: it ended with status 3"
-        );
+        assert_eq!(error, "the postrotate script for `/logs/a.log` failed: it ended with status 3");
         let error = run("kill -9 $$", &[]).expect_err("killed");
         assert!(error.ends_with("it was killed by signal 9"), "{error}");
     }

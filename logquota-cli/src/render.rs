@@ -204,10 +204,8 @@ fn shortfall(set: &SetPlan, paint: Paint) -> String {
     if missing.is_empty() {
         return String::new();
     }
-    let line = format!(
-        "LIMIT NOT MET: {}: nothing is left that may be deleted.",
-        missing.join(", ")
-    );
+    let line =
+        format!("LIMIT NOT MET: {}: nothing is left that may be deleted.", missing.join(", "));
     let mut text = String::new();
     push_wrapped(&mut text, &line, 2);
     paint.bad(text.trim_end_matches('\n')) + "\n"
@@ -383,14 +381,8 @@ mod tests {
                 Reason::Count { generation: Generation::from_index(4), limit: 4 },
                 "number 5 from the newest, 4 are kept",
             ),
-            (
-                Reason::MaxAge { age: Age::days(9), limit: Age::days(7) },
-                "9 d old, maxage is 7 d",
-            ),
-            (
-                Reason::Interval { every: "daily".into(), last: None },
-                "daily, never rotated before",
-            ),
+            (Reason::MaxAge { age: Age::days(9), limit: Age::days(7) }, "9 d old, maxage is 7 d"),
+            (Reason::Interval { every: "daily".into(), last: None }, "daily, never rotated before"),
         ] {
             assert_eq!(reason(&given), expected);
         }

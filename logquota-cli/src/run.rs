@@ -42,7 +42,7 @@ pub(crate) fn finish(
     report: &logquota::apply::Report,
     out: &mut Output,
 ) {
-    for (step, outcome) in logquota::apply::outcomes(plan, report) {
+    for (step, outcome) in plan.steps.iter().zip(&report.outcomes) {
         render::mishap(plan, step, outcome, out);
     }
     let devices = session.devices();

@@ -121,7 +121,15 @@ impl Source {
             } if !files.is_empty() => {
                 files.iter().map(path).collect::<Result<_, _>>().map(Self::Files)
             }
-            SourceJson { config: None, dir: Some(dir), quota: Some(quota), size, compress, su, .. } => {
+            SourceJson {
+                config: None,
+                dir: Some(dir),
+                quota: Some(quota),
+                size,
+                compress,
+                su,
+                ..
+            } => {
                 let compress = match compress.as_deref() {
                     Some("zstd") => CompressArg::Zstd,
                     Some("gzip") => CompressArg::Gzip,

@@ -14,8 +14,8 @@ use logquota::clock;
 use logquota::error::printable;
 use logquota::fs::os::{read_small, replace_file};
 use logquota::inventory::{Inventory, Log};
-use logquota::logrotate::{Env as _, State as Entries};
 use logquota::logrotate::state::first_seen;
+use logquota::logrotate::{Env as _, State as Entries};
 use logquota::plan::{Action, Plan, Reason};
 use logquota::{Error, Op};
 
@@ -44,9 +44,11 @@ pub(crate) fn path(given: Option<&Path>, source: &Source) -> Result<Option<PathB
         (Some(path), _) if path == Path::new("/dev/null") => Ok(None),
         (Some(path), _) => absolute(path).map(Some),
         (None, Source::Dir(_)) => Ok(None),
-        (None, Source::Files(_)) => default_path().ok_or_else(|| {
-            Failure::Usage("there is no home for the state file; give --state FILE".to_owned())
-        }).map(Some),
+        (None, Source::Files(_)) => default_path()
+            .ok_or_else(|| {
+                Failure::Usage("there is no home for the state file; give --state FILE".to_owned())
+            })
+            .map(Some),
     }
 }
 
@@ -132,7 +134,10 @@ impl State {
         now: DateTime<FixedOffset>,
     ) {
         let now = now.naive_local();
-        let begun: HashSet<_> = logquota::apply::outcomes(plan, report)
+        let begun: HashSet<_> = plan
+            .steps
+            .iter()
+            .zip(&report.outcomes)
             .filter(|(step, outcome)| {
                 is_rotation(&step.action, &step.reason)
                     && matches!(outcome, Outcome::Done | Outcome::Failed(_))

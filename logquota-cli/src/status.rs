@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use logquota::Bytes;
 use logquota::clock;
 use logquota::inventory::{Log, Set};
 use logquota::plan::{NextDue, next_due};
 use logquota::policy::SetSpec;
 use logquota::report::both;
-use logquota::Bytes;
 use serde_json::{Value, json};
 
 use crate::args::StatusArgs;

@@ -58,7 +58,10 @@ fn h24_a_plan_that_was_applied_is_refused_the_second_time() {
     let output = apply(&file);
     assert_code(&output, 5);
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("already applied") && stderr.contains("step 1 was: delete"), "{stderr}");
+    assert!(
+        stderr.contains("already applied") && stderr.contains("step 1 was: delete"),
+        "{stderr}"
+    );
     assert_eq!(before, picture_after(&sandbox.logs()));
 }
 
@@ -149,7 +152,8 @@ fn h22_a_plan_cut_anywhere_or_of_another_kind_is_refused() {
     let sandbox = Sandbox::new();
     let good = fs::read(plan(&sandbox)).expect("a plan");
     let changed = sandbox.path("changed.json");
-    let mut bad: Vec<Vec<u8>> = (0..good.len() - 1).step_by(61).map(|n| good[..n].to_vec()).collect();
+    let mut bad: Vec<Vec<u8>> =
+        (0..good.len() - 1).step_by(61).map(|n| good[..n].to_vec()).collect();
     bad.push(b"{}".to_vec());
     bad.push(b"null".to_vec());
     bad.push(vec![b'['; 100_000]);

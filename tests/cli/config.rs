@@ -72,8 +72,8 @@ fn what_scripts_print_is_no_result() {
 fn a_script_that_fails_is_exit_1_and_named() {
     let sandbox = Sandbox::new();
     sandbox.log("a.log", 8, DAY);
-    let config = sandbox
-        .config("LOGS/*.log {\n size 4k\n rotate 3\n postrotate\n  exit 7\n endscript\n}\n");
+    let config =
+        sandbox.config("LOGS/*.log {\n size 4k\n rotate 3\n postrotate\n  exit 7\n endscript\n}\n");
     let output = run(&sandbox, &config);
     assert_code(&output, 1);
     let stderr = text(&output.stderr);
@@ -139,8 +139,8 @@ fn a_block_with_an_error_is_left_out_and_the_others_are_done() {
     let sandbox = Sandbox::new();
     sandbox.log("good.log", 8, DAY);
     sandbox.log("bad.log", 8, DAY);
-    let config = sandbox
-        .config("LOGS/bad.log {\n rotate x\n}\nLOGS/good.log {\n size 4k\n rotate 3\n}\n");
+    let config =
+        sandbox.config("LOGS/bad.log {\n rotate x\n}\nLOGS/good.log {\n size 4k\n rotate 3\n}\n");
     let output = run(&sandbox, &config);
     assert_code(&output, 4);
     let listing = sandbox.listing();

@@ -108,7 +108,8 @@ impl Sandbox {
     /// A log or archive of `kib` KiB that was changed `age` ago. Its content is its own.
     pub fn log(&self, name: impl AsRef<OsStr>, kib: usize, age: Duration) -> PathBuf {
         let name = name.as_ref();
-        let seed = name.as_encoded_bytes().iter().fold(7u32, |h, b| h.wrapping_mul(31) + u32::from(*b));
+        let seed =
+            name.as_encoded_bytes().iter().fold(7u32, |h, b| h.wrapping_mul(31) + u32::from(*b));
         self.content(name, &noise(seed, kib * 1024), age)
     }
 

@@ -29,8 +29,7 @@ fn a_run_as_json_says_what_became_of_every_step() {
     let sandbox = Sandbox::new();
     let dir = sandbox.overfull();
     let used = sandbox.used();
-    let output =
-        logquota(["run", "--json", "--quota", "256k", dir.to_str().expect("UTF-8")]);
+    let output = logquota(["run", "--json", "--quota", "256k", dir.to_str().expect("UTF-8")]);
     assert_code(&output, 0);
     let run = json(&output);
     assert_eq!(run["schema"], "logquota.run/1");

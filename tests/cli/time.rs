@@ -9,7 +9,8 @@ use crate::kit::{BIN, DAY, Sandbox, assert_code, needs};
 /// something new in the log each time, and counts the archives.
 fn rotations(zone: &str, first: i64, hours: i64, criterion: &str) -> usize {
     let sandbox = Sandbox::new();
-    let config = sandbox.config(&format!("LOGS/app.log {{\n {criterion}\n rotate 99\n create\n}}\n"));
+    let config =
+        sandbox.config(&format!("LOGS/app.log {{\n {criterion}\n rotate 99\n create\n}}\n"));
     let state = sandbox.path("status");
     for half_hour in 0..=hours * 2 {
         fs::write(sandbox.logs().join("app.log"), "a line\n").expect("written");
@@ -77,7 +78,6 @@ fn h60_a_clock_that_is_set_back_rotates_nothing_twice_and_loses_nothing() {
     let listing = sandbox.listing();
     let archives = listing.keys().filter(|name| *name != "app.log");
     // The sequence number in the name orders them, not the time.
-    let found: Vec<_> =
-        archives.map(|name| fs::read(dir.join(name)).expect("readable")).collect();
+    let found: Vec<_> = archives.map(|name| fs::read(dir.join(name)).expect("readable")).collect();
     assert_eq!(found, contents);
 }

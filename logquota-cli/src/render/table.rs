@@ -11,7 +11,12 @@ use crate::output::{Paint, clean};
 use crate::status::{LogRow, SetRow};
 
 /// Per set one line, and under it one line per log.
-pub(crate) fn status(host: &str, now: DateTime<FixedOffset>, sets: &[SetRow], paint: Paint) -> String {
+pub(crate) fn status(
+    host: &str,
+    now: DateTime<FixedOffset>,
+    sets: &[SetRow],
+    paint: Paint,
+) -> String {
     let at = now.format("%Y-%m-%d %H:%M:%S %:z");
     let mut text = format!("{}: {at}\n", paint.head(&format!("Host {}", clean(host))));
     for set in sets {
@@ -76,8 +81,6 @@ fn minute(at: NaiveDateTime) -> String {
 
 /// Times of files may be anything; what no calendar has is shown as it is.
 fn local_day(seconds: i64) -> String {
-    DateTime::from_timestamp(seconds, 0).map_or_else(
-        || seconds.to_string(),
-        |at| clock::local(at).format("%Y-%m-%d").to_string(),
-    )
+    DateTime::from_timestamp(seconds, 0)
+        .map_or_else(|| seconds.to_string(), |at| clock::local(at).format("%Y-%m-%d").to_string())
 }
