@@ -21,6 +21,8 @@ pub mod codec;
 pub mod error;
 pub mod fs;
 pub mod inventory;
+#[cfg(feature = "logrotate")]
+pub mod logrotate;
 pub mod naming;
 pub mod plan;
 pub mod policy;

@@ -422,6 +422,9 @@ pub struct SetSpec {
     pub selectors: Vec<Selector>,
     /// What shall become of them.
     pub policy: Policy,
+    /// A log of this set that a later set matches too is left to this one without a word
+    /// (logrotate's `ignoreduplicates`); otherwise the second match is an error.
+    pub ignore_duplicates: bool,
 }
 
 impl SetSpec {
@@ -434,6 +437,7 @@ impl SetSpec {
             pattern_text: path.clone().into_os_string(),
             selectors: vec![Selector::Directory(path)],
             policy,
+            ignore_duplicates: false,
         }
     }
 
@@ -446,6 +450,7 @@ impl SetSpec {
             pattern_text: pattern.clone(),
             selectors: vec![Selector::Pattern(pattern)],
             policy,
+            ignore_duplicates: false,
         }
     }
 }

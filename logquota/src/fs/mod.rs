@@ -13,6 +13,7 @@ use crate::inventory::{DirId, Space};
 use crate::policy::Identity;
 use crate::stamp::{FileId, Kind, Meta, Timestamp};
 
+pub mod config;
 pub mod os;
 #[cfg(any(test, feature = "testing"))]
 pub mod sim;

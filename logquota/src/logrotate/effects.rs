@@ -1,0 +1,121 @@
+//! Remarks about blocks that are right and still do not do what they say: directives without
+//! effect beside others of the same block.
+
+use std::rc::Rc;
+
+use super::diagnostic::{Fault, Pos, Severity, Source};
+use super::directives::{Directive, Kind};
+use super::settings::Settings;
+use crate::policy::{Method, RotateWhen};
+
+/// A directive that a block gave.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) directive: &'static Directive,
+    pub(super) source: Rc<Source>,
+    pub(super) pos: Pos,
+    pub(super) value: Box<[u8]>,
+}
+
+impl Given {
+    fn name(&self) -> &'static str {
+        self.directive.name()
+    }
+
+    fn is(&self, names: &[&str]) -> bool {
+        names.contains(&self.name())
+    }
+}
+
+const CRITERIA: &[&str] = &["hourly", "daily", "weekly", "monthly", "yearly", "minutes", "size"];
+
+/// What a block says in vain. `settings` are those that it ended up with.
+///
+/// A time that a later `size` replaces, and a new log where the log is copied, stand in files
+/// that distributions ship; they are notes, so that those files are read without a warning.
+pub(super) fn without_effect(
+    given: &[Given],
+    settings: &Settings,
+) -> Vec<(Severity, Rc<Source>, Fault)> {
+    let mut found = Vec::new();
+    for (index, this) in given.iter().enumerate() {
+        let later = given.get(index + 1..).unwrap_or_default();
+        let why = replaced(this, later).or_else(|| alone(this, given, settings));
+        if let Some((why, help)) = why {
+            let message = format!("`{}` has no effect: {why}", this.name());
+            let severity = match this.name() {
+                "create" => Severity::Note,
+                name if CRITERIA.contains(&name) => Severity::Note,
+                _ => Severity::Warning,
+            };
+            found.push((severity, Rc::clone(&this.source), Fault::new(this.pos, message, help)));
+        }
+    }
+    found
+}
+
+/// What comes later in the block and takes its place.
+fn replaced(this: &Given, later: &[Given]) -> Option<(String, String)> {
+    let rival = later.iter().find(|other| {
+        let same = other.name() == this.name();
+        let different_value = this.directive.kind() != Kind::Flag && other.value != this.value;
+        (same && different_value)
+            || this.directive.inverse() == Some(other.name())
+            || (!same && this.is(CRITERIA) && other.is(CRITERIA))
+            || (this.is(&["copytruncate"]) && other.is(&["renamecopy"]))
+            || (this.is(&["renamecopy"]) && other.is(&["copytruncate"]))
+    })?;
+    let line = rival.pos.line;
+    Some((
+        format!("`{}` in line {line} replaces it", rival.name()),
+        "keep the one that is meant".to_owned(),
+    ))
+}
+
+/// What it needs and the block has not, or has and excludes it.
+fn alone(this: &Given, given: &[Given], settings: &Settings) -> Option<(String, String)> {
+    let has = |name: &str| given.iter().any(|other| other.name() == name);
+    let size = match settings.when {
+        Some(RotateWhen::Size(size)) => Some(size),
+        _ => None,
+    };
+    let (why, help) = match this.name() {
+        "delaycompress" if !settings.compress => ("nothing is compressed", "add `compress`"),
+        "compresscmd" | "compressext" | "compressoptions" if !settings.compress => {
+            ("nothing is compressed", "add `compress`")
+        }
+        "dateformat" | "dateyesterday" | "datehourago" if !settings.dated => {
+            ("archives have numbers", "add `dateext`")
+        }
+        "start" if settings.dated => ("archives have dates and no numbers", "remove it"),
+        "createolddir" if settings.old_dir.is_none() => ("there is no `olddir`", "add `olddir`"),
+        "copy" if has("copytruncate") && settings.copy_truncate => {
+            ("`copytruncate` copies as well", "keep the one that is meant")
+        }
+        "create"
+            if (has("copytruncate") || has("copy"))
+                && matches!(settings.method(), Some(Method::CopyTruncate | Method::Copy)) =>
+        {
+            ("the log stays where it is", "remove it, or the copying")
+        }
+        "minsize" | "minage" if size.is_some() => {
+            ("it holds back a time, and the criterion is `size`", "remove one of them")
+        }
+        "maxsize" => match (size, settings.max_size) {
+            (Some(size), Some(most)) if most >= size => {
+                ("`size` is smaller and reached first", "remove it")
+            }
+            _ => return None,
+        },
+        "size" => match (size, settings.max_size) {
+            (Some(size), Some(most)) if most < size => {
+                ("`maxsize` is smaller and reached first", "remove one of them")
+            }
+            _ => return None,
+        },
+        "shredcycles" => ("nothing is shredded", "remove it"),
+        "uncompresscmd" => ("it is for mail, and nothing is mailed", "remove it"),
+        _ => return None,
+    };
+    Some((why.to_owned(), help.to_owned()))
+}

@@ -1,0 +1,242 @@
+//! What reading a configuration needs from outside its text: files, folders, users.
+//!
+//! The language itself touches no disk and no environment; all of that goes through
+//! [`Env`]. [`SystemEnv`] is this machine, [`MemEnv`] (feature `testing`) a made-up one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use crate::fs::config::{CONFIG_LEN_MAX, ConfigDir, ConfigFile, EntryKind};
+
+/// Files, folders and users, as far as a configuration can name them.
+pub trait Env {
+    /// Reads a configuration file, following links.
+    ///
+    /// # Errors
+    ///
+    /// `FileTooLarge` above [`CONFIG_LEN_MAX`], `IsADirectory`, and whatever the system says.
+    fn read(&self, path: &Path) -> io::Result<ConfigFile>;
+
+    /// Lists a folder.
+    ///
+    /// # Errors
+    ///
+    /// `NotADirectory`, and whatever the system says.
+    fn list_dir(&self, path: &Path) -> io::Result<ConfigDir>;
+
+    /// The id of a user.
+    fn user_id(&self, name: &str) -> Option<u32>;
+
+    /// The id of a group.
+    fn group_id(&self, name: &str) -> Option<u32>;
+
+    /// Whether there is a user of this id.
+    fn user_exists(&self, uid: u32) -> bool;
+
+    /// Whether there is a group of this id.
+    fn group_exists(&self, gid: u32) -> bool;
+
+    /// The home folder of a user (`~user`).
+    fn user_home(&self, name: &str) -> Option<PathBuf>;
+
+    /// Our own home folder (`~`).
+    fn home(&self) -> Option<PathBuf>;
+
+    /// The user we act as. If it is root, files that others can change are refused.
+    fn effective_uid(&self) -> u32;
+}
+
+/// This machine.
+#[derive(Clone, Debug, Default)]
+pub struct SystemEnv {
+    home: Option<PathBuf>,
+}
+
+impl SystemEnv {
+    /// With what the caller's environment says about the home folder (`$HOME`); the user
+    /// database is asked if it says nothing.
+    #[must_use]
+    pub const fn new(home: Option<PathBuf>) -> Self {
+        Self { home }
+    }
+}
+
+impl Env for SystemEnv {
+    fn read(&self, path: &Path) -> io::Result<ConfigFile> {
+        crate::fs::config::read_config(path)
+    }
+
+    fn list_dir(&self, path: &Path) -> io::Result<ConfigDir> {
+        crate::fs::config::list_config_dir(path)
+    }
+
+    fn user_id(&self, name: &str) -> Option<u32> {
+        crate::fs::config::user_id(name)
+    }
+
+    fn group_id(&self, name: &str) -> Option<u32> {
+        crate::fs::config::group_id(name)
+    }
+
+    fn user_exists(&self, uid: u32) -> bool {
+        crate::fs::config::user_exists(uid)
+    }
+
+    fn group_exists(&self, gid: u32) -> bool {
+        crate::fs::config::group_exists(gid)
+    }
+
+    fn user_home(&self, name: &str) -> Option<PathBuf> {
+        crate::fs::config::user_home(name)
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        self.home.clone().or_else(crate::fs::config::own_home)
+    }
+
+    fn effective_uid(&self) -> u32 {
+        crate::fs::config::effective_uid()
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub use self::mem::MemEnv;
+
+#[cfg(any(test, feature = "testing"))]
+mod mem {
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+
+    use super::*;
+
+    /// A made-up machine: files in memory, a few users.
+    #[derive(Clone, Debug, Default)]
+    pub struct MemEnv {
+        files: BTreeMap<PathBuf, ConfigFile>,
+        dirs: BTreeMap<PathBuf, (u32, u32)>,
+        ids: BTreeMap<String, u32>,
+        home: Option<PathBuf>,
+        uid: u32,
+    }
+
+    impl MemEnv {
+        /// With the users and groups root 0, adm 4, www-data 33 and `foo bar` 77, the home
+        /// folder `/root`, acting as user 1000.
+        #[must_use]
+        pub fn new() -> Self {
+            let ids = [("root", 0), ("adm", 4), ("www-data", 33), ("foo bar", 77)];
+            Self {
+                ids: ids.into_iter().map(|(name, id)| (name.to_owned(), id)).collect(),
+                home: Some("/root".into()),
+                uid: 1000,
+                ..Self::default()
+            }
+        }
+
+        /// With a file of root's, mode 644.
+        #[must_use]
+        pub fn file(self, path: impl Into<PathBuf>, bytes: impl AsRef<[u8]>) -> Self {
+            self.file_with(path, bytes, 0o644, 0)
+        }
+
+        /// With a file of this mode and owner.
+        #[must_use]
+        pub fn file_with(
+            mut self,
+            path: impl Into<PathBuf>,
+            bytes: impl AsRef<[u8]>,
+            mode: u32,
+            uid: u32,
+        ) -> Self {
+            let bytes = bytes.as_ref().to_vec();
+            self.files.insert(path.into(), ConfigFile { bytes, mode, uid, is_regular: true });
+            self
+        }
+
+        /// With a pipe.
+        #[must_use]
+        pub fn pipe(mut self, path: impl Into<PathBuf>) -> Self {
+            let file = ConfigFile { is_regular: false, ..ConfigFile::default() };
+            self.files.insert(path.into(), file);
+            self
+        }
+
+        /// With this mode and owner of a folder that has files in it; else 755 and root.
+        #[must_use]
+        pub fn dir(mut self, path: impl Into<PathBuf>, mode: u32, uid: u32) -> Self {
+            self.dirs.insert(path.into(), (mode, uid));
+            self
+        }
+
+        /// Acting as this user.
+        #[must_use]
+        pub const fn acting_as(mut self, uid: u32) -> Self {
+            self.uid = uid;
+            self
+        }
+    }
+
+    impl Env for MemEnv {
+        fn read(&self, path: &Path) -> io::Result<ConfigFile> {
+            if let Some(file) = self.files.get(path) {
+                if file.bytes.len() as u64 > CONFIG_LEN_MAX {
+                    return Err(io::ErrorKind::FileTooLarge.into());
+                }
+                return Ok(file.clone());
+            }
+            if self.list_dir(path).is_ok() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            Err(io::ErrorKind::NotFound.into())
+        }
+
+        fn list_dir(&self, path: &Path) -> io::Result<ConfigDir> {
+            let mut names: BTreeMap<OsString, EntryKind> = BTreeMap::new();
+            for (file, content) in &self.files {
+                let Ok(rest) = file.strip_prefix(path) else { continue };
+                let mut parts = rest.components();
+                let Some(first) = parts.next() else { continue };
+                let kind = match (parts.next(), content.is_regular) {
+                    (Some(_), _) => EntryKind::Dir,
+                    (None, true) => EntryKind::File,
+                    (None, false) => EntryKind::Other,
+                };
+                names.insert(first.as_os_str().to_owned(), kind);
+            }
+            if names.is_empty() && !self.dirs.contains_key(path) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let (mode, uid) = self.dirs.get(path).copied().unwrap_or((0o755, 0));
+            // Backwards, so that a caller who forgets to sort is found out.
+            Ok(ConfigDir { entries: names.into_iter().rev().collect(), mode, uid })
+        }
+
+        fn user_id(&self, name: &str) -> Option<u32> {
+            self.ids.get(name).copied()
+        }
+
+        fn group_id(&self, name: &str) -> Option<u32> {
+            self.ids.get(name).copied()
+        }
+
+        fn user_exists(&self, uid: u32) -> bool {
+            self.ids.values().any(|id| *id == uid) || uid == 1 || uid == 2
+        }
+
+        fn group_exists(&self, gid: u32) -> bool {
+            self.user_exists(gid)
+        }
+
+        fn user_home(&self, name: &str) -> Option<PathBuf> {
+            self.ids.contains_key(name).then(|| Path::new("/home").join(name))
+        }
+
+        fn home(&self) -> Option<PathBuf> {
+            self.home.clone()
+        }
+
+        fn effective_uid(&self) -> u32 {
+            self.uid
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The options that a block ends up with: what directives set, and what the library's
+//! [`Policy`] says for the same. One copy holds the defaults, each block starts from it.
+
+use std::path::PathBuf;
+
+use crate::naming::{DateFormat, DateShift, KNOWN_SUFFIXES, Naming};
+use crate::policy::{
+    ArchiveDir, Codec, Compress, Count, Identity, Limits, Method, NewFile, Policy, RotateWhen,
+    Scripts,
+};
+use crate::units::Bytes;
+
+/// How hard to compress, as `compressoptions` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    Number(i32),
+    Fast,
+    Best,
+}
+
+/// Every option. `None` and `false` are what logrotate does when nothing is said.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) when: Option<RotateWhen>,
+    pub(super) max_size: Option<Bytes>,
+    pub(super) min_size: Option<Bytes>,
+    pub(super) min_age: Option<u32>,
+    pub(super) max_age: Option<u32>,
+    pub(super) if_empty: bool,
+    pub(super) copy: bool,
+    pub(super) copy_truncate: bool,
+    pub(super) rename_copy: bool,
+    pub(super) create: Option<NewFile>,
+    pub(super) dated: bool,
+    pub(super) date_format: Option<DateFormat>,
+    pub(super) shift: DateShift,
+    pub(super) start: u32,
+    pub(super) extension: Option<String>,
+    pub(super) add_extension: Option<String>,
+    pub(super) old_dir: Option<PathBuf>,
+    pub(super) create_old_dir: Option<NewFile>,
+    pub(super) count: Count,
+    pub(super) compress: bool,
+    pub(super) delay: bool,
+    pub(super) codec: Codec,
+    pub(super) suffix: Option<String>,
+    pub(super) level: Option<Level>,
+    pub(super) scripts: Scripts,
+    pub(super) missing_ok: bool,
+    pub(super) ignore_duplicates: bool,
+    pub(super) hard_links: bool,
+    pub(super) run_as: Option<Identity>,
+    /// Of the block; among the defaults: of all blocks together, and not inherited.
+    pub(super) limits: Limits,
+    /// Not inherited.
+    pub(super) name: Option<String>,
+    /// Directives in force that this version cannot follow.
+    pub(super) undone: Vec<&'static str>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            when: None,
+            max_size: None,
+            min_size: None,
+            min_age: None,
+            max_age: None,
+            if_empty: true,
+            copy: false,
+            copy_truncate: false,
+            rename_copy: false,
+            create: None,
+            dated: false,
+            date_format: None,
+            shift: DateShift::default(),
+            start: 1,
+            extension: None,
+            add_extension: None,
+            old_dir: None,
+            create_old_dir: None,
+            count: Count::AtMost(0),
+            compress: false,
+            delay: false,
+            codec: Codec::Gzip,
+            suffix: None,
+            level: None,
+            scripts: Scripts::default(),
+            missing_ok: false,
+            ignore_duplicates: false,
+            hard_links: false,
+            run_as: None,
+            limits: Limits::default(),
+            name: None,
+            undone: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// What a block starts from.
+    pub(super) fn for_block(&self) -> Self {
+        Self { limits: Limits::default(), name: None, ..self.clone() }
+    }
+
+    /// Marks a directive that this version cannot follow as in force, or not any more.
+    pub(super) fn set_undone(&mut self, name: &'static str, in_force: bool) {
+        self.undone.retain(|known| *known != name);
+        if in_force {
+            self.undone.push(name);
+        }
+    }
+
+    /// The method in force; `None` for `copy` with `renamecopy`, which exclude each other.
+    pub(super) const fn method(&self) -> Option<Method> {
+        match (self.copy_truncate, self.copy, self.rename_copy) {
+            (true, _, _) => Some(Method::CopyTruncate),
+            (false, true, true) => None,
+            (false, true, false) => Some(Method::Copy),
+            (false, false, true) => Some(Method::RenameCopy),
+            (false, false, false) => Some(Method::Rename),
+        }
+    }
+
+    /// The policy, if there is one.
+    pub(super) fn policy(&self) -> Result<Policy, String> {
+        let method = self.method().ok_or_else(|| {
+            "`copy` and `renamecopy` exclude each other; remove one of them".to_owned()
+        })?;
+        let policy = Policy {
+            when: self.when.unwrap_or_else(|| default_size(self.limits.quota)),
+            max_size: self.max_size,
+            min_size: self.min_size,
+            min_age_days: self.min_age,
+            if_empty: self.if_empty,
+            method,
+            create: self.create,
+            naming: self.naming(),
+            archive_dir: self
+                .old_dir
+                .clone()
+                .map(|path| ArchiveDir { path, create: self.create_old_dir }),
+            count: self.count,
+            max_age_days: self.max_age,
+            compress: if self.compress { Some(self.compression()?) } else { None },
+            limits: self.limits,
+            scripts: self.scripts.clone(),
+            missing_ok: self.missing_ok,
+            allow_hard_links: self.hard_links,
+            run_as: self.run_as,
+            ..Policy::default()
+        };
+        policy.validate().map_err(|error| error.to_string())?;
+        Ok(policy)
+    }
+
+    fn naming(&self) -> Naming {
+        let mut naming = if self.dated {
+            let format = self.date_format.clone().unwrap_or_else(|| match self.when {
+                Some(RotateWhen::Hourly) => DateFormat::hourly(),
+                Some(RotateWhen::Minutes(_)) => DateFormat::minutes(),
+                _ => DateFormat::daily(),
+            });
+            Naming::dated(format, self.shift)
+        } else {
+            Naming::numbered(self.start)
+        };
+        naming.extension.clone_from(&self.extension);
+        naming.add_extension.clone_from(&self.add_extension);
+        let unknown = |suffix: &&String| !KNOWN_SUFFIXES.contains(&suffix.as_str());
+        naming.extra_suffixes.extend(self.suffix.iter().filter(unknown).cloned());
+        naming
+    }
+
+    fn compression(&self) -> Result<Compress, String> {
+        let (name, most) = match self.codec {
+            Codec::Zstd => ("zstd", 19),
+            Codec::Gzip => ("gzip", 9),
+        };
+        let level = match self.level {
+            None => None,
+            Some(Level::Fast) => Some(1),
+            Some(Level::Best) => Some(most),
+            Some(Level::Number(level)) if (1..=most).contains(&level) => Some(level),
+            Some(Level::Number(level)) => {
+                return Err(format!(
+                    "`compressoptions -{level}`: {name} has the levels 1 to {most}"
+                ));
+            }
+        };
+        Ok(Compress {
+            codec: self.codec,
+            suffix: self.suffix.clone().unwrap_or_else(|| self.codec.suffix().to_owned()),
+            level,
+            delay: self.delay,
+        })
+    }
+}
+
+/// Nothing is said about when: logrotate's 1 MiB, or less if the quota has no room for that.
+fn default_size(quota: Option<Bytes>) -> RotateWhen {
+    let usual = Bytes::mib(1);
+    RotateWhen::Size(match quota {
+        Some(quota) if quota < usual => Bytes::new((quota.get() / 8).max(1)),
+        _ => usual,
+    })
+}

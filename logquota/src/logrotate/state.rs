@@ -1,0 +1,442 @@
+//! logrotate's state file: when each log was rotated last.
+//!
+//! Pure text to entries and back; reading and replacing the file is the caller's. The state is
+//! a hint: a lost one makes logs due later, never larger than their quota. Names are compared
+//! as text and never opened.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use chrono::{Datelike as _, Days, NaiveDate, NaiveDateTime, TimeDelta, Timelike as _};
+
+use super::words;
+
+/// Entries of logs that no run has seen for so long are dropped, in seconds (365.24 days).
+const FORGET_AFTER: i64 = 31_556_926;
+
+/// When each log was rotated last, by the local clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    entries: BTreeMap<OsString, NaiveDateTime>,
+}
+
+/// Where a state file stops making sense. What stood before is used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The first line is not that of version 1 or 2. No entry is used.
+    #[error("bad top line in state file")]
+    TopLine,
+    /// A line that is no entry, or the last one without its newline.
+    #[error("bad line {line} in state file")]
+    Line {
+        /// Which, 1 the first.
+        line: usize,
+    },
+    /// A number out of its range.
+    #[error("bad {part} {found} in line {line} of state file")]
+    Date {
+        /// Which, 1 the first.
+        line: usize,
+        /// Year, month, day, hour, minute or second.
+        part: &'static str,
+        /// The number.
+        found: u32,
+    },
+}
+
+impl State {
+    /// Reads the text of a state file, of version 1 or 2. At the first bad line reading stops:
+    /// the entries before it are there, those after it are lost, and the error says where.
+    /// An empty text is a state without entries.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> (Self, Option<StateError>) {
+        let mut state = Self::default();
+        let error = state.read(text).err();
+        (state, error)
+    }
+
+    fn read(&mut self, text: &[u8]) -> Result<(), StateError> {
+        for (line, content) in (1..).zip(text.split_inclusive(|b| *b == b'\n')) {
+            let Some(content) = content.strip_suffix(b"\n") else {
+                // A torn write: what is there may be part of a longer entry.
+                return Err(match line {
+                    1 => StateError::TopLine,
+                    _ => StateError::Line { line },
+                });
+            };
+            if line == 1 {
+                let known = [b"logrotate state -- version 1", b"logrotate state -- version 2"];
+                if !known.iter().any(|header| *header == content) {
+                    return Err(StateError::TopLine);
+                }
+            } else if !content.iter().all(|b| words::is_space(*b)) {
+                let (name, at) = entry(content, line)?;
+                self.entries.insert(name, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// The text to write, as version 2, sorted by name. [`State::parse`] gives the same state
+    /// back; times outside the years 1970 to 2100 are moved to that range's edge, because
+    /// logrotate would give the file up there.
+    #[must_use]
+    pub fn format(&self) -> Vec<u8> {
+        let mut text = b"logrotate state -- version 2\n".to_vec();
+        for (name, at) in &self.entries {
+            text.push(b'"');
+            for byte in name.as_bytes() {
+                match byte {
+                    b'"' | b'\\' => text.extend_from_slice(&[b'\\', *byte]),
+                    b'\n' => text.extend_from_slice(b"\\n"),
+                    byte => text.push(*byte),
+                }
+            }
+            text.extend_from_slice(b"\" ");
+            let at = within_range(*at);
+            let mut date = String::new();
+            let _ = writeln!(
+                date,
+                "{}-{}-{}-{}:{}:{}",
+                at.year(),
+                at.month(),
+                at.day(),
+                at.hour(),
+                at.minute(),
+                at.second()
+            );
+            text.extend_from_slice(date.as_bytes());
+        }
+        text
+    }
+
+    /// When this log was rotated last. `/var//log/x` is another name than `/var/log/x`.
+    #[must_use]
+    pub fn get(&self, name: impl AsRef<OsStr>) -> Option<NaiveDateTime> {
+        self.entries.get(name.as_ref()).copied()
+    }
+
+    /// Notes a rotation. A name that is empty or has a NUL byte is no file's and is not noted.
+    pub fn set(&mut self, name: impl Into<OsString>, at: NaiveDateTime) {
+        let name = name.into();
+        if !name.is_empty() && !name.as_bytes().contains(&0) {
+            self.entries.insert(name, at);
+        }
+    }
+
+    /// Drops the entries of logs that `found` does not know and that were rotated more than
+    /// 31,556,926 seconds (365.24 days) before `now`.
+    pub fn prune(&mut self, now: NaiveDateTime, found: impl Fn(&OsStr) -> bool) {
+        self.entries.retain(|name, at| {
+            now.signed_duration_since(*at) <= TimeDelta::seconds(FORGET_AFTER) || found(name)
+        });
+    }
+
+    /// All entries, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, NaiveDateTime)> {
+        self.entries.iter().map(|(name, at)| (name.as_os_str(), *at))
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// What a log gets that is seen first at `now`: the hour it is. So it is not due in its first
+/// hour, day, week, month or year.
+#[must_use]
+pub fn first_seen(now: NaiveDateTime) -> NaiveDateTime {
+    now.date().and_hms_opt(now.hour(), 0, 0).unwrap_or(now)
+}
+
+fn within_range(at: NaiveDateTime) -> NaiveDateTime {
+    let edge = |year, month, day, hour, minute| {
+        NaiveDate::from_ymd_opt(year, month, day)
+            .and_then(|date| date.and_hms_opt(hour, minute, minute))
+            .unwrap_or(at)
+    };
+    match at.year() {
+        1900 | 1970..=2100 => at,
+        ..1970 => edge(1970, 1, 1, 0, 0),
+        _ => edge(2100, 12, 31, 23, 59),
+    }
+}
+
+/// A name and a date.
+fn entry(content: &[u8], line: usize) -> Result<(OsString, NaiveDateTime), StateError> {
+    let bad = StateError::Line { line };
+    let (name, rest) = name(content).ok_or_else(|| bad.clone())?;
+    if name.is_empty() || name.contains(&0) {
+        return Err(bad);
+    }
+    let words = words::split_slice(rest).map_err(|_| bad.clone())?;
+    let [date] = words.as_slice() else { return Err(bad) };
+    let date = std::str::from_utf8(&date.text).map_err(|_| bad)?;
+    Ok((OsString::from_vec(name), moment(date, line)?))
+}
+
+/// The first word, and what follows the white space behind it. As the words of a configuration,
+/// but in double quotes `\\` and `\n` stand for what was written so.
+fn name(content: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut name = Vec::new();
+    let mut quote: Option<u8> = None;
+    let mut rest = content.trim_ascii_start();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        match (quote, *byte) {
+            (None, space) if words::is_space(space) => return Some((name, rest)),
+            (None, open @ (b'"' | b'\'')) => quote = Some(open),
+            (Some(open), close) if close == open => quote = None,
+            (_, b'\\') => match (quote, tail) {
+                (Some(b'"'), [b'n', tail @ ..]) => {
+                    name.push(b'\n');
+                    rest = tail;
+                }
+                (Some(b'"'), [escaped @ (b'"' | b'\\'), tail @ ..])
+                | (Some(b'\''), [escaped @ b'\'', tail @ ..])
+                | (None, [escaped, tail @ ..]) => {
+                    name.push(*escaped);
+                    rest = tail;
+                }
+                _ => name.push(b'\\'),
+            },
+            (_, literal) => name.push(literal),
+        }
+    }
+    // Nothing behind it, so no date.
+    None
+}
+
+/// `Y-M-D` or `Y-M-D-h[:m[:s]]`.
+fn moment(text: &str, line: usize) -> Result<NaiveDateTime, StateError> {
+    let bad = || StateError::Line { line };
+    let mut parts = text.splitn(4, '-');
+    let mut next = || parts.next().map(|part| number(part).ok_or_else(bad)).transpose();
+    let (Some(year), Some(month), Some(day)) = (next()?, next()?, next()?) else {
+        return Err(bad());
+    };
+    let mut clock = [0; 3];
+    if let Some(time) = parts.next() {
+        let mut slots = clock.iter_mut();
+        for part in time.split(':') {
+            *slots.next().ok_or_else(bad)? = number(part).ok_or_else(bad)?;
+        }
+    }
+    let [hour, minute, second] = clock;
+    for (part, found, good) in [
+        ("year", year, (1970..=2100).contains(&year) || year == 1900),
+        ("month", month, (1..=12).contains(&month)),
+        ("day", day, day <= 31),
+        ("hour", hour, hour <= 23),
+        ("minute", minute, minute <= 59),
+        ("second", second, second <= 59),
+    ] {
+        if !good {
+            return Err(StateError::Date { line, part, found });
+        }
+    }
+    // Day 0 is the last of the month before, 31 February a day in March, as in C.
+    let first = i32::try_from(year).ok().and_then(|year| NaiveDate::from_ymd_opt(year, month, 1));
+    let date = first.and_then(|first| match day.checked_sub(1) {
+        Some(days) => first.checked_add_days(Days::new(days.into())),
+        None => first.pred_opt(),
+    });
+    date.and_then(|date| date.and_hms_opt(hour, minute, second)).ok_or_else(bad)
+}
+
+fn number(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> NaiveDateTime {
+        NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").expect(text)
+    }
+
+    fn parse(lines: &str) -> (State, Option<StateError>) {
+        State::parse(format!("logrotate state -- version 2\n{lines}").as_bytes())
+    }
+
+    #[test]
+    fn entries_are_read_as_logrotate_writes_them() {
+        for (line, name, when) in [
+            ("\"/var/log/a.log\" 2026-11-21-18:41:36", "/var/log/a.log", "2026-11-21 18:41:36"),
+            ("/var/log/a.log 2026-1-2", "/var/log/a.log", "2026-01-02 00:00:00"),
+            (" '/a b'  2026-01-02-3", "/a b", "2026-01-02 03:00:00"),
+            ("/a\\ b 2026-1-2-3:4\t", "/a b", "2026-01-02 03:04:00"),
+            (r#""/q\"b\\c\nd" 2026-1-2-3:4:5"#, "/q\"b\\c\nd", "2026-01-02 03:04:05"),
+            (r#""/a\b" 2026-1-2"#, "/a\\b", "2026-01-02 00:00:00"),
+            ("/a 2026-3-0", "/a", "2026-02-28 00:00:00"),
+            ("/a 2026-2-31", "/a", "2026-03-03 00:00:00"),
+            ("/a 1970-1-0", "/a", "1969-12-31 00:00:00"),
+            ("/a 1900-1-1", "/a", "1900-01-01 00:00:00"),
+            ("relative.log 2026-1-2", "relative.log", "2026-01-02 00:00:00"),
+        ] {
+            let (state, error) = parse(&format!("{line}\n"));
+            assert_eq!((error, state.get(name)), (None, Some(at(when))), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_bad_line_ends_the_reading_and_the_entries_before_it_stay() {
+        let bad = |line| Some(StateError::Line { line });
+        let date = |part, found| Some(StateError::Date { line: 4, part, found });
+        for (line, expected) in [
+            ("# comment\n", bad(4)),
+            ("/b\n", bad(4)),
+            ("/b 2026-1\n", bad(4)),
+            ("/b 2026-1-2 x\n", bad(4)),
+            ("/b 2026-1-2-3:4:5:6\n", bad(4)),
+            ("/b 2026-1-2-3:4x\n", bad(4)),
+            ("/b 2026-1--2\n", bad(4)),
+            ("/b 2026-1-+2\n", bad(4)),
+            ("\"/b 2026-1-2\n", bad(4)),
+            ("/b\0 2026-1-2\n", bad(4)),
+            ("'' 2026-1-2\n", bad(4)),
+            ("/b 2026-1-2", bad(4)),
+            ("/b 1969-1-2\n", date("year", 1969)),
+            ("/b 2101-1-2\n", date("year", 2101)),
+            ("/b 2026-0-2\n", date("month", 0)),
+            ("/b 2026-13-2\n", date("month", 13)),
+            ("/b 2026-1-32\n", date("day", 32)),
+            ("/b 2026-1-2-24\n", date("hour", 24)),
+            ("/b 2026-1-2-3:60\n", date("minute", 60)),
+            ("/b 2026-1-2-3:4:60\n", date("second", 60)),
+            ("/b 99999999999-1-2\n", bad(4)),
+        ] {
+            let (state, error) = parse(&format!("/a 2026-1-1\n\n{line}/c 2026-1-1\n"));
+            let torn = line.ends_with(|c| c != '\n');
+            assert_eq!(error, expected, "{line}");
+            assert_eq!((state.len(), state.get("/a").is_some()), (1, true), "{line} {torn}");
+        }
+    }
+
+    #[test]
+    fn of_two_lines_for_one_name_the_later_wins_and_names_are_text() {
+        let (state, _) = parse("/a 2026-1-1\n/a 2026-1-2\n//a 2026-1-3\n");
+        assert_eq!(state.get("/a"), Some(at("2026-01-02 00:00:00")));
+        assert_eq!(state.get("//a"), Some(at("2026-01-03 00:00:00")));
+    }
+
+    #[test]
+    fn other_headers_are_refused_and_no_header_is_fine() {
+        assert_eq!(State::parse(b""), (State::default(), None));
+        for text in ["logrotate state -- version 3\n", "x\n", "logrotate state -- version 2", "\n"]
+        {
+            let got = State::parse(format!("{text}/a 2026-1-1\n").as_bytes());
+            assert_eq!(got, (State::default(), Some(StateError::TopLine)), "{text}");
+        }
+        assert_eq!(State::parse(b"logrotate state -- version 1\n/a 2026-1-1\n").0.len(), 1);
+    }
+
+    #[test]
+    fn h14_a_name_of_any_byte_makes_one_entry_and_comes_back() {
+        let mut state = State::default();
+        for byte in (1..=255).filter(|b| *b != b'/') {
+            state.set(OsString::from_vec(vec![b'/', byte]), at("2026-01-02 03:04:05"));
+            state.set(
+                OsString::from_vec(vec![b'/', b'x', byte, b'\\', byte]),
+                at("2026-01-02 03:04:05"),
+            );
+        }
+        state.set(OsString::from_vec((1..=255).collect()), at("2026-01-02 03:04:05"));
+        let text = state.format();
+        assert_eq!(text.iter().filter(|b| **b == b'\n').count(), state.len() + 1);
+        assert_eq!(State::parse(&text), (state, None));
+    }
+
+    #[test]
+    fn h34_a_file_cut_at_any_length_gives_the_entries_before_the_cut() {
+        let mut state = State::default();
+        for name in ["/a b", "/c\n\"d", "/e\\"] {
+            state.set(name, at("2026-11-21 18:41:36"));
+        }
+        let text = state.format();
+        for cut in 0..text.len() {
+            let (read, error) = State::parse(&text[..cut]);
+            let whole_lines = text[..cut].iter().filter(|b| **b == b'\n').count();
+            assert_eq!(read.len(), whole_lines.saturating_sub(1), "{cut}");
+            let clean = cut == 0 || text[cut - 1] == b'\n';
+            assert_eq!(error.is_none(), clean, "{cut}");
+        }
+    }
+
+    #[test]
+    fn old_entries_of_logs_that_are_gone_are_dropped() {
+        let now = at("2026-11-21 12:00:00");
+        let limit = now - TimeDelta::seconds(FORGET_AFTER);
+        let older = limit - TimeDelta::seconds(1);
+        let mut state = State::default();
+        state.set("/found", older);
+        state.set("/gone", older);
+        state.set("/recent", limit);
+        state.set("/future", at("2099-01-01 00:00:00"));
+        state.prune(now, |name| name == "/found");
+        let left: Vec<_> = state.iter().map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(left, ["/found", "/future", "/recent"]);
+    }
+
+    #[test]
+    fn a_time_that_logrotate_would_choke_on_is_moved_to_the_edge() {
+        let mut state = State::default();
+        state.set("/a", at("1850-01-02 03:04:05"));
+        state.set("/b", at("3000-01-02 03:04:05"));
+        state.set("", at("2026-01-02 03:04:05"));
+        state.set("a\0b", at("2026-01-02 03:04:05"));
+        assert_eq!(
+            String::from_utf8_lossy(&state.format()),
+            "logrotate state -- version 2\n\"/a\" 1970-1-1-0:0:0\n\"/b\" 2100-12-31-23:59:59\n"
+        );
+    }
+
+    #[test]
+    fn a_log_seen_first_gets_the_hour() {
+        assert_eq!(first_seen(at("2026-11-21 18:41:36")), at("2026-11-21 18:00:00"));
+    }
+
+    #[test]
+    fn h34_two_hundred_thousand_entries_take_no_minutes() {
+        let mut state = State::default();
+        for n in 0..200_000 {
+            state.set(format!("/var/log/{n}"), at("2000-01-01 00:00:00"));
+        }
+        let (mut state, error) = State::parse(&state.format());
+        assert_eq!((state.len(), error), (200_000, None));
+        state.prune(at("2026-11-21 18:41:36"), |_| false);
+        assert!(state.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn h14_writing_and_reading_are_inverse(
+            entries in prop::collection::btree_map(
+                prop::collection::vec(1u8..=255, 1..20),
+                0i64..4_102_444_800,
+                0..8,
+            )
+        ) {
+            let mut state = State::default();
+            for (name, seconds) in entries {
+                let at = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+                state.set(OsString::from_vec(name), at.naive_utc());
+            }
+            prop_assert_eq!(State::parse(&state.format()), (state, None));
+        }
+    }
+}
