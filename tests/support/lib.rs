@@ -1,9 +1,11 @@
 //! What the whole-system tests share: sandboxes, generators, a slow reference planner,
 //! canary trees, and the bodies of the fuzz targets.
 
+pub mod fuzz_config;
+pub mod fuzz_names;
+pub mod generate;
 pub mod sandbox;
 pub mod workloads;
-pub mod generate;
 
 use proptest::test_runner::Config;
 
