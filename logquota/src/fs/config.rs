@@ -5,8 +5,7 @@
 //! file is trusted, or writes.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
@@ -90,12 +89,7 @@ pub fn read_config(path: &Path) -> io::Result<ConfigFile> {
     if len > CONFIG_LEN_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    let mut bytes = Vec::new();
-    // It may have grown since.
-    File::from(fd).take(CONFIG_LEN_MAX.saturating_add(1)).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > CONFIG_LEN_MAX {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
+    let bytes = read_to_end(&fd)?;
     Ok(ConfigFile { bytes, mode: permissions(stat.st_mode), uid: stat.st_uid, is_regular: true })
 }
 
@@ -171,6 +165,22 @@ pub fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// The whole file. It may have grown since it was looked at.
+fn read_to_end(fd: &rustix::fd::OwnedFd) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        bytes.reserve(64 << 10);
+        match rustix::io::read(fd, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(0) => return Ok(bytes),
+            Ok(_) if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > CONFIG_LEN_MAX => {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Without a trace in the access time, where we may.
 fn open_quietly(path: &Path, flags: OFlags) -> io::Result<rustix::fd::OwnedFd> {
     match rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty()) {
@@ -184,6 +194,11 @@ const fn permissions(mode: u32) -> u32 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests make their own files"
+)]
 mod tests {
     use super::*;
 
@@ -207,7 +222,7 @@ mod tests {
     fn h34_a_file_too_long_is_refused_before_it_is_read() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let file = dir.path().join("app");
-        File::create(&file).and_then(|f| f.set_len(1 << 30)).expect("sparse file");
+        std::fs::File::create(&file).and_then(|f| f.set_len(1 << 30)).expect("sparse file");
         let error = read_config(&file).expect_err("too long");
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }

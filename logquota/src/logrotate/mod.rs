@@ -20,10 +20,12 @@ use std::path::PathBuf;
 
 use crate::policy::Config;
 
+mod apply;
 mod diagnostic;
 pub mod directives;
 mod effects;
 pub mod env;
+mod files;
 mod glob;
 mod lex;
 mod parse;
