@@ -228,4 +228,5 @@ impl WriteFs for OsFs {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make their own trees")]
 mod tests;
