@@ -11,7 +11,7 @@
 //! about half a KiB for a log or an archive, and its name.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
 
@@ -63,12 +63,13 @@ pub fn scan(
         if moved.is_empty() {
             return Ok(inventory);
         }
+        // The folders that nobody uses were closed already.
         for dir in inventory.dirs.keys() {
             fs.close_dir(*dir);
         }
     }
     let (mut inventory, moved) = scan_once(fs, config, last_rotated);
-    for (path, _) in moved {
+    for path in moved {
         let why = "files were renamed here while it was scanned".to_owned();
         inventory.notes.push(Note { path, why, is_error: false });
     }
@@ -77,7 +78,8 @@ pub fn scan(
     Ok(inventory)
 }
 
-type Moved = Vec<(std::path::PathBuf, DirId)>;
+/// Folders whose names changed while they were scanned.
+type Moved = Vec<PathBuf>;
 
 /// One scan, and the folders whose names changed meanwhile.
 fn scan_once(
@@ -117,15 +119,30 @@ fn finish(mut world: World<'_>, logs: Vec<(usize, Log)>) -> (Inventory, Moved) {
             used.insert(place.dir);
         }
     }
+    let mut seen = HashSet::new();
+    for (_, log) in &logs {
+        if log.stamps().any(|s| s.nlink <= 1 && !seen.insert((s.id.dev, s.id.ino))) {
+            world.restless.insert(log.archive_dir);
+        }
+    }
     let mut moved = Vec::new();
     let mut dirs = BTreeMap::new();
-    for folder in world.folders.iter().filter(|folder| used.contains(&folder.dir)) {
+    for folder in &world.folders {
+        let (is_used, is_restless) =
+            (used.contains(&folder.dir), world.restless.contains(&folder.dir));
+        if !is_used {
+            if is_restless {
+                moved.push(folder.path.clone());
+            }
+            continue;
+        }
         let before = folder.meta.stamp;
         let now = world.fs.stat_dir(folder.dir).map(|meta| meta.stamp);
-        if folder.missing.is_none()
-            && !now.is_ok_and(|now| now.mtime == before.mtime && now.ctime == before.ctime)
+        if is_restless
+            || folder.missing.is_none()
+                && !now.is_ok_and(|now| now.mtime == before.mtime && now.ctime == before.ctime)
         {
-            moved.push((folder.path.clone(), folder.dir));
+            moved.push(folder.path.clone());
         }
         let (path, mount) = (folder.path.clone(), folder.meta.mount);
         let dir = Dir { path, id: before.id, mount, missing: folder.missing.clone() };

@@ -8,7 +8,7 @@ use super::drafts::Draft;
 use super::walk::{Folder, World};
 use crate::error::{Error, Op};
 use crate::inventory::{Archive, Blocked, DirId, Leftover, LeftoverKind, Log, Note, Place};
-use crate::policy::{Method, ParentRule, Policy, Selector, SetSpec};
+use crate::policy::{Method, ParentRule, Selector, SetSpec};
 use crate::stamp::{Kind, Meta};
 
 /// What came of a draft.
@@ -36,8 +36,11 @@ pub(super) fn look(world: &mut World<'_>, draft: Draft) -> Looked {
         Err(_) => folder,
     };
     let policy = &spec.policy;
-    let mut notes = Vec::new();
-    let active = look_at_active(world, folder, &draft.name, policy);
+    let (mut notes, mut restless) = (Vec::new(), Vec::new());
+    let active = look_at_active(world, folder, &draft.name);
+    if matches!(active, Active::Absent) && folder.names.contains(&draft.name) {
+        restless.push(folder.dir);
+    }
     let mut log = Log {
         dir: folder.dir,
         name: draft.name,
@@ -54,8 +57,8 @@ pub(super) fn look(world: &mut World<'_>, draft: Draft) -> Looked {
     };
     for (name, parsed) in draft.archives {
         match world.fs.stat(archive_folder.dir, &name) {
-            // It went while we looked; the space is free.
-            Ok(None) => {}
+            // It was deleted while we looked, or renamed to a name that we have not seen.
+            Ok(None) => restless.push(archive_folder.dir),
             Ok(Some(meta)) if meta.kind == Kind::File && is_same_mount(&meta, archive_folder) => {
                 log.archives.push(Archive { name, parsed, meta });
             }
@@ -70,6 +73,7 @@ pub(super) fn look(world: &mut World<'_>, draft: Draft) -> Looked {
         look_for_renamed(world, folder, &mut log);
     }
     world.notes.append(&mut notes);
+    world.restless.extend(restless);
     let is_absent = matches!(active, Active::Absent);
     let has_more = !log.archives.is_empty() || !log.leftovers.is_empty();
     let is_named = draft.claim.strength == Strength::Literal;
@@ -123,7 +127,7 @@ fn blocked(
     }
 }
 
-fn look_at_active(world: &World<'_>, folder: &Folder, name: &OsStr, _policy: &Policy) -> Active {
+fn look_at_active(world: &World<'_>, folder: &Folder, name: &OsStr) -> Active {
     let meta = match world.fs.stat(folder.dir, name) {
         Ok(Some(meta)) => meta,
         Ok(None) => return Active::Absent,

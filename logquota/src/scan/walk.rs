@@ -70,6 +70,8 @@ pub(super) struct World<'a> {
     pub(super) overhead: Vec<Bytes>,
     counted: HashSet<(u64, u64)>,
     pub(super) notes: Vec<Note>,
+    /// Folders in which a name was gone when it was looked at.
+    pub(super) restless: HashSet<DirId>,
 }
 
 /// What a set wants in a folder.
@@ -101,6 +103,7 @@ impl<'a> World<'a> {
             overhead: vec![Bytes::ZERO; config.sets.len()],
             counted: HashSet::new(),
             notes: Vec::new(),
+            restless: HashSet::new(),
         };
         for (set, spec) in config.sets.iter().enumerate() {
             for selector in &spec.selectors {
