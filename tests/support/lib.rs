@@ -4,7 +4,9 @@
 pub mod fuzz_config;
 pub mod fuzz_names;
 pub mod generate;
+pub mod canary;
 pub mod sandbox;
+pub mod tree;
 pub mod workloads;
 
 use proptest::test_runner::Config;
