@@ -12,7 +12,8 @@ use crate::output;
 /// Keeps logs within a hard disk quota: rotates, compresses and deletes by a plan that is
 /// shown first and done exactly as shown.
 #[derive(Debug, Parser)]
-#[command(name = "logquota", version, arg_required_else_help = true, max_term_width = 80)]
+#[command(name = "logquota", bin_name = "logquota", version)]
+#[command(arg_required_else_help = true, max_term_width = 80)]
 #[command(after_help = "Exit codes: 0 done, 1 failed or partly failed, 2 usage, 3 another \
 instance is at work, 4 configuration invalid, 5 plan refused, 6 quota cannot be met.")]
 pub(crate) struct Args {
@@ -24,6 +25,7 @@ pub(crate) struct Args {
 
 /// Arguments of every verb.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
 pub(crate) struct Common {
     /// Print one JSON object instead of text
     #[arg(long, global = true)]

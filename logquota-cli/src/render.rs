@@ -262,9 +262,10 @@ fn describe(plan: &Plan, step: &Step, verbs: &Verbs) -> String {
         Action::MakeDir { .. } => format!("{} the folder {}", verbs.create, name()),
         Action::Copy { .. } => format!("{} {} to {} ({bytes})", verbs.copy, name(), to()),
         Action::Truncate { .. } => format!("{} {} ({bytes})", verbs.truncate, name()),
-        Action::Compress { .. } => {
-            format!("{} {} to {} ({bytes})", verbs.compress, name(), to())
-        }
+        Action::Compress { .. } => match to().strip_prefix(&name()) {
+            Some(suffix) => format!("{} {} to …{suffix} ({bytes})", verbs.compress, name()),
+            None => format!("{} {} to {} ({bytes})", verbs.compress, name(), to()),
+        },
         Action::Delete { .. } => format!("{} {} ({bytes})", verbs.delete, name()),
         Action::RunHook { hook, args, .. } => {
             let about = args.first().map(printable).unwrap_or_default();
@@ -283,8 +284,13 @@ fn describe_fully(plan: &Plan, step: &Step) -> String {
 }
 
 fn show_folder(text: &mut String, plan: &Plan, step: &Step, shown: &mut Option<PathBuf>) {
-    let Some(place) = step.action.place() else { return };
-    let path = place_path(plan, place);
+    if let Some(place) = step.action.place() {
+        folder_line(text, &place_path(plan, place), shown);
+    }
+}
+
+/// The folder of `path`, unless it was the last one that was shown.
+fn folder_line(text: &mut String, path: &Path, shown: &mut Option<PathBuf>) {
     let folder = path.parent().unwrap_or(Path::new("/"));
     if shown.as_deref() != Some(folder) {
         let _ = writeln!(text, "  in {}", printable(folder));

@@ -120,7 +120,7 @@ impl Session {
     pub(crate) fn verdict(&self, plan: &Plan, out: &mut Output) -> Exit {
         let mut exit = Exit::Done;
         for problem in &plan.problems {
-            let line = format!("`{}` {}", logquota::error::printable(&problem.path), problem.why);
+            let line = format!("`{}`: {}", logquota::error::printable(&problem.path), problem.why);
             if problem.is_error {
                 out.error(&line);
                 exit = exit.and(Exit::Failed);

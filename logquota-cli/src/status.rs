@@ -54,7 +54,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> 
     session.inventory.normalize();
     let mut exit = Exit::Done;
     for note in &session.inventory.notes {
-        let line = format!("`{}` {}", logquota::error::printable(&note.path), note.why);
+        let line = format!("`{}`: {}", logquota::error::printable(&note.path), note.why);
         if note.is_error {
             out.error(&line);
             exit = exit.and(Exit::Failed);

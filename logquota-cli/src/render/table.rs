@@ -7,6 +7,7 @@ use logquota::clock;
 use logquota::error::printable;
 use logquota::plan::NextDue;
 
+use super::folder_line;
 use crate::output::{Paint, clean};
 use crate::status::{LogRow, SetRow};
 
@@ -41,7 +42,9 @@ pub(crate) fn status(
         }
         let head = row("USED", "FILES", "OLDEST", "NEWEST", "NEXT DUE", "LOG");
         let _ = writeln!(text, "{}", paint.dim(&head));
+        let mut folder = None;
         for log in &set.logs {
+            folder_line(&mut text, &log.path, &mut folder);
             let _ = writeln!(text, "{}", log_row(log));
         }
     }
@@ -57,7 +60,7 @@ fn log_row(log: &LogRow) -> String {
         &day(log.oldest),
         &day(log.newest),
         &due,
-        &printable(&log.path),
+        &log.path.file_name().map(printable).unwrap_or_default(),
     )
 }
 
