@@ -344,10 +344,30 @@ fn show_outcomes(text: &mut String, plan: &Plan, report: &Report, set: usize, pa
     }
 }
 
+/// The words of a line; an amount and its unit are one.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let is_unit = |rest: &str| {
+        let unit = rest.split([' ', ',', ';', '.', ')']).next().unwrap_or("");
+        matches!(unit, "B" | "KiB" | "MiB" | "GiB" | "TiB" | "d" | "h" | "min" | "s" | "%")
+    };
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let end = line.match_indices(' ').map(|(at, _)| at);
+        let end = end.into_iter().find(|at| !is_unit(line.get(at + 1..).unwrap_or("")));
+        let (word, after) = match end {
+            Some(at) => (line.get(..at)?, line.get(at + 1..)),
+            None => (line, None),
+        };
+        rest = after;
+        Some(word)
+    })
+}
+
 /// Breaks `line` at blanks so that it fits, each part indented.
 fn push_wrapped(text: &mut String, line: &str, indent: usize) {
     let mut width = 0;
-    for word in line.split(' ') {
+    for word in words(line) {
         let len = word.chars().count();
         if width == 0 || width + 1 + len > WIDTH {
             if width != 0 {
@@ -399,5 +419,7 @@ mod tests {
         let mut text = String::new();
         push_wrapped(&mut text, &"word ".repeat(40), 7);
         assert!(text.lines().all(|line| line.len() <= WIDTH && line.starts_with("       word")));
+        let split: Vec<_> = words("the quota of 256.0 KiB; 9 d old, 1 s").collect();
+        assert_eq!(split, ["the", "quota", "of", "256.0 KiB;", "9 d", "old,", "1 s"]);
     }
 }

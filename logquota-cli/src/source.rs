@@ -214,7 +214,7 @@ fn identity(text: &str) -> Result<Identity, Failure> {
     let uid = env.user_id(user).or_else(|| number(user)).ok_or_else(|| unknown("user", user))?;
     let gid = match group {
         Some(group) => env.group_id(group).or_else(|| number(group)),
-        None => env.group_id(user),
+        None => env.first_group_of(user),
     };
     let gid = gid.ok_or_else(|| unknown("group", group.unwrap_or(user)))?;
     Ok(Identity { uid, gid })

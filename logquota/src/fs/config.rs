@@ -129,6 +129,16 @@ pub fn user_id(name: &str) -> Option<u32> {
     User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
 }
 
+/// The group that a user of this name or id starts with.
+#[must_use]
+pub fn first_group_of(user: &str) -> Option<u32> {
+    let found = match user.parse() {
+        Ok(uid) => User::from_uid(Uid::from_raw(uid)),
+        Err(_) => User::from_name(user),
+    };
+    found.ok().flatten().map(|user| user.gid.as_raw())
+}
+
 /// The id of a group by name; `None` if there is none or the database cannot be asked.
 #[must_use]
 pub fn group_id(name: &str) -> Option<u32> {

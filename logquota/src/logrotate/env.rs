@@ -59,6 +59,12 @@ impl SystemEnv {
     pub const fn new(home: Option<PathBuf>) -> Self {
         Self { home }
     }
+
+    /// The group that a user, by name or id, starts with.
+    #[must_use]
+    pub fn first_group_of(&self, user: &str) -> Option<u32> {
+        crate::fs::config::first_group_of(user)
+    }
 }
 
 impl Env for SystemEnv {

@@ -39,7 +39,7 @@ pub(super) fn check_name(name: &OsStr) -> io::Result<()> {
 
 /// Opens without leaving a trace in the access time, where we may ask for that: it is for
 /// the owner and for root.
-fn quietly(
+pub(super) fn quietly(
     flags: OFlags,
     mut open: impl FnMut(OFlags) -> rustix::io::Result<OwnedFd>,
 ) -> rustix::io::Result<OwnedFd> {

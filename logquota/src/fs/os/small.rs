@@ -13,7 +13,8 @@ use crate::fs::{Attributes, NewFile as _};
 use crate::naming::temporary_name;
 use crate::stamp::{Kind, Meta};
 
-/// The content of a regular file of at most `limit` bytes.
+/// The content of a regular file of at most `limit` bytes. Its access time stays as it was,
+/// where the system allows that.
 ///
 /// # Errors
 ///
@@ -21,7 +22,8 @@ use crate::stamp::{Kind, Meta};
 /// followed, they are the administrator's), and whatever the system says.
 pub fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let fd = resolve::again(|| rustix::fs::open(path, flags, rustix::fs::Mode::empty()))?;
+    let fd =
+        resolve::quietly(flags, |flags| rustix::fs::open(path, flags, rustix::fs::Mode::empty()))?;
     let meta = resolve::stat_fd(fd.as_fd())?;
     if meta.kind != Kind::File {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
