@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use logquota_tests::{fuzz_config, fuzz_names};
+use logquota_tests::{fuzz_config, fuzz_names, fuzz_plan};
 
 /// Mutations per target.
 const MUTATIONS: usize = 7_000;
@@ -22,6 +22,11 @@ fn state_files_of_the_corpus_and_their_mutations_hold_what_is_promised() {
 #[test]
 fn archive_names_of_the_corpus_and_their_mutations_hold_what_is_promised() {
     replay("archive_name", fuzz_names::fuzz_names);
+}
+
+#[test]
+fn plan_files_of_the_corpus_and_their_mutations_hold_what_is_promised() {
+    replay("plan_file", fuzz_plan::fuzz_plan);
 }
 
 fn replay(target: &str, run: impl Fn(&[u8])) {

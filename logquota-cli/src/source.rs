@@ -277,6 +277,11 @@ fn read_files(files: &[PathBuf], out: &mut Output) -> Result<Ready, Failure> {
             out.diagnostic(&found.to_string());
         }
     }
+    if out.verbose {
+        for note in &parsed.notes {
+            out.diagnostic(&note.to_string());
+        }
+    }
     let is_faulty = parsed.has_errors();
     if is_faulty && parsed.config.sets.is_empty() {
         return Err(Failure::Config("the configuration has nothing that can be used".to_owned()));

@@ -3,6 +3,7 @@
 
 pub mod fuzz_config;
 pub mod fuzz_names;
+pub mod fuzz_plan;
 pub mod generate;
 pub mod canary;
 pub mod sandbox;
