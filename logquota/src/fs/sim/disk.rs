@@ -38,6 +38,8 @@ pub(super) struct Node {
     pub(super) ctime: Timestamp,
     pub(super) btime: Timestamp,
     pub(super) mount: u64,
+    /// Where it got its last name.
+    pub(super) parent: Ino,
     pub(super) nlink: u32,
     pub(super) open: u32,
 }
@@ -89,6 +91,7 @@ impl Disk {
             ctime: time,
             btime: time,
             mount: 1,
+            parent: ROOT,
             nlink: 1,
             open: 0,
         });
@@ -225,6 +228,7 @@ impl Disk {
             ctime: now,
             btime: now,
             mount,
+            parent: dir,
             nlink: 0,
             open: 0,
         });
@@ -238,15 +242,16 @@ impl Disk {
     pub(super) fn change(&mut self, changes: Vec<Change>) -> io::Result<()> {
         let now = self.tick();
         for Change { dir, name, ino } in &changes {
-            let dir = self.node_mut(*dir)?;
-            (dir.mtime, dir.ctime) = (now, now);
-            let Body::Dir(entries) = &mut dir.body else { return Err(errno(ENOTDIR)) };
+            let folder = self.node_mut(*dir)?;
+            (folder.mtime, folder.ctime) = (now, now);
+            let Body::Dir(entries) = &mut folder.body else { return Err(errno(ENOTDIR)) };
             let before = match ino {
                 Some(ino) => entries.insert(name.clone(), *ino),
                 None => entries.remove(name),
             };
             if let Some(ino) = ino {
                 let node = self.node_mut(*ino)?;
+                node.parent = *dir;
                 node.nlink += 1;
                 node.ctime = now;
             }
@@ -259,7 +264,7 @@ impl Disk {
         for ino in changes.iter().filter_map(|change| change.ino) {
             self.reap(ino);
         }
-        self.pending.push(DirOp(changes));
+        self.pending.push(DirOp::Names(changes));
         Ok(())
     }
 
@@ -356,6 +361,8 @@ impl Disk {
             node.mode = mode & 0o7777;
         }
         node.ctime = now;
+        let (dir, who) = (node.parent, (node.mode, node.uid, node.gid));
+        self.pending.push(DirOp::Attributes { dir, ino, who });
         Ok(())
     }
 

@@ -20,7 +20,8 @@ pub enum Unsynced {
     /// beginning, or all but a block that reads as zeros. Each directory, independently: the
     /// first so many of its changes. Changes within one directory keep their order, and a
     /// rename between two directories is in both or in neither: that is what file systems
-    /// with a journal (ext4, xfs, btrfs) give. Content and names have no order between them.
+    /// with a journal (ext4, xfs, btrfs) give, as they give this: mode and owner of a file reach
+    /// the disk in order with the names of its folder. Content has no order with anything.
     Torn,
 }
 
@@ -37,17 +38,26 @@ pub(super) struct Change {
     pub(super) ino: Option<Ino>,
 }
 
-/// Changes that reach the disk together.
+/// What reaches the disk as one, in order with the rest of its directories.
 #[derive(Clone, Debug)]
-pub(super) struct DirOp(pub(super) Vec<Change>);
+pub(super) enum DirOp {
+    /// One change, or the two halves of a rename.
+    Names(Vec<Change>),
+    /// Mode, owner and group of a file in this directory.
+    Attributes { dir: Ino, ino: Ino, who: (u32, u32, u32) },
+}
 
 impl DirOp {
     fn touches(&self, dirs: &BTreeSet<Ino>) -> bool {
-        self.0.iter().any(|change| dirs.contains(&change.dir))
+        self.dirs().any(|dir| dirs.contains(&dir))
     }
 
     fn dirs(&self) -> impl Iterator<Item = Ino> {
-        self.0.iter().map(|change| change.dir)
+        let (names, own) = match self {
+            Self::Names(changes) => (changes.as_slice(), None),
+            Self::Attributes { dir, .. } => (&[][..], Some(*dir)),
+        };
+        names.iter().map(|change| change.dir).chain(own)
     }
 }
 
@@ -93,7 +103,17 @@ impl Disk {
                 self.pending.push(op);
                 continue;
             }
-            for Change { dir, name, ino } in op.0 {
+            let changes = match op {
+                DirOp::Names(changes) => changes,
+                DirOp::Attributes { ino, who, .. } => {
+                    if let Some(node) = self.durable.get_mut(&ino) {
+                        let node = Arc::make_mut(node);
+                        (node.mode, node.uid, node.gid) = who;
+                    }
+                    continue;
+                }
+            };
+            for Change { dir, name, ino } in changes {
                 let Some(node) = self.durable.get_mut(&dir) else { continue };
                 if let Body::Dir(entries) = &mut Arc::make_mut(node).body {
                     match ino {
@@ -175,7 +195,8 @@ fn tear(node: &mut Node, now: &Node, random: &mut Random) {
     }
     let torn = torn_data(&old, &new, choice, random);
     let times = (node.mtime, node.ctime);
-    *node = Node { body: Body::File(torn), ..now.clone() };
+    let (mode, uid, gid) = (node.mode, node.uid, node.gid);
+    *node = Node { body: Body::File(torn), mode, uid, gid, ..now.clone() };
     if random.below(2) == 0 {
         (node.mtime, node.ctime) = times;
     }

@@ -252,6 +252,25 @@ fn torn_directories_have_a_prefix_of_their_changes() {
 }
 
 #[test]
+fn mode_and_owner_reach_the_disk_in_order_with_names() {
+    let (fs, dir) = disk(SimDisk::default());
+    let mut file = fs.create(dir, os("a")).unwrap();
+    let attributes = Attributes { mode: Some(0o640), owner: Some((3, 4)), times: None };
+    file.set_attributes(&attributes).unwrap();
+    fs.rename(dir, os("a"), dir, os("b")).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        let after = fs.reboot(Unsynced::Torn, seed);
+        let mode = |path: &str| after.meta(path).ok().map(|meta| (meta.mode, meta.gid));
+        seen.insert((mode("/d/a"), mode("/d/b")));
+    }
+    let (new, done) = (Some((0o600, 0)), Some((0o640, 4)));
+    assert_eq!(seen, [(None, None), (new, None), (done, None), (None, done)].into());
+    fs.sync_dir(dir).unwrap();
+    assert_eq!(fs.reboot(Unsynced::Dropped, 0).meta("/d/b").unwrap().mode, 0o640);
+}
+
+#[test]
 fn torn_content_is_a_beginning_or_has_a_block_of_zeros() {
     let (fs, dir) = disk(SimDisk::default());
     let mut file = fs.create(dir, os("a")).unwrap();
