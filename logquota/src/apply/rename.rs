@@ -6,6 +6,7 @@ use super::Runner;
 use crate::error::{Error, Op, Result};
 use crate::fs::Attributes;
 use crate::inventory::Place;
+use crate::naming::temporary_name;
 use crate::plan::Step;
 use crate::stamp::Kind;
 
@@ -15,27 +16,37 @@ impl Runner<'_> {
         self.fs
             .rename(from.dir, &from.name, to.dir, &to.name)
             .map_err(Error::io(Op::Rename, self.path(from)))?;
-        self.renamed.insert(found.stamp.id);
+        self.known.renamed.insert(found.stamp.id);
         self.unsynced.extend([from.dir, to.dir]);
         Ok(())
     }
 
+    /// The new log gets its name when owner and mode are right: nobody ever finds one that
+    /// its writer may not open, also not after a crash.
     pub(super) fn create(&mut self, at: &Place, attributes: &Attributes) -> Result<()> {
-        let mut file = match self.fs.create(at.dir, &at.name) {
-            Ok(file) => file,
-            // The application was faster. It has its log, which is all we wanted.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let found = self.fs.stat(at.dir, &at.name);
-                let found = found.map_err(Error::io(Op::Stat, self.path(at)))?;
-                if found.is_some_and(|meta| meta.kind == Kind::File) {
-                    return Ok(());
-                }
-                return Err(Error::Changed { path: self.path(at) });
-            }
-            Err(error) => return Err(Error::io(Op::Create, self.path(at))(error)),
-        };
+        let temp = Place { dir: at.dir, name: temporary_name(&at.name) };
+        let made = self.fs.create(temp.dir, &temp.name);
+        let mut file = made.map_err(Error::io(Op::Create, self.path(at)))?;
         self.unsynced.insert(at.dir);
-        file.set_attributes(attributes).map_err(Error::io(Op::SetAttributes, self.path(at)))
+        let ready = file.set_attributes(attributes);
+        drop(file);
+        let ready = ready.map_err(Error::io(Op::SetAttributes, self.path(at)));
+        let named =
+            ready.and_then(|()| match self.fs.rename(temp.dir, &temp.name, at.dir, &at.name) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    let found = self.fs.stat(at.dir, &at.name);
+                    match found.map_err(Error::io(Op::Stat, self.path(at)))? {
+                        // The application was faster. It has its log, which is all we wanted.
+                        Some(meta) if meta.kind == Kind::File => Ok(false),
+                        _ => Err(Error::Changed { path: self.path(at) }),
+                    }
+                }
+                other => other.map(|()| true).map_err(Error::io(Op::Rename, self.path(at))),
+            });
+        if !matches!(named, Ok(true)) {
+            self.discard(&temp, None);
+        }
+        named.map(drop)
     }
 
     pub(super) fn make_dir(&mut self, at: &Place, attributes: &Attributes) -> Result<()> {

@@ -33,6 +33,9 @@ fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [
     let mut copying: Option<usize> = None;
     for (at, (set, log)) in logs.iter().enumerate() {
         let Some(spec) = world.config.sets.get(*set) else { continue };
+        if log.dir == folder.dir && spec.policy.create.is_some() {
+            expected.entry(temporary_name(&log.name)).or_insert(at);
+        }
         if log.archive_dir == folder.dir {
             for target in targets(log, &spec.policy) {
                 expected.entry(temporary_name(&target)).or_insert(at);
@@ -99,6 +102,7 @@ fn is_owner(meta: &Meta, log: &Log, policy: &Policy, euid: u32, is_proven: bool)
     meta.uid == worker
         || is_proven
             && (meta.uid == euid
+                || policy.create.is_some_and(|create| create.uid == Some(meta.uid))
                 || log.active.is_some_and(|active| active.uid == meta.uid)
                 || log.archives.iter().any(|archive| archive.meta.uid == meta.uid))
 }
