@@ -4,14 +4,13 @@
 //! source. Any instant of that is a good one to be killed: what is left is a temporary that
 //! the next scan recognises, or the archive twice.
 
-use std::collections::HashSet;
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::ledger::Ledger;
 use super::remove::discard;
-use super::{Hooks, Outcome, Runner, is_expected, outcome_of, path};
+use super::{Hooks, Known, Outcome, Runner, is_expected, outcome_of, path};
 use crate::codec::Encoder;
 use crate::error::{Error, Op, Result};
 use crate::fs::{Attributes, NewFile, WriteFs};
@@ -72,7 +71,7 @@ impl Runner<'_> {
         let steps = plan.steps.get(range.clone()).unwrap_or_default();
         let Some(first) = steps.first() else { return };
         let run_as = plan.sets.get(first.set).and_then(|set| set.run_as);
-        let ready = self.act_as(run_as, first).and_then(|()| self.settle_deletions());
+        let ready = self.act_as(run_as, first).and_then(|()| self.settle());
         if let Err(error) = ready {
             let mut error = Some(error);
             for index in range {
@@ -90,7 +89,7 @@ impl Runner<'_> {
             fs: self.fs,
             steps,
             reachable: &reachable,
-            renamed: &self.renamed,
+            known: &self.known,
             queue: Mutex::new(queue),
             changed: Condvar::new(),
         };
@@ -137,7 +136,7 @@ struct Batch<'b> {
     fs: &'b dyn WriteFs,
     steps: &'b [Step],
     reachable: &'b [bool],
-    renamed: &'b HashSet<FileId>,
+    known: &'b Known,
     queue: Mutex<Queue<'b>>,
     changed: Condvar,
 }
@@ -211,7 +210,7 @@ impl<'b> Batch<'b> {
         let mut source =
             self.fs.read(job.from.dir, &job.from.name).map_err(Error::io(Op::Open, from()))?;
         let before = source.meta().map_err(Error::io(Op::Stat, from()))?;
-        if !is_expected(&before, job.expect, self.renamed) || before.stamp.nlink > 1 {
+        if !is_expected(&before, job.expect, self.known) || before.stamp.nlink > 1 {
             return Err(Error::Changed { path: from() });
         }
         let temp = path(self.plan, &job.temp);

@@ -58,6 +58,7 @@ impl<'a> Runner<'a> {
         match made {
             Ok((made, ())) => {
                 self.ledger.take(step.set, made.stamp.allocated);
+                self.known.copied.insert(found.stamp.id, made.stamp.id);
                 self.copies.insert(from.clone(), open);
                 Ok(())
             }

@@ -132,14 +132,22 @@ pub fn apply(plan: &Plan, fs: &dyn WriteFs, hooks: &mut dyn Hooks, options: &Opt
     runner.finish(&before)
 }
 
+/// What earlier steps of the same plan did to files.
+#[derive(Default)]
+struct Known {
+    /// Renamed: their ctime has changed by that.
+    renamed: HashSet<FileId>,
+    /// Copied, and which file the copy is.
+    copied: HashMap<FileId, FileId>,
+}
+
 /// What is known while a plan is done.
 struct Runner<'a> {
     plan: &'a Plan,
     fs: &'a dyn WriteFs,
     outcomes: Vec<Outcome>,
     ledger: Ledger,
-    /// Files that an earlier step renamed: their ctime has changed by that.
-    renamed: HashSet<FileId>,
+    known: Known,
     /// Copies whose source is to be truncated next.
     copies: HashMap<Place, OpenCopy<'a>>,
     /// Folders with changes that are not on the disk yet.
@@ -157,7 +165,7 @@ impl<'a> Runner<'a> {
             fs,
             outcomes: plan.steps.iter().map(|_| Outcome::NotReached).collect(),
             ledger: Ledger::new(plan),
-            renamed: HashSet::new(),
+            known: Known::default(),
             copies: HashMap::new(),
             unsynced: HashSet::new(),
             undeleted: HashSet::new(),
@@ -233,7 +241,7 @@ impl<'a> Runner<'a> {
         let found =
             self.fs.stat(place.dir, &place.name).map_err(Error::io(Op::Stat, self.path(place)))?;
         match found {
-            Some(found) if !is_expected(&found, &step.expect, &self.renamed) => {
+            Some(found) if !is_expected(&found, &step.expect, &self.known) => {
                 Err(Error::Changed { path: self.path(place) })
             }
             other => Ok(other),
@@ -243,6 +251,17 @@ impl<'a> Runner<'a> {
     /// The same, for steps that are pointless without the file.
     fn must_find(&self, step: &Step, place: &Place) -> Result<Meta> {
         self.look(step, place)?.ok_or_else(|| Error::Changed { path: self.path(place) })
+    }
+
+    /// Before archives are compressed, all that was renamed and made must be on the disk: a
+    /// compressed archive tells the next scan that its rotation was finished.
+    fn settle(&mut self) -> Result<()> {
+        let mut dirs: Vec<DirId> = self.unsynced.union(&self.undeleted).copied().collect();
+        dirs.sort_unstable();
+        for dir in dirs {
+            self.sync_dir(dir)?;
+        }
+        Ok(())
     }
 
     /// Before new blocks are taken, what gave them must be on the disk.
@@ -318,12 +337,14 @@ fn outcome_of(error: Error) -> Outcome {
 }
 
 /// Whether `found` may be acted on.
-fn is_expected(found: &Meta, expect: &Expect, renamed: &HashSet<FileId>) -> bool {
+fn is_expected(found: &Meta, expect: &Expect, known: &Known) -> bool {
     found.kind == Kind::File
         && match expect {
             Expect::Nothing => false,
-            Expect::SameFile(id) => found.stamp.id == *id,
-            Expect::Unchanged(stamp) if renamed.contains(&stamp.id) => {
+            Expect::SameFile(id) => {
+                found.stamp.id == *id || known.copied.get(id) == Some(&found.stamp.id)
+            }
+            Expect::Unchanged(stamp) if known.renamed.contains(&stamp.id) => {
                 stamp.has_same_content(&found.stamp)
             }
             Expect::Unchanged(stamp) => stamp.is_unchanged(&found.stamp),
