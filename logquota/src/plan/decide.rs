@@ -86,6 +86,7 @@ fn look_at(
     let newest = log.archives.first();
     let renamed = log.leftovers.iter().find(|l| l.kind == LeftoverKind::Renamed);
     let (reason, bytes, source) = if let Some(leftover) = renamed {
+        draft.recreate = log.active.is_none() && policy.create.is_some();
         let stamp = leftover.meta.stamp;
         let is_copied = newest.is_some_and(|archive| {
             let copy = archive.meta.stamp;

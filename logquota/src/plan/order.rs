@@ -182,7 +182,11 @@ impl Builder<'_> {
     fn evict(&mut self, set: usize, log: usize, draft: &LogDraft<'_>) {
         let going: Vec<_> = draft
             .removed()
-            .filter(|(_, _, r)| !matches!(r, Reason::Duplicate | Reason::Count { .. }))
+            .filter(|(index, _, r)| match r {
+                Reason::Duplicate => false,
+                Reason::Count { .. } => draft.goes_before_rotation(*index),
+                _ => true,
+            })
             .collect();
         for (_, archive, reason) in going.into_iter().rev() {
             let place = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
@@ -250,6 +254,15 @@ impl<'a> LogDraft<'a> {
         self.archives().filter_map(|(index, archive, verdict)| match verdict {
             super::Verdict::Remove(reason) => Some((index, archive, reason)),
             super::Verdict::Keep(_) => None,
+        })
+    }
+
+    /// Whether an archive that is one too many goes with the evictions and not with the
+    /// rotation: a newer one of its log is evicted, and there must be no instant at which that
+    /// has gone and the older one has not.
+    fn goes_before_rotation(&self, index: usize) -> bool {
+        self.removed().any(|(newer, _, reason)| {
+            newer < index && !matches!(reason, Reason::Duplicate | Reason::Count { .. })
         })
     }
 

@@ -8,7 +8,7 @@
 //! has even happened. Age is judged at every run, so that the archives of a log that
 //! vanished do not stay for ever.
 
-use super::draft::LogDraft;
+use super::draft::{LogDraft, Source};
 use super::{Context, Reason, Verdict, Why};
 use crate::inventory::Archive;
 use crate::policy::{Count, Method};
@@ -80,14 +80,16 @@ fn by_count(draft: &mut LogDraft<'_>) {
         }
         return;
     }
-    let keep = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(1);
+    // The new archive is one of them; an interrupted copy is there already.
+    let new = usize::from(!draft.rotation.as_ref().is_some_and(|r| r.source == Source::Copied));
+    let keep = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(new);
     let surplus: Vec<(usize, Generation)> = draft
         .kept()
         .filter(|(_, archive)| archive.parsed.own_style)
         .enumerate()
         .skip(keep)
         .filter(|(_, (_, archive))| draft.may_delete(archive))
-        .map(|(place, (index, _))| (index, Generation::from_index(place.saturating_add(1))))
+        .map(|(place, (index, _))| (index, Generation::from_index(place.saturating_add(new))))
         .collect();
     for (index, generation) in surplus {
         draft.set_verdict(index, Verdict::Remove(Reason::Count { generation, limit }));

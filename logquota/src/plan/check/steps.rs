@@ -166,7 +166,9 @@ fn act<'a>(
             mark_rotated(world, step);
             let freed = world.files.get(file)?.allocated;
             world.let_go(file, index, &step.reason, freed);
-            live_may_go(world, index, step, file, &shown, found);
+            if !is_copied_already(world, step) {
+                live_may_go(world, index, step, file, &shown, found);
+            }
             let content = world.add_content(Origin::Live, step.set, step.log?);
             world.contents.get_mut(content)?.holders = 1;
             let file = world.files.get_mut(file)?;
@@ -196,7 +198,10 @@ fn act<'a>(
             let (linked, dev) = (i64::from(kept.linked), kept.dev);
             world.let_go(file, index, &step.reason, freed);
             world.unname(at);
-            live_may_go(world, index, step, file, &shown, found);
+            // Otherwise the step compares the contents first.
+            if same_as.is_none() {
+                live_may_go(world, index, step, file, &shown, found);
+            }
             let used = -i128::try_from(freed).unwrap_or(i128::MAX);
             Some(Change { used, files: linked - 1, linked, dev, ..Change::default() })
         }
@@ -243,6 +248,20 @@ fn source(
 /// Whether a place is where the log of a step lives.
 fn is_active(world: &World<'_>, step: &Step, place: &Place) -> bool {
     log_of(world, step).is_some_and(|log| (log.log.dir, &log.log.name) == (place.dir, &place.name))
+}
+
+/// Whether an interrupted run has made the copy: a plain archive with the length and the
+/// time of the log.
+fn is_copied_already(world: &World<'_>, step: &Step) -> bool {
+    let Some(log) = log_of(world, step) else { return false };
+    let Some(active) = log.log.active else { return false };
+    step.reason == Reason::Interrupted
+        && step.expect == Expect::Unchanged(active.stamp)
+        && log.archives.iter().any(|archive| {
+            let copy = archive.meta.stamp;
+            archive.parsed.is_plain()
+                && (copy.len, copy.mtime) == (active.stamp.len, active.stamp.mtime)
+        })
 }
 
 fn mark_rotated(world: &mut World<'_>, step: &Step) {

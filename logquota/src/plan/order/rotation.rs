@@ -116,8 +116,12 @@ impl Builder<'_> {
             let pre = self.hook(at.clone(), Hook::Pre, script, vec![path]);
             at.needs.push(pre);
         }
-        let counted: Vec<_> =
-            draft.removed().filter(|(_, _, r)| matches!(r, Reason::Count { .. })).collect();
+        let counted: Vec<_> = draft
+            .removed()
+            .filter(|(index, _, r)| {
+                matches!(r, Reason::Count { .. }) && !draft.goes_before_rotation(*index)
+            })
+            .collect();
         for (_, archive, reason) in counted.into_iter().rev() {
             let place = Place { dir: log.archive_dir, name: archive.name.clone() };
             let stamp = archive.meta.stamp;
@@ -171,6 +175,9 @@ impl Builder<'_> {
             (Source::Renamed, _) => {
                 done.new = Some(new(&to));
                 done.renamed = Some(from);
+                if draft.recreate {
+                    done.archive.extend(self.create(at, draft, Some(meta)));
+                }
             }
             (Source::Copied, _) => {
                 let freed = meta.stamp.allocated;
