@@ -54,6 +54,7 @@ pub(crate) fn word(model: Unsynced) -> &'static str {
 pub(crate) struct Reference {
     pub(crate) workload: Workload,
     pub(crate) end: WorldSeen,
+    story: String,
 }
 
 impl Reference {
@@ -61,9 +62,10 @@ impl Reference {
         let workload = make(seed);
         let mut machine = workload.machine.clone();
         let fs = workload.fs.reboot(Unsynced::Kept, 0);
-        let end = machine.settle(&fs, ROUNDS).and_then(|_| machine.look(&fs));
-        let end = end.unwrap_or_else(|why| panic!("{name}: without any fault: {why}"));
-        Self { workload, end }
+        let end = machine.settle(&fs, ROUNDS).and_then(|runs| Ok((runs, machine.look(&fs)?)));
+        let (runs, end) = end.unwrap_or_else(|why| panic!("{name}: without any fault: {why}"));
+        let story = runs.iter().map(|ran| format!("run:\n{}", ran.story())).collect();
+        Self { workload, end, story }
     }
 
     /// A fresh disk to work on.
@@ -82,7 +84,7 @@ impl Reference {
         let end = machine.look(fs)?;
         self.compare(&end, model).map_err(|why| {
             let stories: String = runs.iter().map(|ran| format!("run:\n{}", ran.story())).collect();
-            format!("{why}\nrecovery:\n{stories}")
+            format!("{why}\nuncut:\n{}\nrecovery:\n{stories}", self.story)
         })?;
         Ok(runs)
     }

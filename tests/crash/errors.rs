@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use logquota::fs::sim::{Call, Fault, Times, Unsynced};
+use logquota_tests::sandbox::Ran;
 use logquota_tests::workloads::{ALL, Make};
 
 use crate::common::{ROUNDS, Reference, Wanted, calls, fail};
@@ -48,8 +49,8 @@ fn fail_everywhere(times: Times, remainder: usize) {
 fn fail_row(wanted: &Wanted, row: &str, make: Make, seed: u64, times: Times, name: &str) -> usize {
     let reference = Reference::of(make, seed, row);
     let fs = reference.fs();
-    if let Err(error) = reference.machine().run(&fs) {
-        panic!("{row}: {}", error.chain());
+    if let Err(why) = reference.machine().run(&fs) {
+        panic!("{row}: {why}");
     }
     let (mut index, mut tried) = (0, 0);
     for call in fs.log() {
@@ -87,7 +88,7 @@ fn fail_one(
     }
     let ran = machine.run(&fs);
     let err = |why: String| Err((why, fs.log()));
-    let story = ran.as_ref().map_or_else(|error| error.chain(), |ran| ran.story());
+    let story = ran.as_ref().map_or_else(Clone::clone, Ran::story);
     if let Some((call, used)) = fs.exceeded() {
         return err(format!("files occupy {used} after {call}\n{story}"));
     }

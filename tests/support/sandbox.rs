@@ -140,27 +140,30 @@ impl Machine {
 
     /// What would be done.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If the plan breaks a promise.
-    #[must_use]
-    pub fn plan(&self, inventory: &Inventory) -> Plan {
+    /// The promises that the plan breaks.
+    pub fn plan(&self, inventory: &Inventory) -> Result<Plan, String> {
         let host = Host { name: "sim".to_owned(), machine_id: "0".to_owned() };
         let context = Context { now: self.now, host, force: self.force };
         let plan = plan(inventory, &self.config, &context);
         let violations = check(inventory, &self.config, &plan);
-        assert!(violations.is_empty(), "the plan breaks its promises: {violations:#?}\n{plan:#?}");
-        plan
+        if violations.is_empty() {
+            return Ok(plan);
+        }
+        let steps: String =
+            plan.steps.iter().map(|s| format!("  {:?} {:?}\n", s.action, s.reason)).collect();
+        Err(format!("the plan breaks its promises: {violations:#?}\n{steps}"))
     }
 
     /// One run. The state file learns which logs were rotated.
     ///
     /// # Errors
     ///
-    /// Those of [`scan`].
-    pub fn run(&mut self, fs: &SimFs) -> Result<Ran, Error> {
-        let inventory = self.scan(fs)?;
-        let plan = self.plan(&inventory);
+    /// Those of [`scan`] and [`Machine::plan`].
+    pub fn run(&mut self, fs: &SimFs) -> Result<Ran, String> {
+        let inventory = self.scan(fs).map_err(|error| error.chain())?;
+        let plan = self.plan(&inventory)?;
         Ok(self.apply(fs, inventory, plan))
     }
 
@@ -196,7 +199,7 @@ impl Machine {
             fs.assert_used_at_most(Bytes::MAX);
             let inventory = self.scan(fs).map_err(|error| error.chain())?;
             fs.assert_used_at_most(self.bound(fs, &inventory));
-            let plan = self.plan(&inventory);
+            let plan = self.plan(&inventory)?;
             if plan.steps.is_empty() {
                 return Ok(runs);
             }
