@@ -1,15 +1,13 @@
 //! What the whole-system tests share: sandboxes, generators, a slow reference planner,
 //! canary trees, and the bodies of the fuzz targets.
 
+pub mod canary;
 pub mod fuzz_config;
 pub mod fuzz_names;
 pub mod fuzz_plan;
 pub mod generate;
-pub mod canary;
 pub mod sandbox;
 pub mod tree;
-pub mod generate;
-pub mod sandbox;
 pub mod workloads;
 
 use proptest::test_runner::Config;
