@@ -23,6 +23,10 @@ use crate::state::{self, State};
 /// The most files that are compressed at the same time; more would wait for the disk.
 const THREADS_MAX: usize = 8;
 
+/// A compression waits for the disk to flush about as long as it computes, and flushes that
+/// wait together are done together.
+const THREADS_PER_CORE: usize = 4;
+
 /// Everything that one pass knows.
 pub(crate) struct Session {
     pub(crate) config: Config,
@@ -84,8 +88,10 @@ impl Session {
         let context = Context { now: self.now, host: self.host.clone(), force: false };
         let plan = plan(&self.inventory, &self.config, &context);
         // The plan that is about to be done is checked by code that shares nothing with the
-        // planner: a mistake of ours must not cost a log.
-        if let Some(broken) = check(&self.inventory, &self.config, &plan).first() {
+        // planner: a mistake of ours must not cost a log. A plan without steps costs none.
+        if !plan.steps.is_empty()
+            && let Some(broken) = check(&self.inventory, &self.config, &plan).first()
+        {
             return Err(Failure::Failed(format!(
                 "internal error, please report it: the plan breaks promise {}: {}; nothing was \
                  done",
@@ -97,8 +103,9 @@ impl Session {
 
     /// Does it, and writes the state file.
     pub(crate) fn act(&mut self, plan: &Plan, out: &mut Output) -> (Report, Exit) {
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let options = Options { threads: threads.min(THREADS_MAX) };
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = cores.saturating_mul(THREADS_PER_CORE).min(THREADS_MAX);
+        let options = Options { threads };
         let mut hooks = ShellHooks::new(Progress::start(plan.steps.len(), out));
         let report = apply(plan, &self.fs, &mut hooks, &options);
         hooks.finish();

@@ -13,8 +13,8 @@ use logquota::apply::{Outcome, Report};
 use logquota::clock;
 use logquota::error::printable;
 use logquota::fs::os::{read_small, replace_file};
-use logquota::inventory::{Inventory, Log};
-use logquota::logrotate::state::first_seen;
+use logquota::inventory::Inventory;
+use logquota::logrotate::state::{first_seen, is_forgettable};
 use logquota::logrotate::{Env as _, State as Entries};
 use logquota::plan::{Action, Plan, Reason};
 use logquota::{Error, Op};
@@ -144,29 +144,37 @@ impl State {
             })
             .filter_map(|(step, _)| Some((step.set, step.log?)))
             .collect();
-        let mut inventory = inventory.clone();
-        // Plans count logs in this order.
-        inventory.normalize();
-        let name = |log: &Log| inventory.path(log.dir, &log.name);
-        let mut seen = HashSet::new();
+        // Plans count logs in the order of the scan.
+        debug_assert!(inventory.is_normal());
+        let mut found = HashSet::new();
         for (index, set) in inventory.sets.iter().enumerate() {
             for (number, log) in set.logs.iter().enumerate() {
-                let name = name(log).into_os_string();
+                let name = inventory.path(log.dir, &log.name).into_os_string();
+                let known = self.entries.get(&name);
                 if begun.contains(&(index, number)) {
-                    self.entries.set(name.clone(), now);
-                } else if self.entries.get(&name).is_none() {
-                    self.entries.set(name.clone(), log.last_rotated.unwrap_or(first_seen(now)));
+                    self.entries.set(name, now);
+                } else if known.is_none() {
+                    self.entries.set(name, log.last_rotated.unwrap_or(first_seen(now)));
+                } else if known.is_some_and(|at| is_forgettable(now, at)) {
+                    // Only these would go; a list of all is as large as the state.
+                    found.insert(name);
                 }
-                seen.insert(name);
             }
         }
-        self.entries.prune(now, |name: &OsStr| seen.contains(name));
+        self.entries.prune(now, |name: &OsStr| found.contains(name));
     }
 
     /// Writes it whole, or leaves the old one.
     pub(crate) fn write(&self) -> Result<(), Error> {
         let Some(path) = &self.path else { return Ok(()) };
-        replace_file(path, &self.entries.format(), STATE_MODE).map_err(Error::io(Op::Write, path))
+        let text = self.entries.format();
+        // A run without news leaves the file alone: no flush to wait for, nothing worn out.
+        let is_same = !self.is_damaged
+            && read_small(path, STATE_LEN_MAX).is_ok_and(|written| written == text);
+        if is_same {
+            return Ok(());
+        }
+        replace_file(path, &text, STATE_MODE).map_err(Error::io(Op::Write, path))
     }
 }
 

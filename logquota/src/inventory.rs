@@ -1,7 +1,7 @@
 //! What a scan saw. Data only: the planner decides from it, and nothing else.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -187,9 +187,9 @@ impl Inventory {
     /// Puts everything into its one order: logs by path, archives newest first, the rest by
     /// name. The planner relies on it.
     pub fn normalize(&mut self) {
-        let dirs = &self.dirs;
+        let ranks = self.ranks();
         for set in &mut self.sets {
-            set.logs.sort_by(|a, b| by_path(dirs, a, b));
+            set.logs.sort_by(|a, b| by_path(&ranks, a, b));
             for log in &mut set.logs {
                 log.archives.sort_by(Archive::newest_first);
                 log.leftovers.sort_by(|a, b| a.place.cmp(&b.place));
@@ -197,6 +197,23 @@ impl Inventory {
             }
         }
         self.notes.sort();
+    }
+
+    fn ranks(&self) -> Ranks {
+        let mut dirs: Vec<_> = self.dirs.iter().map(|(id, dir)| (&dir.path, *id)).collect();
+        dirs.sort();
+        let mut ranks = Ranks::new();
+        let mut rank = 0usize;
+        let mut last = None;
+        for (path, id) in dirs {
+            // Folders of the same path share a rank: then the names decide, then the ids.
+            if last.is_some_and(|last| last != path) {
+                rank = rank.saturating_add(1);
+            }
+            last = Some(path);
+            ranks.insert(id, rank);
+        }
+        ranks
     }
 
     /// Whether everything is in that order.
@@ -207,17 +224,23 @@ impl Inventory {
                 && log.leftovers.is_sorted_by(|a, b| a.place <= b.place)
                 && log.obstacles.is_sorted()
         };
+        let ranks = self.ranks();
         let set_is_normal = |set: &Set| {
-            set.logs.is_sorted_by(|a, b| by_path(&self.dirs, a, b).is_le())
+            set.logs.is_sorted_by(|a, b| by_path(&ranks, a, b).is_le())
                 && set.logs.iter().all(log_is_normal)
         };
         self.sets.iter().all(set_is_normal) && self.notes.is_sorted()
     }
 }
 
-fn by_path(dirs: &BTreeMap<DirId, Dir>, a: &Log, b: &Log) -> Ordering {
-    let path = |log: &Log| dirs.get(&log.dir).map(|dir| dir.path.as_path());
-    (path(a), &a.name, a.dir).cmp(&(path(b), &b.name, b.dir))
+/// Comparing paths is dear; comparing their places in the sorted list of all is not.
+type Ranks = HashMap<DirId, usize>;
+
+fn by_path(ranks: &Ranks, a: &Log, b: &Log) -> Ordering {
+    let rank = |log: &Log| ranks.get(&log.dir);
+    // A folder has one id, and almost always the one of the log before.
+    let by_dir = if a.dir == b.dir { Ordering::Equal } else { rank(a).cmp(&rank(b)) };
+    by_dir.then_with(|| a.name.cmp(&b.name)).then_with(|| a.dir.cmp(&b.dir))
 }
 
 impl Archive {

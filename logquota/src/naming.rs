@@ -215,6 +215,9 @@ impl Naming {
             for extension in [self.extension.as_deref(), self.add_extension.as_deref(), Some("")] {
                 let Some(extension) = extension else { continue };
                 let Some(rest) = rest.strip_suffix(extension.as_bytes()) else { continue };
+                if !self.may_end_in_label(rest) {
+                    continue;
+                }
                 for (base, label, own_style) in self.split_label(rest) {
                     let parsed = ArchiveName { label, suffix: suffix.to_owned(), own_style };
                     for tail in [extension, ""] {
@@ -232,6 +235,16 @@ impl Naming {
             }
         }
         found
+    }
+
+    /// Every label ends in a digit, or in the `Z` of a sequence, or as a format of the
+    /// configuration wants it. Most names do not, and are not taken apart.
+    fn may_end_in_label(&self, rest: &[u8]) -> bool {
+        let has_own_end = match &self.style {
+            Style::Dated { format, .. } => format.has_text_end(),
+            _ => false,
+        };
+        has_own_end || rest.last().is_some_and(|end| end.is_ascii_digit() || *end == b'Z')
     }
 
     /// Labels at the end of `rest`: the policy's own style first, then the others that we
@@ -260,10 +273,11 @@ impl Naming {
             is(&Style::Sequence, &mut found, false);
         }
         if !matches!(self.style, Style::Dated { .. }) {
-            for format in DateFormat::defaults() {
-                let style = Style::Dated { format, shift: DateShift::default() };
-                is(&style, &mut found, false);
-            }
+            static DEFAULTS: std::sync::LazyLock<Vec<Style>> = std::sync::LazyLock::new(|| {
+                let style = |format| Style::Dated { format, shift: DateShift::default() };
+                DateFormat::defaults().into_iter().map(style).collect()
+            });
+            DEFAULTS.iter().for_each(|style| is(style, &mut found, false));
         }
         found
     }

@@ -130,9 +130,7 @@ impl State {
     /// Drops the entries of logs that `found` does not know and that were rotated more than
     /// 31,556,926 seconds (365.24 days) before `now`.
     pub fn prune(&mut self, now: NaiveDateTime, found: impl Fn(&OsStr) -> bool) {
-        self.entries.retain(|name, at| {
-            now.signed_duration_since(*at) <= TimeDelta::seconds(FORGET_AFTER) || found(name)
-        });
+        self.entries.retain(|name, at| !is_forgettable(now, *at) || found(name));
     }
 
     /// All entries, sorted by name.
@@ -151,6 +149,13 @@ impl State {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+/// Whether an entry is so old that it goes if its log was not found (365.24 days, as in
+/// logrotate).
+#[must_use]
+pub fn is_forgettable(now: NaiveDateTime, at: NaiveDateTime) -> bool {
+    now.signed_duration_since(at) > TimeDelta::seconds(FORGET_AFTER)
 }
 
 /// What a log gets that is seen first at `now`: the hour it is. So it is not due in its first

@@ -133,6 +133,11 @@ impl DateFormat {
         vec![Self::daily(), Self::hourly(), Self::minutes()]
     }
 
+    /// Whether it ends in text of its own and not in a number.
+    pub(super) fn has_text_end(&self) -> bool {
+        matches!(self.parts.last(), Some(Part::Text(_)))
+    }
+
     /// The date that a rotation at `now` gets: the text, and what orders it.
     #[must_use]
     pub fn label(&self, now: DateTime<FixedOffset>, shift: DateShift) -> super::Label {
