@@ -37,11 +37,23 @@ pub(super) fn without_effect(
     given: &[Given],
     settings: &Settings,
 ) -> Vec<(Severity, Rc<Source>, Fault)> {
-    let mut found = Vec::new();
+    // The last of each name is what counts; there are as many as directives, while `given` may
+    // be as long as a file.
+    let mut last: Vec<(usize, &Given)> = Vec::new();
     for (index, this) in given.iter().enumerate() {
-        let later = given.get(index + 1..).unwrap_or_default();
-        let why = replaced(this, later).or_else(|| alone(this, given, settings));
+        last.retain(|(_, known)| known.name() != this.name());
+        last.push((index, this));
+    }
+    let mut found: Vec<(Severity, Rc<Source>, Fault)> = Vec::new();
+    let mut told: Vec<&str> = Vec::new();
+    for (index, this) in given.iter().enumerate() {
+        if told.contains(&this.name()) {
+            continue;
+        }
+        let later = last.iter().filter(|(at, _)| *at > index).map(|(_, given)| *given);
+        let why = replaced(this, later).or_else(|| alone(this, &last, settings));
         if let Some((why, help)) = why {
+            told.push(this.name());
             let message = format!("`{}` has no effect: {why}", this.name());
             let severity = match this.name() {
                 "create" => Severity::Note,
@@ -55,8 +67,11 @@ pub(super) fn without_effect(
 }
 
 /// What comes later in the block and takes its place.
-fn replaced(this: &Given, later: &[Given]) -> Option<(String, String)> {
-    let rival = later.iter().find(|other| {
+fn replaced<'a>(
+    this: &Given,
+    mut later: impl Iterator<Item = &'a Given>,
+) -> Option<(String, String)> {
+    let rival = later.find(|other| {
         let same = other.name() == this.name();
         let different_value = this.directive.kind() != Kind::Flag && other.value != this.value;
         (same && different_value)
@@ -73,8 +88,8 @@ fn replaced(this: &Given, later: &[Given]) -> Option<(String, String)> {
 }
 
 /// What it needs and the block has not, or has and excludes it.
-fn alone(this: &Given, given: &[Given], settings: &Settings) -> Option<(String, String)> {
-    let has = |name: &str| given.iter().any(|other| other.name() == name);
+fn alone(this: &Given, last: &[(usize, &Given)], settings: &Settings) -> Option<(String, String)> {
+    let has = |name: &str| last.iter().any(|(_, other)| other.name() == name);
     let size = match settings.when {
         Some(RotateWhen::Size(size)) => Some(size),
         _ => None,

@@ -49,13 +49,17 @@ pub(super) enum Item<'a> {
     Fault(Fault),
 }
 
-/// Reads a file that was not included from within a block.
-pub(super) fn file(bytes: &[u8]) -> Vec<Item<'_>> {
-    let mut items = Vec::new();
+/// Reads a file that was not included from within a block, item by item: a file may have more
+/// blocks than should be held at once.
+pub(super) fn file(bytes: &[u8]) -> impl Iterator<Item = Item<'_>> {
     let mut lexer = Lexer::new(bytes);
-    loop {
+    let mut is_over = false;
+    std::iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
         let item = match lexer.token() {
-            Token::End(_) => return items,
+            Token::End(_) => return None,
             Token::Path(pos) => lexer.path_list().map(|paths| {
                 let body = body(&mut lexer, true);
                 Item::Block(Block { pos, text: paths.text, words: paths.words, body })
@@ -70,20 +74,18 @@ pub(super) fn file(bytes: &[u8]) -> Vec<Item<'_>> {
             Token::Glued(name, pos) => Err(glued(&mut lexer, name, pos)),
             Token::Stray(pos) => Err(stray(bytes, pos)),
         };
-        match item {
-            Ok(item) => items.push(item),
-            Err(fault) => {
-                items.push(Item::Fault(fault));
-                return items;
-            }
-        }
-    }
+        is_over = item.is_err();
+        Some(item.unwrap_or_else(Item::Fault))
+    })
 }
 
 /// Reads a file that was included from within a block.
 pub(super) fn inside(bytes: &[u8]) -> Body<'_> {
     body(&mut Lexer::new(bytes), false)
 }
+
+/// After so many errors in one block the rest of it is not looked at: it is dropped anyway.
+pub(super) const FAULTS_MAX: usize = 50;
 
 /// Up to the closing brace, if there shall be one, or the end.
 fn body<'a>(lexer: &mut Lexer<'a>, braces: bool) -> Body<'a> {
@@ -118,6 +120,9 @@ fn body<'a>(lexer: &mut Lexer<'a>, braces: bool) -> Body<'a> {
             Token::Stray(pos) => break stray(lexer.text(), pos),
             Token::Name(name, pos) => {
                 let Some(directive) = directives::find(name) else {
+                    if body.faults.len() >= FAULTS_MAX {
+                        break unknown(name, pos);
+                    }
                     body.faults.push(unknown(name, pos));
                     if misspelt_script(name) {
                         lexer.skip_script();
@@ -269,8 +274,7 @@ mod tests {
             [names.join(" "), faults.join(" "), notes.join(" ")].join(" ").trim().to_owned()
         };
         file(text.as_bytes())
-            .iter()
-            .map(|item| match item {
+            .map(|item| match &item {
                 Item::Statement(s) => s.directive.name().to_owned(),
                 Item::Block(b) => {
                     format!("{}: {}", String::from_utf8_lossy(&b.text), names(&b.body))
@@ -344,7 +348,7 @@ mod tests {
     fn binary_text_is_refused_at_its_first_byte() {
         for text in ["\u{0}\u{1}", "\u{feff}daily", "7", "@x", "\u{7f}"] {
             assert!(
-                matches!(file(text.as_bytes()).as_slice(), [Item::Fault(f)] if f.pos.offset == 0),
+                matches!(file(text.as_bytes()).collect::<Vec<_>>().as_slice(), [Item::Fault(f)] if f.pos.offset == 0),
                 "{text:?}"
             );
         }

@@ -22,6 +22,9 @@ use super::{Parsed, pattern};
 use crate::error::printable;
 use crate::policy::{Config, Selector, SetSpec};
 
+/// How many sets there may be: each is held in memory, and 16 MiB of text have millions.
+const SETS_MAX: usize = 50_000;
+
 /// Reads configurations one after the other; settings carry over.
 pub(super) struct Reader<'e> {
     env: &'e dyn Env,
@@ -107,6 +110,11 @@ impl<'e> Reader<'e> {
     fn items(&mut self, source: &Rc<Source>) -> Outcome {
         for item in parse::file(&source.bytes) {
             let fault = match item {
+                Item::Block(block) if self.sets.len() >= SETS_MAX => Some(Fault::new(
+                    block.pos,
+                    format!("more than {SETS_MAX} blocks"),
+                    "let one block have more than one path",
+                )),
                 Item::Block(block) => {
                     self.block(source, block);
                     continue;
@@ -223,6 +231,9 @@ impl<'e> Reader<'e> {
         // In the order of the file, whoever found the fault.
         let mut faults = body.faults;
         for statement in body.statements {
+            if faults.len() > parse::FAULTS_MAX {
+                break;
+            }
             if let Err(fault) = self.statement(source, &statement, draft) {
                 faults.push(fault);
             }

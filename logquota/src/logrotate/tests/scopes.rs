@@ -225,3 +225,30 @@ fn an_empty_file_is_fine() {
         assert!(parsed.diagnostics.is_empty() && parsed.config.sets.is_empty(), "{text:?}");
     }
 }
+
+#[test]
+fn h32_a_text_of_a_million_of_anything_takes_no_minutes() {
+    let many = |text: &str| text.repeat(1_000_000);
+    for text in [
+        many("/a{}\n"),
+        many("/a "),
+        format!("/a {}{{ }}", many("/b\n")),
+        format!("/a {{ {} }}", many("daily ")),
+        format!("/a {{ {} }}", many("daily weekly\n")),
+        format!("/a {{\n{} }}", many("x\n")),
+        format!("/a {{\n{} }}", many("rotate x\n")),
+        format!("/a {{\n{} }}", many("rotate 1\nrotate 2\n")),
+        format!("/a {{\n{} }}", many("postrotate\n")),
+        format!("/a {{\n{}\n}}", many("postrotate\nendscript\n")),
+        many("/a { 7\n}\n"),
+        many("#\n"),
+        many("'"),
+        many("\\"),
+        many("{"),
+        many("daily "),
+        many("tabooext + x\n"),
+    ] {
+        let parsed = parse(&text);
+        assert!(parsed.diagnostics.len() <= 201);
+    }
+}
