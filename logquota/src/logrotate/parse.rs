@@ -214,7 +214,7 @@ fn unknown(name: &str, pos: Pos) -> Fault {
         return Fault::new(pos, "`endscript` without a script before it", "remove it");
     }
     let help = match directives::nearest(name) {
-        Some(near) => format!("did you mean `{}`?", near.name()),
+        Some(near) => format!("perhaps `{}` is meant", near.name()),
         None => "remove it, or correct its spelling".to_owned(),
     };
     Fault::new(pos, format!("unknown directive `{}`", show(name)), help)
@@ -358,7 +358,7 @@ mod tests {
     fn a_misspelt_directive_is_recognised() {
         for (name, near) in [("Rotate", "rotate"), ("rotates", "rotate"), ("wekly", "weekly")] {
             let fault = unknown(name, Pos::default());
-            assert_eq!(fault.help, format!("did you mean `{near}`?"));
+            assert_eq!(fault.help, format!("perhaps `{near}` is meant"));
         }
     }
 }
