@@ -20,7 +20,7 @@ use self::walk::World;
 use crate::error::Result;
 use crate::fs::ReadFs;
 use crate::inventory::{Dir, DirId, Inventory, Log, Note, Set, Space};
-use crate::policy::{Config, Selector, SetSpec};
+use crate::policy::{Config, Selector};
 use crate::units::Bytes;
 
 mod claims;
@@ -170,14 +170,9 @@ fn finish(mut world: World<'_>, logs: Vec<(usize, Log)>) -> (Inventory, Moved) {
 const NO_SPACE: Space =
     Space { total: Bytes::ZERO, free: Bytes::MAX, free_files: None, block: Bytes::new(4096) };
 
-/// Whether later sets that match a log of this one are passed over without a word.
-fn ignores_duplicates(_spec: &SetSpec) -> bool {
-    false
-}
-
 fn note_duplicates(world: &mut World<'_>, path: &Path, owner: usize, losers: &[usize]) {
     let sets = &world.config.sets;
-    let Some(owner) = sets.get(owner).filter(|owner| !ignores_duplicates(owner)) else { return };
+    let Some(owner) = sets.get(owner).filter(|owner| !owner.ignore_duplicates) else { return };
     for loser in losers.iter().filter_map(|set| sets.get(*set)) {
         let why = format!("also matched by `{}`; it stays with `{}`", loser.name, owner.name);
         world.notes.push(Note { path: path.to_owned(), why, is_error: true });

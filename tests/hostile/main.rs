@@ -10,7 +10,7 @@ use chrono::{DateTime, FixedOffset};
 use logquota::apply::{NoHooks, Options, Report, apply};
 use logquota::fs::os::{OsFs, host};
 use logquota::inventory::Inventory;
-use logquota::plan::{Context, Plan, check, plan};
+use logquota::plan::{Context, Plan, Violation, check, plan};
 use logquota::scan::scan;
 use logquota::{Bytes, Config, Policy, SetSpec};
 
@@ -38,6 +38,7 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// What a run saw, planned and did.
+#[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) inventory: Inventory,
     pub(crate) plan: Plan,
@@ -53,12 +54,22 @@ pub(crate) fn run(os: &OsFs, config: &Config, force: bool) -> Run {
 
 /// Everything of a run but the last step.
 pub(crate) fn look(os: &OsFs, config: &Config, force: bool) -> (Inventory, Plan) {
+    let (inventory, plan, violations) = try_look(os, config, force);
+    assert!(violations.is_empty(), "{violations:#?}\n{plan:#?}");
+    (inventory, plan)
+}
+
+/// The same, with what the checker says of the plan.
+pub(crate) fn try_look(
+    os: &OsFs,
+    config: &Config,
+    force: bool,
+) -> (Inventory, Plan, Vec<Violation>) {
     let inventory = scan(os, config, &|_| None).expect("a scan");
     let context = Context { now: noon(), host: host(), force };
     let plan = plan(&inventory, config, &context);
     let violations = check(&inventory, config, &plan);
-    assert!(violations.is_empty(), "{violations:#?}\n{plan:#?}");
-    (inventory, plan)
+    (inventory, plan, violations)
 }
 
 /// Does something in a thread of its own and gives up on it after a while.

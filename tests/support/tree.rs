@@ -301,7 +301,8 @@ impl Hostile {
         policy.count = dice.pick(&[Count::Unlimited, Count::AtMost(0), Count::AtMost(2)]);
         policy.create = dice.pick(&[None, Some(NewFile::default())]);
         policy.max_age_days = dice.pick(&[None, None, Some(30)]);
-        policy.allow_hard_links = dice.once_in(4);
+        // Who allows several names and truncation asks for the file to be emptied.
+        policy.allow_hard_links = dice.once_in(4) && policy.method != Method::CopyTruncate;
         policy.missing_ok = dice.once_in(2);
         policy.parents = dice.pick(&[ParentRule::Strict, ParentRule::Logrotate]);
         if dice.once_in(6) {

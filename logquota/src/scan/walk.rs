@@ -274,15 +274,23 @@ impl<'a> World<'a> {
         Ok(dir)
     }
 
+    /// Asks once for each file system: two answers would differ, since others write.
     fn ask_space(&mut self, set: usize, dir: DirId, path: &Path) {
         if !matches!(self.spaces.get(set), Some(None)) {
             return;
         }
-        let asked = self.fs.space(dir).and_then(|space| Ok((space, self.fs.stat_dir(dir)?)));
+        let asked = self.fs.stat_dir(dir).and_then(|meta| {
+            let dev = meta.stamp.id.dev;
+            let known = self.spaces.iter().flatten().find(|(_, other)| *other == dev);
+            Ok(match known {
+                Some((space, _)) => (*space, dev),
+                None => (self.fs.space(dir)?, dev),
+            })
+        });
         match asked {
-            Ok((space, meta)) => {
+            Ok(answer) => {
                 if let Some(slot) = self.spaces.get_mut(set) {
-                    *slot = Some((space, meta.stamp.id.dev));
+                    *slot = Some(answer);
                 }
             }
             Err(error) => {
