@@ -189,11 +189,6 @@ impl Builder {
         let dir = add_dir(1 + id, format!("/var/log/set{number}"), dev);
         let mut archive_dir = dir;
         if one_in(5, raw[9]) {
-            // Another device is allowed where nothing is renamed into the folder.
-            let is_far = matches!(policy.method, Method::Copy | Method::RenameCopy)
-                && one_in(4, fs[1])
-                && self.odd.disk;
-            let dev = if is_far { 7 } else { dev };
             archive_dir = add_dir(11 + id, format!("/var/old/set{number}"), dev);
             policy.archive_dir =
                 Some(ArchiveDir { path: format!("/var/old/set{number}").into(), create: None });
@@ -365,8 +360,8 @@ impl Builder {
             _ => {}
         }
         if self.huge && byte % 4 == 3 {
-            allocated = (u64::MAX >> (byte / 4 % 3)) & !511;
-            len = allocated;
+            allocated = 1 << (54 + byte / 4 % 3);
+            len = u64::MAX;
         }
         let secs = self.now.timestamp() - 60;
         let time = Timestamp { secs, nanos: 5 };

@@ -1,5 +1,7 @@
 //! The planner: who rotates, what stays, what goes for space, and then in which order.
 
+use std::collections::BTreeMap;
+
 use super::draft::{LogDraft, Rotation, SetDraft, Source};
 use super::quota::Evictions;
 use super::rotate::{NoName, due, new_label};
@@ -23,27 +25,24 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         copy
     });
     let inventory = sorted.as_ref().unwrap_or(inventory);
-    let mut problems: Vec<Problem> = inventory
-        .notes
-        .iter()
-        .map(|n| Problem { path: n.path.clone(), why: n.why.clone(), is_error: n.is_error })
-        .collect();
-    let mut drafts = SetDraft::all(inventory, config);
-    for draft in &mut drafts {
-        for log in &mut draft.logs {
-            look_at(log, inventory, context, &mut problems);
-            retain::retain(log, context);
+    // A rotation that turns out to be impossible must not have cost anything: everything is
+    // decided again without it. Each round puts off at least one more log.
+    let mut put_off = PutOff::new();
+    let (attempt, ordered) = loop {
+        let attempt = Attempt::new(inventory, config, context, &put_off);
+        let mut ordered = order::order(inventory, config, &attempt.drafts);
+        let mut more = attempt.impossible();
+        more.append(&mut ordered.impossible);
+        more.retain(|log, not_now| {
+            let known = put_off.get(log);
+            known.is_none_or(|known| known.is_for_room && !not_now.is_for_room)
+        });
+        if more.is_empty() {
+            break (attempt, ordered);
         }
-        drop_copies_without_room(draft, inventory, &mut problems);
-    }
-    let mut evictions = Evictions::new(&drafts, config.global);
-    evictions.run(&mut drafts, context);
-    for (set, draft) in drafts.iter_mut().enumerate() {
-        if evictions.lacks_inodes(set) {
-            drop_for_inodes(draft, inventory, &mut problems);
-        }
-    }
-    let ordered = order::order(inventory, config, &drafts, &mut problems);
+        put_off.append(&mut more);
+    };
+    let Attempt { drafts, evictions, problems } = attempt;
     let verdicts = drafts.iter().enumerate().flat_map(|(set, draft)| {
         draft.logs.iter().enumerate().flat_map(move |(log, draft)| {
             draft.archives().map(move |(_, archive, verdict)| ArchiveVerdict {
@@ -67,6 +66,94 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
     };
     plan.id = digest::digest(&plan, config);
     plan
+}
+
+/// Logs that are due and cannot be rotated now: set, log, and why.
+pub(super) type PutOff = BTreeMap<(usize, usize), NotNow>;
+
+/// Why a log is put off.
+#[derive(Clone)]
+pub(super) struct NotNow {
+    /// In words, with what to do.
+    pub(super) why: String,
+    /// Only its copy has no room: the quota may still demand that it goes without one.
+    pub(super) is_for_room: bool,
+}
+
+/// Everything decided, but the order.
+struct Attempt<'a> {
+    drafts: Vec<SetDraft<'a>>,
+    evictions: Evictions,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(
+        inventory: &'a Inventory,
+        config: &'a Config,
+        context: &Context,
+        put_off: &PutOff,
+    ) -> Self {
+        let notes = inventory.notes.iter();
+        let mut problems: Vec<Problem> = notes
+            .map(|n| Problem { path: n.path.clone(), why: n.why.clone(), is_error: n.is_error })
+            .collect();
+        let mut drafts = SetDraft::all(inventory, config);
+        for (set, draft) in drafts.iter_mut().enumerate() {
+            for (number, log) in draft.logs.iter_mut().enumerate() {
+                look_at(log, inventory, context, &mut problems);
+                if let Some(NotNow { why, is_for_room }) = put_off.get(&(set, number)) {
+                    let path = inventory.path(log.log.dir, &log.log.name);
+                    problems.push(Problem { path, why: why.clone(), is_error: true });
+                    log.rotation = None;
+                    log.recreate = false;
+                    log.is_put_off = !is_for_room;
+                }
+                retain::retain(log, context);
+            }
+        }
+        let mut evictions = Evictions::new(&drafts, config.global);
+        evictions.run(&mut drafts, context);
+        Self { drafts, evictions, problems }
+    }
+
+    /// Copies that would have to go at once, or that have no room.
+    fn impossible(&self) -> PutOff {
+        let copies = self.evictions.copies_without_room();
+        let mut found: PutOff =
+            copies.map(|(set, log, room)| ((set, log), no_room_for_copy(room))).collect();
+        for (set, draft) in self.drafts.iter().enumerate() {
+            for (number, log) in draft.logs.iter().enumerate() {
+                let Some(rotation) = log.rotation.as_ref().filter(|r| r.gone.is_some()) else {
+                    continue;
+                };
+                // Deleting one of several names of what was renamed frees nothing.
+                let is_linked = log.policy.method == Method::RenameCopy
+                    && !matches!(rotation.gone, Some(Reason::Count { .. }))
+                    && log.log.active.is_some_and(|active| active.stamp.nlink > 1);
+                if log.policy.method == Method::Copy || is_linked {
+                    found.insert((set, number), no_room_for_copy(rotation.bytes));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Why a log is not copied.
+pub(super) fn no_room_for_copy(room: Bytes) -> NotNow {
+    let why = format!(
+        "is due, but a copy of {room} does not fit beside it within the limits; raise them, \
+         lower the size, or rotate by renaming"
+    );
+    NotNow { why, is_for_room: true }
+}
+
+/// Why a log gets no successor.
+pub(super) fn no_inode() -> NotNow {
+    let why = "is due, but the file system has no inode for a new file, and no archive is left \
+               to give one";
+    NotNow { why: why.to_owned(), is_for_room: false }
 }
 
 /// Whether one log rotates, is finished, or is left alone, and why.
@@ -155,72 +242,6 @@ fn look_at(
             ),
             is_error: true,
         }),
-    }
-}
-
-/// A copy that could not be made even if every archive went must not cost any of them.
-fn drop_copies_without_room(
-    draft: &mut SetDraft<'_>,
-    inventory: &Inventory,
-    problems: &mut Vec<Problem>,
-) {
-    let Some(quota) = draft.spec.policy.limits.quota else { return };
-    if !matches!(draft.spec.policy.method, Method::CopyTruncate | Method::RenameCopy | Method::Copy)
-    {
-        return;
-    }
-    let peak = quota.max(draft.set.used());
-    let fixed: Bytes = draft.logs.iter().map(LogDraft::fixed_bytes).sum();
-    let rotating = draft.logs.iter().filter_map(|log| log.rotation.as_ref());
-    let new: Bytes = rotating.filter(|r| r.gone.is_none()).map(|r| r.bytes).sum();
-    let fixed = fixed.plus(new).plus(draft.set.overhead);
-    for log in &mut draft.logs {
-        let Some(rotation) = &log.rotation else { continue };
-        let needs_room = rotation.gone.is_none() && rotation.source != Source::Copied;
-        if needs_room && fixed.plus(rotation.bytes) > peak {
-            problems.push(Problem {
-                path: inventory.path(log.log.dir, &log.log.name),
-                why: format!(
-                    "is due, but a copy of {} does not fit beside it within the quota of {quota}; \
-                     raise the quota, lower the size, or rotate by renaming",
-                    rotation.bytes
-                ),
-                is_error: true,
-            });
-            log.rotation = None;
-        }
-    }
-}
-
-/// Rotations for which there is no inode are put off, the last ones first.
-fn drop_for_inodes(draft: &mut SetDraft<'_>, inventory: &Inventory, problems: &mut Vec<Problem>) {
-    let free = draft.set.space.free_files.unwrap_or(u64::MAX);
-    let mut left = free;
-    for log in &draft.logs {
-        let gone = log
-            .archives()
-            .filter(|(_, a, v)| matches!(v, super::Verdict::Remove(_)) && a.meta.stamp.nlink <= 1)
-            .count();
-        let leftovers = log.log.leftovers.len().saturating_sub(log.staying_leftovers().count());
-        left = left.saturating_add(u64::try_from(gone.saturating_add(leftovers)).unwrap_or(0));
-    }
-    for log in &mut draft.logs {
-        if !super::quota::makes_file(log) {
-            continue;
-        }
-        if let Some(less) = left.checked_sub(1) {
-            left = less;
-            continue;
-        }
-        problems.push(Problem {
-            path: inventory.path(log.log.dir, &log.log.name),
-            why: "is due, but the file system has no inode for a new log and no archive is \
-                  left to give one"
-                .to_owned(),
-            is_error: true,
-        });
-        log.rotation = None;
-        log.recreate = false;
     }
 }
 

@@ -27,12 +27,16 @@ pub(super) struct LogDraft<'a> {
     pub(super) rotation: Option<Rotation>,
     /// The log is missing though a rotation should have made a new one.
     pub(super) recreate: bool,
+    /// It cannot be rotated now, not even to make room.
+    pub(super) is_put_off: bool,
     /// `LOG.tmp` of a `renamecopy` has its copy already.
     pub(super) renamed_is_copied: bool,
     /// Allocated bytes of this log's hard-linked files that no log before it has counted.
     pub(super) linked: Bytes,
     /// How many such files.
     pub(super) linked_files: u64,
+    /// What of `linked` is the active file.
+    linked_active: Bytes,
 }
 
 /// A rotation that will be done.
@@ -72,6 +76,12 @@ impl<'a> SetDraft<'a> {
 
 impl<'a> LogDraft<'a> {
     fn new(log: &'a Log, policy: &'a Policy, seen: &mut HashSet<(u64, u64)>) -> Self {
+        // The active file comes first.
+        let linked_active = log
+            .active
+            .map(|meta| meta.stamp)
+            .filter(|stamp| stamp.nlink > 1 && !seen.contains(&(stamp.id.dev, stamp.id.ino)));
+        let linked_active = linked_active.map_or(Bytes::ZERO, |stamp| stamp.allocated);
         let kept = if log.blocked.is_some() { Why::Blocked } else { Why::WithinLimits };
         let (mut linked, mut linked_files) = (Bytes::ZERO, 0u64);
         for stamp in log.stamps().filter(|stamp| stamp.nlink > 1) {
@@ -98,9 +108,11 @@ impl<'a> LogDraft<'a> {
             verdicts,
             rotation: None,
             recreate: false,
+            is_put_off: false,
             renamed_is_copied: false,
             linked,
             linked_files,
+            linked_active,
         }
     }
 
@@ -176,8 +188,11 @@ impl<'a> LogDraft<'a> {
             },
             None => active,
         };
+        let is_cut = self.policy.method == Method::CopyTruncate
+            && self.rotation.as_ref().is_some_and(|r| r.source != Source::Renamed);
+        let linked = self.linked.minus(if is_cut { self.linked_active } else { Bytes::ZERO });
         let leftovers = self.staying_leftovers().map(|l| l.meta.stamp.allocated).sum();
-        stays.plus(self.linked).plus(leftovers)
+        stays.plus(linked).plus(leftovers)
     }
 
     /// Files of this log in the end, besides archives with one name.

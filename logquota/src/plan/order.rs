@@ -5,17 +5,19 @@
 //! eviction must work on a disk that has none of these left. Compressions come last, the
 //! smallest first, so that each makes room for the next.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 
+use super::decide::PutOff;
 use super::draft::{LogDraft, SetDraft, Source};
 use super::quota::Evictions;
-use super::{Action, Expect, Hook, Problem, Reason, SetPlan, Step};
+use super::{Action, Expect, Hook, Reason, SetPlan, Step};
 use crate::inventory::{Inventory, LeftoverKind, Place};
 use crate::policy::Config;
 use crate::stamp::Stamp;
 use crate::units::Bytes;
 
+mod room;
 mod rotation;
 mod squeeze;
 
@@ -28,6 +30,8 @@ pub(super) struct Ordered {
     pub(super) peak: Vec<Bytes>,
     /// What each set occupies in the end, at most.
     pub(super) used: Vec<Bytes>,
+    /// Rotations that turned out to be impossible; if there are any, the rest is of no use.
+    pub(super) impossible: PutOff,
 }
 
 /// Everything that is known while steps are written down.
@@ -42,14 +46,10 @@ struct Builder<'a> {
     freed: HashMap<Place, usize>,
     /// Directories that a step makes.
     made: HashMap<Place, usize>,
+    impossible: PutOff,
 }
 
-pub(super) fn order(
-    inventory: &Inventory,
-    config: &Config,
-    drafts: &[SetDraft<'_>],
-    problems: &mut Vec<Problem>,
-) -> Ordered {
+pub(super) fn order(inventory: &Inventory, config: &Config, drafts: &[SetDraft<'_>]) -> Ordered {
     let before: Vec<Bytes> = drafts.iter().map(|draft| draft.set.used()).collect();
     let mut builder = Builder {
         inventory,
@@ -60,6 +60,7 @@ pub(super) fn order(
         before,
         freed: HashMap::new(),
         made: HashMap::new(),
+        impossible: PutOff::new(),
     };
     for (set, draft) in drafts.iter().enumerate() {
         for (log, log_draft) in draft.logs.iter().enumerate() {
@@ -72,9 +73,11 @@ pub(super) fn order(
         }
     }
     for (set, draft) in drafts.iter().enumerate() {
-        builder.rotate_set(set, draft, problems);
+        builder.rotate_set(set, draft);
     }
-    Ordered { steps: builder.steps, peak: builder.peak, used: builder.used }
+    builder.find_impossible();
+    let Builder { steps, peak, used, impossible, .. } = builder;
+    Ordered { steps, peak, used, impossible }
 }
 
 impl Builder<'_> {
@@ -284,23 +287,33 @@ pub(super) fn sums(
     evictions: &Evictions,
     ordered: &Ordered,
 ) -> Vec<SetPlan> {
+    let used_after = |set: usize| ordered.used.get(set).copied().unwrap_or_default();
+    // What each file system gets back from all its sets.
+    let mut freed: BTreeMap<u64, i128> = BTreeMap::new();
+    for (set, draft) in drafts.iter().enumerate() {
+        let change = i128::from(draft.set.used().get()) - i128::from(used_after(set).get());
+        *freed.entry(draft.set.dev).or_default() += change;
+    }
+    let free_after = |draft: &SetDraft<'_>| {
+        let freed = freed.get(&draft.set.dev).copied().unwrap_or_default();
+        let free = (i128::from(draft.set.space.free.get()) + freed).max(0);
+        Bytes::new(u64::try_from(free).unwrap_or(u64::MAX))
+    };
     let set_plan = |(set, draft): (usize, &SetDraft<'_>)| {
         let used_before = draft.set.used();
-        let used_after = ordered.used.get(set).copied().unwrap_or_default();
         let short = evictions.shortfall(set);
-        let free_before = draft.set.space.free;
         SetPlan {
             name: draft.spec.name.clone(),
             quota: draft.spec.policy.limits.quota,
             used_before,
             used_peak: ordered.peak.get(set).copied().unwrap_or_default(),
-            used_after,
+            used_after: used_after(set),
             shortfall: short.bytes,
             files_before: draft.set.files(),
             files_after: evictions.files(set),
             files_shortfall: short.files,
-            free_before,
-            free_after: free_before.plus(used_before).minus(used_after),
+            free_before: draft.set.space.free,
+            free_after: free_after(draft),
             run_as: draft.spec.policy.run_as,
         }
     };

@@ -9,11 +9,11 @@
 
 use std::collections::{BTreeMap, BinaryHeap};
 
-pub(super) use self::books::makes_file;
-use self::books::{Bound, Item, Pool, Victim, Volume, removed_files};
+use self::books::{Bound, Item, Pool, Victim, Volume, new_files, removed_files};
 use super::draft::{LogDraft, Rotation, SetDraft, Source};
 use super::rotate::new_label;
 use super::{Context, Reason, Verdict};
+use crate::inventory::LeftoverKind;
 use crate::policy::{Limits, Method};
 use crate::units::Bytes;
 
@@ -59,6 +59,7 @@ impl Evictions {
                 total: space.total,
                 free: i128::from(space.free.get()),
                 files: space.free_files.map(i128::from),
+                copies_renamed: 0,
             });
             let mut bound = Bound::new(draft.spec.policy.limits);
             let before = draft.set.used();
@@ -67,9 +68,10 @@ impl Evictions {
             for (log, log_draft) in draft.logs.iter().enumerate() {
                 let pool = Pool::new(set, log, log_draft);
                 bound.add(&pool);
-                if let (Some(files), true) = (&mut volume.files, makes_file(log_draft)) {
-                    *files -= 1;
+                if let Some(files) = &mut volume.files {
+                    *files -= new_files(log_draft);
                 }
+                volume.copies_renamed += usize::from(pool.copies_renamed);
                 all.pools.push(pool);
             }
             // What is gone already (age, count, leftovers) will be free by then.
@@ -120,13 +122,13 @@ impl Evictions {
     }
 
     /// Evicts from the pools of `scope`, the one with the largest `key` first, as long as
-    /// `reason` gives one and the pool's use is above `share`. With `spare_new`, archives that
-    /// are yet to be made stay: their eviction frees no inode before it takes one.
+    /// `reason` gives one and the pool's use is above `share`. Where `spare_new`,
+    /// archives that are yet to be made stay.
     fn evict(
         &mut self,
         scope: Option<usize>,
         share: Bytes,
-        spare_new: bool,
+        spare_new: fn(&Bound) -> bool,
         key: fn(&Pool) -> u64,
         reason: impl Fn(&Self, &Pool) -> Option<Reason>,
     ) {
@@ -138,7 +140,8 @@ impl Evictions {
         while let Some((_, std::cmp::Reverse(index))) = heap.pop() {
             let Some(pool) = self.pools.get(index) else { continue };
             let Some(item) = pool.items.get(pool.gone).copied() else { continue };
-            if pool.used <= share || (spare_new && matches!(item.victim, Victim::New)) {
+            let is_new = matches!(item.victim, Victim::New);
+            if pool.used <= share || (is_new && spare_new(self.bound(scope))) {
                 continue;
             }
             let Some(reason) = reason(self, pool) else { break };
@@ -160,8 +163,17 @@ impl Evictions {
                 bound.book_copy(room, !evicted);
             }
         }
-        let is_archive = matches!(item.victim, Victim::Archive(_));
-        self.change(index, item.bytes, 1, evicted, is_archive);
+        if let (Victim::New, true) = (item.victim, pool.copies_renamed)
+            && let Some(volume) = self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev))
+        {
+            volume.copies_renamed = if evicted {
+                volume.copies_renamed.saturating_sub(1)
+            } else {
+                volume.copies_renamed.saturating_add(1)
+            };
+        }
+        let gives_inode = pool.is_copied || matches!(item.victim, Victim::Archive(_));
+        self.change(index, item.bytes, 1, evicted, gives_inode);
     }
 
     /// Takes bytes and files off a log and all it is part of, or gives them back.
@@ -203,7 +215,9 @@ impl Evictions {
                 share,
             })
         };
-        self.evict(scope, share, false, |pool| pool.used.get(), reason);
+        // Room for a copy is not made by giving up what was to be copied.
+        let spare_new = |bound: &Bound| !bound.ends_above_quota();
+        self.evict(scope, share, spare_new, |pool| pool.used.get(), reason);
     }
 
     fn meet_reserve(&mut self, scope: Option<usize>) {
@@ -214,7 +228,7 @@ impl Evictions {
             let free = Bytes::new(u64::try_from(volume.free).unwrap_or(0));
             (free < wanted).then_some(Reason::Reserve { free, wanted })
         };
-        self.evict(scope, Bytes::ZERO, false, |pool| pool.used.get(), reason);
+        self.evict(scope, Bytes::ZERO, |_| false, |pool| pool.used.get(), reason);
     }
 
     fn meet_files(&mut self, scope: Option<usize>) {
@@ -223,7 +237,7 @@ impl Evictions {
             let files = all.bound(scope).files;
             (files > limit).then_some(Reason::MaxFiles { files, limit })
         };
-        self.evict(scope, Bytes::ZERO, false, |pool| pool.files, reason);
+        self.evict(scope, Bytes::ZERO, |_| false, |pool| pool.files, reason);
     }
 
     /// Rotations make new files; what has no inode left must first give one back, and what
@@ -231,16 +245,18 @@ impl Evictions {
     fn meet_inodes(&mut self, drafts: &mut [SetDraft<'_>]) {
         for set in 0..drafts.len() {
             let Some(dev) = self.devs.get(set).copied() else { continue };
-            let is_short = move |all: &Self| {
-                all.volumes.get(&dev).and_then(|v| v.files).is_some_and(|files| files < 0)
-            };
-            if !is_short(self) || !drafts.iter().any(|d| d.logs.iter().any(makes_file)) {
+            let is_short =
+                move |all: &Self| all.volumes.get(&dev).is_some_and(Volume::lacks_inodes);
+            if !is_short(self)
+                || !drafts.iter().any(|d| d.logs.iter().any(|log| new_files(log) > 0))
+            {
                 continue;
             }
             self.evict(
                 Some(set),
                 Bytes::ZERO,
-                true,
+                // It frees no inode before it takes one.
+                |_| true,
                 |pool| pool.files,
                 move |all, _| is_short(all).then_some(Reason::NoInode),
             );
@@ -256,20 +272,20 @@ impl Evictions {
             return;
         }
         let share = Bytes::new(limit.get().checked_div(bound.logs).unwrap_or(0));
-        let mut candidates: Vec<(Bytes, usize)> = Vec::new();
+        let mut candidates: Vec<(Bytes, usize, Source)> = Vec::new();
         for index in self.in_scope(scope) {
             let Some(pool) = self.pools.get(index) else { continue };
             let draft = drafts.get(pool.set).and_then(|d| d.logs.get(pool.log));
             if let Some(draft) = draft
                 && pool.used > share
                 && pool.gone == pool.items.len()
-                && let Some(bytes) = pressable(draft)
+                && let Some((bytes, source)) = pressable(draft)
             {
-                candidates.push((bytes, index));
+                candidates.push((bytes, index, source));
             }
         }
-        candidates.sort_by_key(|(bytes, index)| (std::cmp::Reverse(*bytes), *index));
-        for (bytes, index) in candidates {
+        candidates.sort_by_key(|(bytes, index, _)| (std::cmp::Reverse(*bytes), *index));
+        for (bytes, index, source) in candidates {
             let used = self.bound(scope).used;
             if used <= limit {
                 break;
@@ -282,20 +298,14 @@ impl Evictions {
             let Ok(label) = new_label(draft.log, draft.policy, context) else { continue };
             let reason = Reason::QuotaPressure { used, limit };
             let files_before = draft.fixed_files();
-            draft.rotation = Some(Rotation {
-                reason: reason.clone(),
-                label,
-                bytes,
-                gone: Some(reason),
-                source: Source::Active,
-            });
+            draft.rotation =
+                Some(Rotation { reason: reason.clone(), label, bytes, gone: Some(reason), source });
             let files = files_before.saturating_sub(draft.fixed_files());
-            let makes_file = makes_file(draft);
-            if let (Some(volume), true) =
-                (self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev)), makes_file)
+            let made = new_files(draft);
+            if let Some(volume) = self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev))
                 && let Some(files) = &mut volume.files
             {
-                *files -= 1;
+                *files -= made;
             }
             self.change(index, bytes, files, true, false);
         }
@@ -312,8 +322,7 @@ impl Evictions {
                 continue;
             }
             self.account(pool, item, false);
-            let set = self.pools.get(pool).map(|p| p.set);
-            if self.is_broken(set) || self.is_broken(None) {
+            if self.pools.get(pool).is_some_and(|pool| self.is_broken(pool.set)) {
                 self.account(pool, item, true);
                 if let Some(closed) = closed.get_mut(pool) {
                     *closed = true;
@@ -327,23 +336,22 @@ impl Evictions {
         }
     }
 
-    /// Whether some limit of this scope does not hold.
-    fn is_broken(&self, scope: Option<usize>) -> bool {
-        let bound = self.bound(scope);
-        let is_short = |dev: &u64| {
-            self.volumes.get(dev).is_some_and(|volume| {
-                let wanted = bound.limits.reserve.map_or(Bytes::ZERO, |r| r.of(volume.total));
-                (bound.limits.reserve.is_some() && volume.free < i128::from(wanted.get()))
-                    || volume.files.is_some_and(|files| files < 0)
+    /// Whether some limit does not hold that concerns this set: its own, a common one, or what
+    /// its file system must keep.
+    fn is_broken(&self, set: usize) -> bool {
+        let mut bounds = self.sets.get(set).into_iter().chain([&self.global]);
+        let volume = self.devs.get(set).and_then(|dev| self.volumes.get(dev));
+        let is_short = |limits: &Limits| {
+            limits.reserve.zip(volume).is_some_and(|(reserve, volume)| {
+                volume.free < i128::from(reserve.of(volume.total).get())
             })
         };
-        let on_devices = match scope {
-            Some(set) => self.devs.get(set).is_some_and(is_short),
-            None => bound.limits.reserve.is_some() && self.devs.iter().any(is_short),
-        };
-        bound.exceeds_quota()
-            || bound.limits.max_files.is_some_and(|limit| bound.files > limit)
-            || on_devices
+        volume.is_some_and(Volume::lacks_inodes)
+            || bounds.any(|bound| {
+                bound.exceeds_quota()
+                    || bound.limits.max_files.is_some_and(|limit| bound.files > limit)
+                    || is_short(&bound.limits)
+            })
     }
 
     /// Puts the decisions into the drafts.
@@ -364,7 +372,7 @@ impl Evictions {
             }
         }
         for (set, draft) in drafts.iter_mut().enumerate() {
-            if self.is_broken(Some(set)) || self.is_broken(None) {
+            if self.is_broken(set) {
                 draft.logs.iter_mut().for_each(super::retain::mark_fair_share);
             }
         }
@@ -391,25 +399,42 @@ impl Evictions {
         Shortfall { bytes, files }
     }
 
+    /// New archives that are given up though only their copy on the way had no room: set, log
+    /// and the room. The log itself can stay.
+    pub(super) fn copies_without_room(&self) -> impl Iterator<Item = (usize, usize, Bytes)> {
+        self.picks.iter().filter_map(|pick| {
+            let pool = self.pools.get(pick.pool)?;
+            let mut bounds = self.sets.get(pool.set).into_iter().chain([&self.global]);
+            let with_copy = pick.item.bytes.plus(pool.copy_room);
+            let is_new = matches!(pick.item.victim, Victim::New) && pool.copy_room > Bytes::ZERO;
+            (is_new && bounds.any(|bound| bound.used.plus(with_copy) > bound.peak)).then_some((
+                pool.set,
+                pool.log,
+                pool.copy_room,
+            ))
+        })
+    }
+
     /// Files of a set in the end.
     pub(super) fn files(&self, set: usize) -> u64 {
         self.sets.get(set).map_or(0, |bound| bound.files)
     }
-
-    /// Whether the file system of `set` has too few inodes for what is to be made there.
-    pub(super) fn lacks_inodes(&self, set: usize) -> bool {
-        let volume = self.devs.get(set).and_then(|dev| self.volumes.get(dev));
-        volume.and_then(|v| v.files).is_some_and(|files| files < 0)
-    }
 }
 
-/// Allocated bytes that rotating the active file away would give back.
-fn pressable(draft: &LogDraft<'_>) -> Option<Bytes> {
-    let active = draft.log.active.as_ref()?.stamp;
+/// Allocated bytes that rotating the active file away would give back, or what an interrupted
+/// run has renamed already.
+fn pressable(draft: &LogDraft<'_>) -> Option<(Bytes, Source)> {
+    let mut leftovers = draft.staying_leftovers();
+    let renamed = leftovers.find(|leftover| leftover.kind == LeftoverKind::Renamed);
+    let (stamp, source) = match renamed {
+        Some(leftover) => (leftover.meta.stamp, Source::Renamed),
+        None => (draft.log.active.as_ref()?.stamp, Source::Active),
+    };
     let can = !draft.is_blocked()
+        && !draft.is_put_off
         && draft.rotation.is_none()
         && draft.policy.method != Method::Copy
-        && active.nlink <= 1
-        && active.allocated > Bytes::ZERO;
-    can.then_some(active.allocated)
+        && stamp.nlink <= 1
+        && stamp.allocated > Bytes::ZERO;
+    can.then_some((stamp.allocated, source))
 }

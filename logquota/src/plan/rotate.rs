@@ -10,8 +10,8 @@ use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
 use super::{Context, Reason};
 use crate::inventory::Log;
-use crate::naming::{Label, Naming, Style, sequence_label};
-use crate::policy::{Policy, RotateWhen};
+use crate::naming::{Label, Naming, Style, sequence_label, temporary_name};
+use crate::policy::{Method, Policy, RotateWhen};
 use crate::stamp::Stamp;
 use crate::units::{Age, Bytes};
 
@@ -132,8 +132,14 @@ pub(super) fn new_label(log: &Log, policy: &Policy, context: &Context) -> Result
     if name.len() > NAME_MAX {
         return Err(NoName::TooLong(name));
     }
+    let plain = naming.format(&log.name, &label, "");
+    if !matches!(policy.method, Method::Rename) {
+        let temp = temporary_name(&plain);
+        if log.obstacles.contains(&temp) {
+            return Err(NoName::Exists(temp));
+        }
+    }
     if matches!(naming.style, Style::Dated { .. }) {
-        let plain = naming.format(&log.name, &label, "");
         let existing = log.archives.iter().map(|archive| &archive.name).chain(&log.obstacles);
         for taken in existing {
             if *taken == name || *taken == plain {

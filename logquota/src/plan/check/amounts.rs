@@ -25,6 +25,10 @@ pub(super) struct Ledger {
     stated: Vec<Bytes>,
     /// Bytes and files that each device has got back.
     pub(super) freed: HashMap<u64, (i128, i64)>,
+    /// The largest copy that each set makes.
+    pub(super) copies: Vec<u128>,
+    /// For each device: files deleted before anything was made there, and files made.
+    pub(super) inodes: HashMap<u64, (i64, i64)>,
     /// For each step: what its set uses, what all use, what its device has got back.
     pub(super) history: Vec<Moment>,
 }
@@ -69,6 +73,8 @@ impl Ledger {
             files,
             start,
             freed: HashMap::new(),
+            copies: vec![0; world.sets.len()],
+            inodes: HashMap::new(),
             history: Vec::new(),
         }
     }
@@ -121,6 +127,12 @@ impl Ledger {
         if let Some(peak) = self.peak.get_mut(set) {
             *peak = (*peak).max(after).max(before + room);
         }
+        if let Some(largest) = self.copies.get_mut(set) {
+            *largest = (*largest).max(u128::try_from(change.used).unwrap_or(0));
+        }
+        let inodes = self.inodes.entry(change.dev).or_default();
+        inodes.1 += change.files.max(0);
+        inodes.0 += if inodes.1 == 0 { -change.files } else { 0 };
         let freed = self.freed.entry(change.dev).or_default();
         freed.0 = freed.0.saturating_sub(change.used);
         freed.1 -= change.files;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Found;
 use super::amounts::Ledger;
 use super::model::{Content, LogView, Origin, World};
+use crate::inventory::LeftoverKind;
 use crate::plan::{Plan, Reason};
 
 fn is_eviction(reason: &Reason) -> bool {
@@ -33,7 +34,8 @@ struct Ahead {
 }
 
 /// Promise 4: if an eviction had not been, a limit would be broken, in the end or on the
-/// way. Looked at is the newest eviction of each log, as any other would leave a gap.
+/// way. Looked at is the newest eviction of each log, as any other would leave a gap. A copy
+/// counts on top of what is used in the end, whenever it is made.
 pub(super) fn check_needed(world: &World<'_>, plan: &Plan, ledger: &Ledger, found: &mut Found) {
     let mut newest: Vec<(usize, &Content<'_>)> = Vec::new();
     let mut done = HashSet::new();
@@ -84,11 +86,14 @@ fn is_needed(world: &World<'_>, ledger: &Ledger, ahead: &Ahead, content: &Conten
     let quota = limits.quota.is_some_and(|quota| {
         let quota = u128::from(quota.get());
         let on_the_way = ahead.used.get(&number).copied().unwrap_or_default();
+        let on_the_way = on_the_way.max(at(&ledger.used) + at(&ledger.copies));
         at(&ledger.used) + more > quota || on_the_way + more > quota.max(at(&ledger.start))
     });
     let quota_of_all = global.quota.is_some_and(|quota| {
         let bound = ledger.bound_of_all(world).unwrap_or_default();
-        ledger.total + more > quota.get().into() || ahead.total + more > bound
+        let largest = ledger.copies.iter().copied().max().unwrap_or_default();
+        let on_the_way = ahead.total.max(ledger.total + largest);
+        ledger.total + more > quota.get().into() || on_the_way + more > bound
     });
     let too_many = |files: i64, limit: Option<u64>| {
         limit.is_some_and(|limit| files + 1 > i64::try_from(limit).unwrap_or(i64::MAX))
@@ -108,8 +113,11 @@ fn is_needed(world: &World<'_>, ledger: &Ledger, ahead: &Ahead, content: &Conten
         .flatten()
         .any(|reserve| free + freed.0 - more < reserve.of(space.total).get().into());
     let full = free + least.0 - more < 0;
+    // Deletions that come after the first new file may come too late for it.
+    let (early, made) = ledger.inodes.get(&dev).copied().unwrap_or_default();
     let inodes = space.free_files.is_some_and(|free| {
-        i128::from(free) + i128::from(least.1) - i128::from(content.dev == dev) < 0
+        let left = i128::from(free) + i128::from(least.1.min(early - made));
+        left - i128::from(content.dev == dev) < 0
     });
     quota || quota_of_all || files || reserve || full || inodes
 }
@@ -155,14 +163,17 @@ pub(super) fn check_fair(world: &World<'_>, found: &mut Found) {
     }
 }
 
-/// What a log's archives and active file occupied when they were scanned, and what it wants
-/// for a copy.
+/// What a log's archives and active file occupied when they were scanned (also one that was
+/// renamed to be copied), and what it wants for a copy.
 fn used_by(log: &LogView<'_>) -> u128 {
     let mut seen = HashSet::new();
+    let leftovers = log.log.leftovers.iter();
+    let renamed = leftovers.filter(|leftover| leftover.kind == LeftoverKind::Renamed);
     log.log
         .active
         .iter()
         .chain(log.archives.iter().map(|archive| &archive.meta))
+        .chain(renamed.map(|leftover| &leftover.meta))
         .map(|meta| &meta.stamp)
         .filter(|stamp| stamp.nlink <= 1 || seen.insert((stamp.id.dev, stamp.id.ino)))
         .map(|stamp| u128::from(stamp.allocated.get()))

@@ -13,8 +13,8 @@
 //! # How amounts are counted
 //!
 //! Each file counts with the most that it may occupy: what the scan saw; `room` for a copy;
-//! for a compressed file what its source occupied, because a compression is undone if it
-//! gains nothing and the limits have no place for its output. Deleting a name frees nothing
+//! for a compressed file what its source occupied: more than that it may only take where the
+//! limits have place for it, which is judged when its turn comes. Deleting a name frees nothing
 //! while the file has other names. The sums are exact (128 bits) and cut off at the largest
 //! [`Bytes`](crate::units::Bytes) only when they are compared.
 

@@ -93,7 +93,7 @@ impl<'a> World<'a> {
         for (number, (set, spec)) in inventory.sets.iter().zip(&config.sets).enumerate() {
             let mut logs: Vec<&Log> = set.logs.iter().collect();
             let path = |log: &Log| inventory.dirs.get(&log.dir).map(|dir| dir.path.as_path());
-            logs.sort_by(|a, b| (path(a), a.dir, &a.name).cmp(&(path(b), b.dir, &b.name)));
+            logs.sort_by(|a, b| (path(a), &a.name, a.dir).cmp(&(path(b), &b.name, b.dir)));
             let logs =
                 logs.iter().enumerate().map(|(at, log)| world.add_log(number, at, log)).collect();
             world.sets.push(SetView { set, policy: &spec.policy, logs });

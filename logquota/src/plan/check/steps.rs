@@ -119,6 +119,10 @@ fn act<'a>(
                     let shown = world.show(from);
                     found.add(2, format_args!("step {index} copies `{shown}`, to be renamed"));
                 }
+            }
+            let content = world.files.get(file)?.content;
+            // The log, or what an interrupted run has renamed.
+            if world.contents.get(content)?.origin == Origin::Live {
                 mark_rotated(world, step);
             }
             if let Some(log) = world.sets.get_mut(step.set)?.logs.get_mut(step.log?) {
@@ -126,7 +130,6 @@ fn act<'a>(
             }
             target(world, index, step, to, found);
             temporary(world, index, to, temp, found);
-            let content = world.files.get(file)?.content;
             let copy = world.add_file((to.dir, &to.name), content, None);
             let copy = world.files.get_mut(copy)?;
             copy.allocated = u128::from(room.get());
@@ -165,10 +168,9 @@ fn act<'a>(
             }
             mark_rotated(world, step);
             let freed = world.files.get(file)?.allocated;
+            copy_is_given_up(world, step, file);
             world.let_go(file, index, &step.reason, freed);
-            if !is_copied_already(world, step) {
-                live_may_go(world, index, step, file, &shown, found);
-            }
+            live_may_go(world, index, step, file, &shown, found);
             let content = world.add_content(Origin::Live, step.set, step.log?);
             world.contents.get_mut(content)?.holders = 1;
             let file = world.files.get_mut(file)?;
@@ -196,6 +198,10 @@ fn act<'a>(
             let kept = world.files.get(file)?;
             let freed = if kept.linked { 0 } else { kept.allocated };
             let (linked, dev) = (i64::from(kept.linked), kept.dev);
+            if world.contents.get(world.files.get(file)?.content)?.origin == Origin::Live {
+                mark_rotated(world, step);
+                copy_is_given_up(world, step, file);
+            }
             world.let_go(file, index, &step.reason, freed);
             world.unname(at);
             // Otherwise the step compares the contents first.
@@ -250,26 +256,39 @@ fn is_active(world: &World<'_>, step: &Step, place: &Place) -> bool {
     log_of(world, step).is_some_and(|log| (log.log.dir, &log.log.name) == (place.dir, &place.name))
 }
 
-/// Whether an interrupted run has made the copy: a plain archive with the length and the
-/// time of the log.
-fn is_copied_already(world: &World<'_>, step: &Step) -> bool {
-    let Some(log) = log_of(world, step) else { return false };
-    let Some(active) = log.log.active else { return false };
-    step.reason == Reason::Interrupted
-        && step.expect == Expect::Unchanged(active.stamp)
-        && log.archives.iter().any(|archive| {
-            let copy = archive.meta.stamp;
-            archive.parsed.is_plain()
-                && (copy.len, copy.mtime) == (active.stamp.len, active.stamp.mtime)
-        })
-}
-
 fn mark_rotated(world: &mut World<'_>, step: &Step) {
     if let Some(number) = step.log
         && let Some(log) = world.sets.get_mut(step.set).and_then(|set| set.logs.get_mut(number))
     {
         log.rotated = true;
     }
+}
+
+/// A log that goes without the copy that it should have had wanted the room for it all the
+/// same, when it was decided which archives go.
+fn copy_is_given_up(world: &mut World<'_>, step: &Step, file: usize) {
+    let Some(file) = world.files.get(file) else { return };
+    let room = file.allocated;
+    let has_copy = world.contents.get(file.content).is_some_and(|content| content.holders > 1);
+    let Some(set) = world.sets.get_mut(step.set) else { return };
+    if has_copy || !matches!(set.policy.method, Method::CopyTruncate | Method::RenameCopy) {
+        return;
+    }
+    if let Some(log) = step.log.and_then(|number| set.logs.get_mut(number)) {
+        log.copied += room;
+    }
+}
+
+/// Reasons for which what was the active file may go at once.
+fn may_take_live(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::MaxAge { .. }
+            | Reason::Quota { .. }
+            | Reason::QuotaPressure { .. }
+            | Reason::MaxFiles { .. }
+            | Reason::Reserve { .. }
+    )
 }
 
 /// What was the active file may go for good only where that was asked for.
@@ -283,15 +302,7 @@ fn live_may_go(
 ) {
     let Some(file) = world.files.get(file) else { return };
     let Some(content) = world.contents.get(file.content) else { return };
-    let is_allowed = matches!(
-        step.reason,
-        Reason::Count { .. }
-            | Reason::MaxAge { .. }
-            | Reason::Quota { .. }
-            | Reason::QuotaPressure { .. }
-            | Reason::MaxFiles { .. }
-            | Reason::Reserve { .. }
-    );
+    let is_allowed = matches!(step.reason, Reason::Count { .. }) || may_take_live(&step.reason);
     if content.origin == Origin::Live
         && content.holders == 0
         && !is_allowed
@@ -304,14 +315,21 @@ fn live_may_go(
     }
 }
 
-/// Whether an interrupted run has copied it: an archive has its length and time of change.
+/// Whether an interrupted run has copied it: an archive has its length and time of change,
+/// and is still there or went for a reason for which the log may go, too.
 fn was_copied(world: &World<'_>, step: &Step, file: &File<'_>) -> bool {
     let (Some(log), Some(stamp)) = (log_of(world, step), file.stamp) else { return false };
-    let is_copy = |archive: &&Archive| {
+    let is_copy = |(archive, content): (&&Archive, &usize)| {
         let copy = archive.meta.stamp;
-        archive.parsed.is_plain() && (copy.len, copy.mtime) == (stamp.len, stamp.mtime)
+        let lost = world.contents.get(*content).and_then(|content| content.lost);
+        // A duplicate goes only if its compressed copy has the same content.
+        let may_go = |reason: &Reason| matches!(reason, Reason::Duplicate) || may_take_live(reason);
+        archive.parsed.is_plain()
+            && (copy.len, copy.mtime) == (stamp.len, stamp.mtime)
+            && lost.is_none_or(|(_, reason)| may_go(reason))
     };
-    matches!(step.reason, Reason::Interrupted) && log.archives.iter().any(is_copy)
+    matches!(step.reason, Reason::Interrupted)
+        && log.archives.iter().zip(&log.contents).any(is_copy)
 }
 
 fn is_free(world: &World<'_>, index: usize, dir: DirId, name: &OsStr, found: &mut Found) {

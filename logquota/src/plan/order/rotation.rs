@@ -6,9 +6,10 @@ use super::{At, Builder, Names};
 use crate::fs::Attributes;
 use crate::inventory::{Archive, Place};
 use crate::naming::{Label, Style, temporary_name};
+use crate::plan::decide::NotNow;
 use crate::plan::draft::{LogDraft, Rotation, SetDraft, Source};
 use crate::plan::rotate::{NAME_MAX, first_free, obstacle_numbers, rename_copy_name};
-use crate::plan::{Action, Expect, Hook, Problem, Reason};
+use crate::plan::{Action, Expect, Hook, Reason};
 use crate::policy::Method;
 use crate::stamp::Meta;
 use crate::units::Bytes;
@@ -48,12 +49,7 @@ pub(super) struct Moved {
 
 impl Builder<'_> {
     /// All steps of a set behind its evictions.
-    pub(super) fn rotate_set(
-        &mut self,
-        set: usize,
-        draft: &SetDraft<'_>,
-        problems: &mut Vec<Problem>,
-    ) {
+    pub(super) fn rotate_set(&mut self, set: usize, draft: &SetDraft<'_>) {
         let scripts = &draft.spec.policy.scripts;
         let pattern = || vec![draft.spec.pattern_text.clone()];
         let is_due = |log: &LogDraft<'_>| log.rotation.is_some() || log.recreate;
@@ -71,7 +67,7 @@ impl Builder<'_> {
         let mut all: Vec<Done> = Vec::new();
         for (log, log_draft) in draft.logs.iter().enumerate() {
             let mut done = if is_due(log_draft) {
-                self.rotate_log(At::log(set, log).after(gate.iter().copied()), log_draft, problems)
+                self.rotate_log(At::log(set, log).after(gate.iter().copied()), log_draft)
             } else {
                 Done { moved: unmoved(log_draft), names: names(log_draft), ..Done::default() }
             };
@@ -107,7 +103,7 @@ impl Builder<'_> {
     }
 
     /// One log, up to its `postrotate`.
-    fn rotate_log(&mut self, at: At, draft: &LogDraft<'_>, problems: &mut Vec<Problem>) -> Done {
+    fn rotate_log(&mut self, at: At, draft: &LogDraft<'_>) -> Done {
         let log = draft.log;
         let mut at = at;
         let scripts = &draft.policy.scripts;
@@ -139,7 +135,7 @@ impl Builder<'_> {
         self.make_archive_dir(&at, draft);
         done.moved = match (&draft.policy.naming.style, rotation.source) {
             (Style::Numbered { .. }, Source::Active | Source::Renamed) => {
-                match self.make_way(&at, draft, rotation, &mut done.names, problems) {
+                match self.make_way(&at, draft, rotation, &mut done.names) {
                     Some(moved) => moved,
                     None => return Done { moved: unmoved(draft), ..done },
                 }
@@ -223,7 +219,8 @@ impl Builder<'_> {
                     done.names.insert(to.name);
                 }
                 if method == Method::CopyTruncate {
-                    let reason = if rotation.gone.is_none() { Reason::Copied } else { reason };
+                    // Without a copy, what is cut off is gone.
+                    let reason = rotation.gone.clone().unwrap_or(Reason::Copied);
                     let freed = meta.stamp.allocated;
                     let cut = self.push(at, Action::Truncate { at: from }, expect, freed, reason);
                     done.archive.push(cut);
@@ -337,7 +334,6 @@ impl Builder<'_> {
         draft: &LogDraft<'_>,
         rotation: &Rotation,
         names: &mut Names,
-        problems: &mut Vec<Problem>,
     ) -> Option<Vec<Moved>> {
         let naming = &draft.policy.naming;
         let taken = obstacle_numbers(draft.log, naming);
@@ -357,14 +353,13 @@ impl Builder<'_> {
         if let Some((_, archive, number)) =
             targets.iter().find(|(_, archive, number)| name(archive, *number).len() > NAME_MAX)
         {
-            problems.push(Problem {
-                path: self.inventory.path(draft.log.archive_dir, &archive.name),
-                why: format!(
-                    "cannot become number {number}: the name would have more than 255 bytes; \
-                     give the log a shorter name"
-                ),
-                is_error: true,
-            });
+            let archive = crate::error::printable(&archive.name);
+            let why = format!(
+                "is due, but its archive `{archive}` cannot become number {number}: the name \
+                 would have more than 255 bytes; give the log a shorter name"
+            );
+            let not_now = NotNow { why, is_for_room: false };
+            self.impossible.extend(at.log.map(|log| ((at.set, log), not_now)));
             return None;
         }
         for (index, archive, number) in targets.into_iter().rev() {

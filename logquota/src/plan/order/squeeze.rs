@@ -67,7 +67,9 @@ impl Builder<'_> {
                 let is_possible = plain_or_other_style(&name, &plain, log_draft, &target)
                     && meta.stamp.nlink <= 1
                     && meta.stamp.holes() <= HOLES_MAX;
-                if !is_possible || done.names.contains(&target) || target.len() > NAME_MAX {
+                let is_taken =
+                    done.names.contains(&target) || done.names.contains(&temporary_name(&target));
+                if !is_possible || is_taken || target.len() > NAME_MAX {
                     continue;
                 }
                 jobs.push(Job {

@@ -34,6 +34,10 @@ pub(super) struct Pool {
     pub(super) gone: usize,
     /// What its copy needs on the way.
     pub(super) copy_room: Bytes,
+    /// Its new archive is one file more.
+    pub(super) is_copied: bool,
+    /// Its new archive is copied from where the log was renamed to.
+    pub(super) copies_renamed: bool,
 }
 
 /// What must hold of one set, or of all.
@@ -56,6 +60,15 @@ pub(super) struct Volume {
     pub(super) free: i128,
     /// Free inodes when new files are made, if limited.
     pub(super) files: Option<i128>,
+    /// Copies of renamed logs that are made: while one is, it takes an inode more.
+    pub(super) copies_renamed: usize,
+}
+
+impl Volume {
+    pub(super) fn lacks_inodes(&self) -> bool {
+        let aside = i128::from(self.copies_renamed > 0);
+        self.files.is_some_and(|files| files < aside)
+    }
 }
 
 impl Bound {
@@ -91,6 +104,11 @@ impl Bound {
         self.copies.last_key_value().map_or(Bytes::ZERO, |(room, _)| *room)
     }
 
+    /// Whether it would be too much in the end, copies on the way aside.
+    pub(super) fn ends_above_quota(&self) -> bool {
+        self.limits.quota.is_some_and(|quota| self.used > quota)
+    }
+
     pub(super) fn exceeds_quota(&self) -> bool {
         self.limits.quota.is_some_and(|quota| {
             let room = self.copy_room();
@@ -117,15 +135,34 @@ impl Pool {
         }
         if let Some(rotation) = draft.rotation.as_ref().filter(|rotation| rotation.gone.is_none()) {
             let item = Item { victim: Victim::New, bytes: rotation.bytes };
-            // Of an interrupted copytruncate the copy is an archive already.
-            if rotation.source != Source::Copied {
+            // Of an interrupted copytruncate the copy is an archive already; a log with
+            // several names stays what it is when one of them changes.
+            if rotation.source != Source::Copied && !stays_linked(draft) {
                 used = used.plus(item.bytes);
                 files = files.saturating_add(1);
                 items.push(item);
             }
         }
-        Self { set, log, used, files, items, gone: 0, copy_room: copy_room(draft) }
+        let is_copied = matches!(draft.policy.method, Method::CopyTruncate | Method::Copy);
+        Self {
+            set,
+            log,
+            used,
+            files,
+            items,
+            gone: 0,
+            copy_room: copy_room(draft),
+            is_copied,
+            copies_renamed: copies_renamed(draft),
+        }
     }
+}
+
+/// Whether what is rotated is renamed and has other names: it is counted as such a file.
+fn stays_linked(draft: &LogDraft<'_>) -> bool {
+    draft.policy.method == Method::Rename
+        && draft.rotation.as_ref().is_some_and(|r| r.source == Source::Active)
+        && draft.log.active.is_some_and(|active| active.stamp.nlink > 1)
 }
 
 /// What a rotation needs on the way beyond what it leaves: the copy and its source exist
@@ -141,15 +178,28 @@ fn copy_room(draft: &LogDraft<'_>) -> Bytes {
     }
 }
 
-/// Whether a rotation makes a file where there was none.
-pub(in crate::plan) fn makes_file(draft: &LogDraft<'_>) -> bool {
-    let Some(rotation) = &draft.rotation else { return draft.recreate };
+/// How many files a rotation adds. A renamed log and its copy exist together for a while;
+/// that is one file more for all of them, see [`copies_renamed`].
+pub(super) fn new_files(draft: &LogDraft<'_>) -> i128 {
+    let Some(rotation) = &draft.rotation else { return draft.recreate.into() };
+    let create: i128 = draft.policy.create.is_some().into();
+    let copy: i128 = rotation.gone.is_none().into();
     match (rotation.source, draft.policy.method) {
-        (Source::Copied, _) => false,
-        (Source::Active, Method::Rename) => draft.policy.create.is_some(),
-        (Source::Active, Method::CopyTruncate | Method::Copy) => rotation.gone.is_none(),
-        (Source::Active, Method::RenameCopy) | (Source::Renamed, _) => true,
+        (Source::Copied, _) => 0,
+        (Source::Active, Method::Rename) => create,
+        (Source::Active, Method::CopyTruncate | Method::Copy) => copy,
+        (Source::Active, Method::RenameCopy) => create,
+        (Source::Renamed, _) => draft.recreate.into(),
     }
+}
+
+/// Whether the log's archive is copied from where it was renamed to.
+fn copies_renamed(draft: &LogDraft<'_>) -> bool {
+    draft.rotation.as_ref().is_some_and(|rotation| {
+        rotation.gone.is_none()
+            && (rotation.source == Source::Renamed
+                || (rotation.source == Source::Active && draft.policy.method == Method::RenameCopy))
+    })
 }
 
 /// Files that go before anything new is made.
