@@ -8,8 +8,6 @@ pub mod fuzz_plan;
 pub mod generate;
 pub mod sandbox;
 pub mod tree;
-pub mod generate;
-pub mod sandbox;
 pub mod workloads;
 
 use proptest::test_runner::Config;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 
 use super::claims::{Claim, Strength};
 use super::walk::World;
@@ -147,17 +147,26 @@ impl Drafts<'_, '_> {
         let listed = fs.list(folder.dir, &mut |name, _| {
             if is_temporary_shape(name) {
                 temporaries.push(name.to_owned());
-            } else if name.as_bytes().iter().any(u8::is_ascii_digit) || claims.wants(name) {
+            } else if name.as_bytes().iter().any(u8::is_ascii_digit)
+                || claims.wants(name)
+                || unrenamed(name).is_some_and(|base| claims.wants(base))
+            {
                 is_complete &= names.push(name);
             }
         });
         names.sort();
         temporaries.sort_unstable();
-        folder.unreadable = match listed {
+        let why = match listed {
             Err(error) => Some(Error::io(Op::List, &folder.path)(error).chain()),
             Ok(()) if !is_complete => Some("its folder has too many names".to_owned()),
             Ok(()) => None,
         };
+        folder.unreadable.clone_from(&why);
+        // Perhaps it has no log that could say so.
+        let path = folder.path.clone();
+        if let Some(why) = why {
+            self.world.note(&path, why, true);
+        }
     }
 
     /// Goes through the names of a folder that has logs.
@@ -209,23 +218,23 @@ impl Drafts<'_, '_> {
     }
 
     fn draft_if_log(&mut self, folder: usize, name: &OsStr) {
-        let Some(claim) = self.owner(folder, name) else { return };
-        if claim.strength == Strength::FolderOther {
-            return;
-        }
         if let Some((base, claim)) = self.renamed_log(folder, name) {
             self.draft(folder, &base, claim);
             return;
         }
-        self.draft(folder, name, claim);
+        let Some(claim) = self.owner(folder, name) else { return };
+        if claim.strength != Strength::FolderOther {
+            self.draft(folder, name, claim);
+        }
     }
 
     /// The log that `name` is, on its way to another device (`renamecopy`'s `LOG.tmp`).
     fn renamed_log(&self, folder: usize, name: &OsStr) -> Option<(OsString, Claim)> {
-        let base = OsString::from_vec(name.as_bytes().strip_suffix(b".tmp")?.to_vec());
-        let claim = self.owner(folder, &base)?;
+        let base = unrenamed(name)?;
+        let claim = self.owner(folder, base)?;
         let spec = self.world.config.sets.get(claim.set)?;
-        (spec.policy.method == Method::RenameCopy).then_some((base, claim))
+        let is_log = claim.strength != Strength::FolderOther;
+        (is_log && spec.policy.method == Method::RenameCopy).then(|| (base.to_owned(), claim))
     }
 
     /// Archives in a style that is not the policy's do not prove a log of their own. By now
@@ -429,4 +438,9 @@ impl Drafts<'_, '_> {
         self.index.insert((folder, name.to_owned()), log);
         log
     }
+}
+
+/// What `LOG.tmp` was called before.
+fn unrenamed(name: &OsStr) -> Option<&OsStr> {
+    name.as_bytes().strip_suffix(b".tmp").map(OsStr::from_bytes)
 }

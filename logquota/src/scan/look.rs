@@ -1,13 +1,12 @@
 //! Looks at every file that a draft names, and says what stands in the way of a log.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
+use std::ffi::OsStr;
 
 use super::claims::Strength;
 use super::drafts::Draft;
 use super::walk::{Folder, World};
 use crate::error::{Error, Op};
-use crate::inventory::{Archive, Blocked, DirId, Leftover, LeftoverKind, Log, Note, Place};
+use crate::inventory::{Archive, Blocked, DirId, Leftover, LeftoverKind, Log, Place};
 use crate::policy::{Method, ParentRule, Selector, SetSpec};
 use crate::stamp::{Kind, Meta};
 
@@ -36,7 +35,9 @@ pub(super) fn look(world: &mut World<'_>, draft: Draft) -> Looked {
         Err(_) => folder,
     };
     let policy = &spec.policy;
-    let (mut notes, mut restless) = (Vec::new(), Vec::new());
+    // What of it could not be looked at: its archives are in an order, and with one unknown
+    // nothing can be decided about the others.
+    let (mut unknown, mut restless) = (None, Vec::new());
     let active = look_at_active(world, folder, &draft.name);
     if matches!(active, Active::Absent) && folder.names.contains(&draft.name) {
         restless.push(folder.dir);
@@ -64,18 +65,17 @@ pub(super) fn look(world: &mut World<'_>, draft: Draft) -> Looked {
             }
             Ok(Some(_)) => log.obstacles.push(name),
             Err(error) => {
-                notes.push(failed(archive_folder, &name, error));
+                unknown = Some(unreadable(archive_folder, &name, error));
                 log.obstacles.push(name);
             }
         }
     }
     if policy.method == Method::RenameCopy {
-        look_for_renamed(world, folder, &mut log);
+        unknown = look_for_renamed(world, folder, &mut log).or(unknown);
     }
-    world.notes.append(&mut notes);
     world.restless.extend(restless);
     let is_absent = matches!(active, Active::Absent);
-    let has_more = !log.archives.is_empty() || !log.leftovers.is_empty();
+    let has_more = !log.archives.is_empty() || !log.leftovers.is_empty() || unknown.is_some();
     let is_named = draft.claim.strength == Strength::Literal;
     if !has_more && !is_named {
         match active {
@@ -90,6 +90,7 @@ pub(super) fn look(world: &mut World<'_>, draft: Draft) -> Looked {
         return Looked::Nothing;
     }
     log.blocked = blocked(world, spec, &draft.archive_folder, folder, archive_folder, active)
+        .or(unknown)
         .or_else(|| (is_absent && !has_more).then_some(Blocked::Missing));
     Looked::Log(Box::new(log))
 }
@@ -132,8 +133,7 @@ fn look_at_active(world: &World<'_>, folder: &Folder, name: &OsStr) -> Active {
         Ok(Some(meta)) => meta,
         Ok(None) => return Active::Absent,
         Err(error) => {
-            let why = Error::io(Op::Stat, folder.path.join(name))(error).chain();
-            return Active::Unknown(Blocked::Unreadable { why });
+            return Active::Unknown(unreadable(folder, name, error));
         }
     };
     match meta.kind {
@@ -147,26 +147,30 @@ fn look_at_active(world: &World<'_>, folder: &Folder, name: &OsStr) -> Active {
 }
 
 /// `LOG.tmp` of a `renamecopy` rotation that did not end: the log itself, under that name.
-fn look_for_renamed(world: &World<'_>, folder: &Folder, log: &mut Log) {
+/// `LOG.tmp`, if there is one; otherwise why nobody knows.
+fn look_for_renamed(world: &World<'_>, folder: &Folder, log: &mut Log) -> Option<Blocked> {
     let mut name = log.name.clone();
     name.push(".tmp");
-    let Ok(Some(meta)) = world.fs.stat(folder.dir, &name) else { return };
+    let meta = match world.fs.stat(folder.dir, &name) {
+        Ok(Some(meta)) => meta,
+        Ok(None) => return None,
+        Err(error) => return Some(unreadable(folder, &name, error)),
+    };
     if meta.kind == Kind::File && meta.stamp.nlink == 1 && is_same_mount(&meta, folder) {
         let place = Place { dir: folder.dir, name };
         log.leftovers.push(Leftover { place, meta, kind: LeftoverKind::Renamed });
     } else {
         log.obstacles.push(name);
     }
+    None
+}
+
+fn unreadable(folder: &Folder, name: &OsStr, error: std::io::Error) -> Blocked {
+    Blocked::Unreadable { why: Error::io(Op::Stat, folder.path.join(name))(error).chain() }
 }
 
 fn is_same_mount(meta: &Meta, folder: &Folder) -> bool {
     meta.mount == folder.meta.mount && meta.stamp.id.dev == folder.meta.stamp.id.dev
-}
-
-fn failed(folder: &Folder, name: &OsString, error: io::Error) -> Note {
-    let path = folder.path.join(name);
-    let why = Error::io(Op::Stat, &path)(error).chain();
-    Note { path, why, is_error: true }
 }
 
 /// What is wrong with a folder for somebody who is root, and what to do about it. Whoever may
