@@ -36,6 +36,10 @@ impl<'a> Runner<'a> {
         temp: &OsStr,
     ) -> Result<()> {
         self.settle_deletions()?;
+        // The renamed log has its new name before it can have a copy in another folder.
+        if from.dir != to.dir && self.unsynced.contains(&from.dir) {
+            self.sync_dir(from.dir)?;
+        }
         let found = self.must_find(step, from)?;
         // Whether it stays beside its source is the plan's business; on the way it must fit.
         let room = found.stamp.allocated;
