@@ -187,6 +187,7 @@ impl Builder<'_> {
             .removed()
             .filter(|(index, _, r)| match r {
                 Reason::Duplicate => false,
+                _ if draft.last_trace().is_some() && *index == 0 => false,
                 Reason::Count { .. } => draft.goes_before_rotation(*index),
                 _ => true,
             })
@@ -258,6 +259,14 @@ impl<'a> LogDraft<'a> {
             super::Verdict::Remove(reason) => Some((index, archive, reason)),
             super::Verdict::Keep(_) => None,
         })
+    }
+
+    /// The newest archive of a log that is missing and will be made again, if that archive
+    /// goes: until then it is what tells that there was a log.
+    fn last_trace(&self) -> Option<(&'a crate::inventory::Archive, &Reason)> {
+        let (index, archive, reason) = self.removed().next()?;
+        let goes = self.recreate && index == 0 && *reason != Reason::Duplicate;
+        goes.then_some((archive, reason))
     }
 
     /// Whether an archive that is one too many goes with the evictions and not with the

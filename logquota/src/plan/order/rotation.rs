@@ -21,6 +21,8 @@ pub(super) struct Done {
     pub(super) archive: Vec<usize>,
     /// What made the new archive.
     pub(super) made: Option<usize>,
+    /// What made the new log.
+    pub(super) created: Option<usize>,
     /// The new archive's place, its file and its label, if it stays or must yet be deleted.
     pub(super) new: Option<New>,
     /// Names of kept archives after they moved; same order as [`LogDraft::kept`].
@@ -127,8 +129,17 @@ impl Builder<'_> {
         let mut done = Done { names: names(draft), ..Done::default() };
         let Some(rotation) = &draft.rotation else {
             done.moved = unmoved(draft);
-            let create = self.create(at, draft, draft.log.archives.first().map(|a| &a.meta));
-            done.archive.extend(create);
+            let like = draft.log.archives.first().map(|a| &a.meta);
+            done.created = self.create(at.clone(), draft, like);
+            done.archive.extend(done.created);
+            // The last trace of the log does not go before the log is there again.
+            if let Some((archive, reason)) = draft.last_trace() {
+                let place = Place { dir: log.archive_dir, name: archive.name.clone() };
+                let stamp = archive.meta.stamp;
+                let bytes = stamp.freed_by_unlink();
+                let expect = Expect::Unchanged(stamp);
+                self.delete(at.after(done.created), draft, place, expect, bytes, reason.clone());
+            }
             return done;
         };
         let Some((meta, source)) = draft.source() else { return done };
@@ -136,7 +147,11 @@ impl Builder<'_> {
         done.moved = match (&draft.policy.naming.style, rotation.source) {
             (Style::Numbered { .. }, Source::Active | Source::Renamed) => {
                 match self.make_way(&at, draft, rotation, &mut done.names) {
-                    Some(moved) => moved,
+                    Some(moved) => {
+                        // Two archives of one number would have no order.
+                        at.needs.extend(self.vacated(draft, &rotation.label, &moved));
+                        moved
+                    }
                     None => return Done { moved: unmoved(draft), ..done },
                 }
             }
@@ -172,7 +187,8 @@ impl Builder<'_> {
                 done.new = Some(new(&to));
                 done.renamed = Some(from);
                 if draft.recreate {
-                    done.archive.extend(self.create(at, draft, Some(meta)));
+                    done.created = self.create(at, draft, Some(meta));
+                    done.archive.extend(done.created);
                 }
             }
             (Source::Copied, _) => {
@@ -189,7 +205,8 @@ impl Builder<'_> {
                 done.made = Some(index);
                 done.new = Some(new(&to));
                 done.names.insert(to.name);
-                done.archive.extend(self.create(at.after([index]), draft, Some(meta)));
+                done.created = self.create(at.after([index]), draft, Some(meta));
+                done.archive.extend(done.created);
             }
             (Source::Active, Method::RenameCopy) => {
                 let name = rename_copy_name(&log.name);
@@ -199,7 +216,8 @@ impl Builder<'_> {
                 done.archive.push(index);
                 done.new = Some(new(&to));
                 done.renamed = Some(temp);
-                done.archive.extend(self.create(at.after([index]), draft, Some(meta)));
+                done.created = self.create(at.after([index]), draft, Some(meta));
+                done.archive.extend(done.created);
             }
             (Source::Active, Method::Copy | Method::CopyTruncate) => {
                 let mut at = at;
@@ -263,7 +281,9 @@ impl Builder<'_> {
             Reason::Copied
         };
         let action = Action::Delete { at: from, same_as: None };
-        self.push(at, action, expect, meta.stamp.freed_by_unlink(), reason);
+        let gone = self.push(at, action, expect, meta.stamp.freed_by_unlink(), reason);
+        // While both exist, the plain copy is what tells that it has been made.
+        done.archive.push(gone);
     }
 
     /// A new archive that must go at once.
@@ -273,7 +293,7 @@ impl Builder<'_> {
         // A failed script keeps an archive from being counted out, but not from the quota.
         let at = match reason {
             Reason::Count { .. } => at.after(done.archive.iter().copied()),
-            _ => at.after([made]),
+            _ => at.after([made]).after(done.created),
         };
         let (place, stamp) = (new.place.clone(), new.meta.stamp);
         let expect = Expect::SameFile(stamp.id);
@@ -326,6 +346,18 @@ impl Builder<'_> {
         }
     }
 
+    /// The steps that take the archives of this label away, whatever their suffix.
+    fn vacated(&self, draft: &LogDraft<'_>, label: &Label, moved: &[Moved]) -> Vec<usize> {
+        let archives = draft.log.archives.iter().enumerate();
+        let same = archives.filter(|(_, a)| a.parsed.own_style && a.parsed.label == *label);
+        let step = |(index, archive): (usize, &Archive)| {
+            let by = moved.iter().find(|m| m.index == index).and_then(|m| m.by);
+            let place = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+            by.or_else(|| self.freed.get(&place).copied())
+        };
+        same.filter_map(step).collect()
+    }
+
     /// Moves numbered archives up, only as far as needed to free the newest number: a crash
     /// between two of these renames leaves a gap that the next run fills.
     fn make_way(
@@ -364,6 +396,7 @@ impl Builder<'_> {
         }
         for (index, archive, number) in targets.into_iter().rev() {
             let label = Label::Number(number);
+            let needs = self.vacated(draft, &label, &moved);
             if archive.parsed.label == label {
                 continue;
             }
@@ -373,7 +406,8 @@ impl Builder<'_> {
             let stamp = archive.meta.stamp;
             let action = Action::Rename { from, to };
             let expect = Expect::Unchanged(stamp);
-            let step = self.push(at.clone(), action, expect, stamp.allocated, Reason::MakeWay);
+            let at = at.clone().after(needs);
+            let step = self.push(at, action, expect, stamp.allocated, Reason::MakeWay);
             names.remove(&archive.name);
             names.insert(name.clone());
             if let Some(slot) = moved.iter_mut().find(|m| m.index == index) {
