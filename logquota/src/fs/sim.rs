@@ -253,7 +253,9 @@ impl SimFs {
 
     /// From now on, remembers the first call after which files occupy more than this.
     pub fn assert_used_at_most(&self, bound: Bytes) {
-        self.lock().bound = bound;
+        let mut state = self.lock();
+        state.bound = bound;
+        state.exceeded = None;
     }
 
     /// The first call after which files occupied more than allowed, and how much.
