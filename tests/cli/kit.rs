@@ -11,13 +11,13 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 /// The program that is tested.
-pub const BIN: &str = env!("CARGO_BIN_EXE_logquota-under-test");
+pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_logquota-under-test");
 
 /// One day.
-pub const DAY: Duration = Duration::from_secs(86_400);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// A command that runs the program, without what the tester's environment would tell it.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(BIN);
     command.stdin(Stdio::null());
     for name in ["LOGQUOTA_CONFIG", "STATE_DIRECTORY", "NO_COLOR", "TZ"] {
@@ -27,12 +27,12 @@ pub fn command() -> Command {
 }
 
 /// Runs the program with these arguments to its end.
-pub fn logquota<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Output {
+pub(crate) fn logquota<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Output {
     command().args(args).output().expect("the program starts")
 }
 
 /// The exit code; a signal or a panic fails the test.
-pub fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     let stderr = text(&output.stderr);
     assert!(!stderr.contains("panicked") && !stderr.contains("internal error"), "{stderr}");
     output.status.code().unwrap_or_else(|| panic!("killed: {:?} {stderr}", output.status))
@@ -40,7 +40,7 @@ pub fn code(output: &Output) -> i32 {
 
 /// Fails with all that was printed unless the exit code is `expected`.
 #[track_caller]
-pub fn assert_code(output: &Output, expected: i32) {
+pub(crate) fn assert_code(output: &Output, expected: i32) {
     let found = code(output);
     assert_eq!(
         found,
@@ -51,23 +51,23 @@ pub fn assert_code(output: &Output, expected: i32) {
     );
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The one JSON object on standard output.
 #[track_caller]
-pub fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|e| panic!("{e}: {}", text(&output.stdout)))
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// Says why a test is not done; true if this is not root.
-pub fn needs_root() -> bool {
+pub(crate) fn needs_root() -> bool {
     if !is_root() {
         println!("skipped: needs root");
     }
@@ -75,7 +75,7 @@ pub fn needs_root() -> bool {
 }
 
 /// Says why a test is not done; true if the program is missing.
-pub fn needs(program: &str) -> bool {
+pub(crate) fn needs(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     if !is_there {
@@ -85,35 +85,40 @@ pub fn needs(program: &str) -> bool {
 }
 
 /// A folder that only we may write to, removed at the end.
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     dir: tempfile::TempDir,
 }
 
 impl Sandbox {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let sandbox = Self { dir: tempfile::tempdir().expect("a temporary folder") };
         fs::create_dir(sandbox.logs()).expect("a folder for logs");
         sandbox
     }
 
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Where the logs are.
-    pub fn logs(&self) -> PathBuf {
+    pub(crate) fn logs(&self) -> PathBuf {
         self.path("logs")
     }
 
     /// A log or archive of `kib` KiB that was changed `age` ago. Its content is its own.
-    pub fn log(&self, name: impl AsRef<OsStr>, kib: usize, age: Duration) -> PathBuf {
+    pub(crate) fn log(&self, name: impl AsRef<OsStr>, kib: usize, age: Duration) -> PathBuf {
         let name = name.as_ref();
         let seed =
             name.as_encoded_bytes().iter().fold(7u32, |h, b| h.wrapping_mul(31) + u32::from(*b));
         self.content(name, &noise(seed, kib * 1024), age)
     }
 
-    pub fn content(&self, name: impl AsRef<OsStr>, content: &[u8], age: Duration) -> PathBuf {
+    pub(crate) fn content(
+        &self,
+        name: impl AsRef<OsStr>,
+        content: &[u8],
+        age: Duration,
+    ) -> PathBuf {
         let path = self.logs().join(name.as_ref());
         fs::write(&path, content).expect("a log");
         set_times(&path, SystemTime::now() - age);
@@ -121,7 +126,7 @@ impl Sandbox {
     }
 
     /// A configuration; `LOGS` in it becomes the folder of the logs.
-    pub fn config(&self, text: &str) -> PathBuf {
+    pub(crate) fn config(&self, text: &str) -> PathBuf {
         let path = self.path("logquota.conf");
         let logs = self.logs();
         fs::write(&path, text.replace("LOGS", logs.to_str().expect("UTF-8"))).expect("a config");
@@ -129,7 +134,7 @@ impl Sandbox {
     }
 
     /// A folder over its quota of 256 KiB: three logs, one of them with archives.
-    pub fn overfull(&self) -> PathBuf {
+    pub(crate) fn overfull(&self) -> PathBuf {
         self.log("app.log", 48, Duration::ZERO);
         for (number, kib) in [(1, 64), (2, 64), (3, 96), (4, 96)] {
             self.log(format!("app.log.{number}"), kib, DAY * number);
@@ -140,7 +145,7 @@ impl Sandbox {
     }
 
     /// Names and lengths in the folder of the logs.
-    pub fn listing(&self) -> BTreeMap<OsString, u64> {
+    pub(crate) fn listing(&self) -> BTreeMap<OsString, u64> {
         let entries = fs::read_dir(self.logs()).expect("the folder of the logs");
         entries
             .map(|entry| entry.expect("an entry"))
@@ -149,7 +154,7 @@ impl Sandbox {
     }
 
     /// Allocated bytes of the folder of the logs, as `du` counts them.
-    pub fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         let logs = self.logs();
         let files = self.listing().into_keys().map(|name| logs.join(name)).chain([logs.clone()]);
         files.map(|path| path.symlink_metadata().expect("its inode").blocks() * 512).sum()
@@ -157,7 +162,7 @@ impl Sandbox {
 }
 
 /// Bytes that no compressor makes much shorter, the same for the same seed.
-pub fn noise(seed: u32, len: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u32, len: usize) -> Vec<u8> {
     let mut state = u64::from(seed) << 1 | 1;
     let mut next = || {
         state ^= state << 13;
@@ -170,7 +175,7 @@ pub fn noise(seed: u32, len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-pub fn set_times(path: &Path, at: SystemTime) {
+pub(crate) fn set_times(path: &Path, at: SystemTime) {
     let file = File::open(path).expect("opens");
     // Access earlier than change, so that reading the file would show in it.
     let times = FileTimes::new().set_modified(at).set_accessed(at - DAY * 3);
@@ -179,7 +184,7 @@ pub fn set_times(path: &Path, at: SystemTime) {
 
 /// Everything that can be seen of one file.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     stat: [i64; 13],
     content: Vec<u8>,
 }
@@ -188,7 +193,7 @@ pub struct Seen {
 ///
 /// All access times are set back in the end, so that whoever reads a file or lists a folder
 /// afterwards shows in [`picture_after`]; taking the picture itself does not.
-pub fn picture_before(root: &Path) -> BTreeMap<PathBuf, Seen> {
+pub(crate) fn picture_before(root: &Path) -> BTreeMap<PathBuf, Seen> {
     let mut contents = BTreeMap::new();
     for (path, _) in walk(root) {
         contents.insert(path.clone(), content(&path));
@@ -206,7 +211,7 @@ pub fn picture_before(root: &Path) -> BTreeMap<PathBuf, Seen> {
 }
 
 /// The same tree afterwards.
-pub fn picture_after(root: &Path) -> BTreeMap<PathBuf, Seen> {
+pub(crate) fn picture_after(root: &Path) -> BTreeMap<PathBuf, Seen> {
     walk(root)
         .into_iter()
         .map(|(path, stat)| (path.clone(), Seen { stat, content: content(&path) }))

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
 use crate::kit::{DAY, Sandbox, assert_code, code, logquota, text};
 
@@ -48,7 +49,7 @@ fn a_log_that_was_rotated_is_not_rotated_again_the_same_day() {
     assert_code(&run(&state, &config), 0);
     let listing = sandbox.listing();
     assert!(listing.contains_key("a.log.2".as_ref() as &std::ffi::OsStr), "{listing:?}");
-    sandbox.log("a.log", 4, DAY * 0);
+    sandbox.log("a.log", 4, Duration::ZERO);
     assert_code(&run(&state, &config), 0);
     assert!(!sandbox.listing().contains_key("a.log.3".as_ref() as &std::ffi::OsStr));
 }

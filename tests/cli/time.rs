@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::kit::{BIN, DAY, Sandbox, assert_code, needs};
+use crate::kit::{BIN, Sandbox, assert_code, needs};
 
 /// Runs every half hour through the hours from `first` (seconds since the epoch), with
 /// something new in the log each time, and counts the archives.
@@ -64,7 +65,7 @@ fn h60_a_clock_that_is_set_back_rotates_nothing_twice_and_loses_nothing() {
     let mut contents = Vec::new();
     for (number, offset) in [0, 60, -86_400, -86_300, 10].into_iter().enumerate() {
         let content = crate::kit::noise(u32::try_from(number).unwrap_or(0) + 1, 40 * 1024);
-        sandbox.content("app.log", &content, DAY * 0);
+        sandbox.content("app.log", &content, Duration::ZERO);
         contents.push(content);
         let output = Command::new("faketime")
             .args(["-f", &utc(now + offset)])
