@@ -24,15 +24,20 @@ pub(crate) fn plan(plan: &Plan, paint: Paint, verbose: bool) -> String {
     for (index, set) in plan.sets.iter().enumerate() {
         let steps = || steps_of(plan, index);
         if steps().next().is_none() {
-            let _ = writeln!(text, "\n{}: nothing to do", set_title(set, paint));
-        } else {
-            let _ = writeln!(text, "\n{}", set_title(set, paint));
-            let mut folder = None;
-            for (number, step) in steps() {
-                show_folder(&mut text, plan, step, &mut folder);
-                let what = format!("would {}", describe(plan, step, &DO));
-                show_step(&mut text, number, &what, &reason(&step.reason), paint);
+            let used = set.used_before;
+            let _ = writeln!(text, "\n{}: nothing to do, {used} used", set_title(set, paint));
+            if verbose {
+                show_kept(&mut text, plan, index, paint);
             }
+            text.push_str(&shortfall(set, paint));
+            continue;
+        }
+        let _ = writeln!(text, "\n{}", set_title(set, paint));
+        let mut folder = None;
+        for (number, step) in steps() {
+            show_folder(&mut text, plan, step, &mut folder);
+            let what = format!("would {}", describe(plan, step, &DO));
+            show_step(&mut text, number, &what, &reason(&step.reason), paint);
         }
         if verbose {
             show_kept(&mut text, plan, index, paint);

@@ -114,7 +114,6 @@ impl State {
         if !self.is_damaged {
             return;
         }
-        inventory.normalize();
         for log in inventory.sets.iter_mut().flat_map(|set| &mut set.logs) {
             if log.last_rotated.is_none() {
                 let newest = log.archives.first().map(|archive| archive.meta.stamp.mtime.secs);
@@ -125,7 +124,8 @@ impl State {
     }
 
     /// Notes which logs were seen, and which were rotated at `now`: those whose rotation was
-    /// begun, even if it failed later, so that it is not tried again before its time.
+    /// begun, even if it failed later, so that it is not tried again before its time. The
+    /// inventory is in the order that plans count in.
     pub(crate) fn note(
         &mut self,
         inventory: &Inventory,

@@ -50,8 +50,7 @@ pub(crate) struct LogRow {
 pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
     let source = Source::from_args(&args.source, false)?;
     let state = state::path(args.source.state.as_deref(), &source)?;
-    let mut session = Session::open(&Look { source, state, lock: None, at: None }, out)?;
-    session.inventory.normalize();
+    let session = Session::open(&Look { source, state, lock: None, at: None }, out)?;
     let mut exit = Exit::Done;
     for note in &session.inventory.notes {
         let line = format!("`{}`: {}", logquota::error::printable(&note.path), note.why);

@@ -31,9 +31,10 @@ pub(crate) fn status(
         };
         let _ = writeln!(
             text,
-            "\n{}\n  {used}, {} files, {} free on the disk",
+            "\n{}\n  {used}, {} {}, {} free on the disk",
             paint.head(&format!("Set {}", clean(&set.name))),
             set.files,
+            if set.files == 1 { "file" } else { "files" },
             set.free
         );
         if set.logs.is_empty() {
