@@ -163,3 +163,19 @@ fn a_directory_of_configurations_needs_its_flag() {
     assert_code(&logquota(args.into_iter().chain([dir.as_os_str()])), 0);
     assert!(sandbox.listing().contains_key("a.log.1".as_ref() as &std::ffi::OsStr));
 }
+
+#[test]
+fn the_configurations_in_the_documentation_are_read_without_a_remark() {
+    use logquota::logrotate::{MemEnv, read};
+    for text in [include_str!("../../README.md"), include_str!("../../docs/configuration.md")] {
+        let blocks = text.split("```").skip(1).step_by(2);
+        let configs: Vec<_> = blocks.filter(|block| block.starts_with("\n# ")).collect();
+        assert_eq!(configs.len(), 1);
+        for config in configs {
+            let env = MemEnv::new().file("/doc", config).dir("/etc/logquota.d", 0o755, 0);
+            let parsed = read(&["/doc".into()], &env);
+            assert!(!parsed.config.sets.is_empty());
+            assert!(parsed.diagnostics.is_empty(), "{}", parsed.diagnostics[0]);
+        }
+    }
+}
