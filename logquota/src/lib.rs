@@ -36,3 +36,8 @@ pub use crate::error::{Error, Op, Result};
 pub use crate::naming::Naming;
 pub use crate::policy::{Codec, Config, Policy, Selector, SetSpec};
 pub use crate::units::{Age, Bytes, Generation};
+
+/// The example of the README is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

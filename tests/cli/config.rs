@@ -169,9 +169,10 @@ fn the_configurations_in_the_documentation_are_read_without_a_remark() {
     use logquota::logrotate::{MemEnv, read};
     for text in [include_str!("../../README.md"), include_str!("../../docs/configuration.md")] {
         let blocks = text.split("```").skip(1).step_by(2);
-        let configs: Vec<_> = blocks.filter(|block| block.starts_with("\n# ")).collect();
+        let configs: Vec<_> = blocks.filter_map(|block| block.strip_prefix("text\n# ")).collect();
         assert_eq!(configs.len(), 1);
         for config in configs {
+            let config = format!("# {config}");
             let env = MemEnv::new().file("/doc", config).dir("/etc/logquota.d", 0o755, 0);
             let parsed = read(&["/doc".into()], &env);
             assert!(!parsed.config.sets.is_empty());
