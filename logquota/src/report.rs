@@ -8,20 +8,21 @@
 //! whoever applies it makes that plan again from the disk and compares
 //! ([`PlanJson::differs_from`]).
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::apply::{Outcome, Report};
 use crate::inventory::Place;
 use crate::plan::{Action, Host, Plan, Problem, SetPlan, Step};
 use crate::units::Bytes;
+
+mod paths;
+mod run;
+
+pub use self::paths::{Base64Path, PathJson, both};
+pub use self::run::{RunJson, SetRunJson, StepRunJson, freed_in_all, outcome_name};
 
 /// The schema of a plan.
 pub const PLAN_SCHEMA: &str = "logquota.plan/1";
@@ -86,48 +87,6 @@ pub struct SourceJson {
     /// The state file, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<PathJson>,
-}
-
-/// A path by itself: a string, or for one that is not UTF-8 an object with `b64`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum PathJson {
-    /// UTF-8.
-    Text(String),
-    /// Any bytes.
-    Bytes(Base64Path),
-}
-
-/// The exact bytes of a path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Base64Path {
-    /// In base64 with padding.
-    pub b64: String,
-}
-
-impl PathJson {
-    /// Keeps every byte.
-    #[must_use]
-    pub fn new(path: &Path) -> Self {
-        path.to_str().map_or_else(
-            || Self::Bytes(Base64Path { b64: STANDARD.encode(path.as_os_str().as_bytes()) }),
-            |text| Self::Text(text.to_owned()),
-        )
-    }
-
-    /// The path again; `None` if it is not base64.
-    #[must_use]
-    pub fn to_path(&self) -> Option<PathBuf> {
-        match self {
-            Self::Text(text) => Some(PathBuf::from(text)),
-            Self::Bytes(bytes) => STANDARD.decode(&bytes.b64).ok().map(|b| path_of(b).into()),
-        }
-    }
-}
-
-fn path_of(bytes: Vec<u8>) -> OsString {
-    OsString::from_vec(bytes)
 }
 
 /// The sums of one set.
@@ -431,137 +390,6 @@ pub fn step_path(plan: &Plan, step: &Step) -> PathBuf {
     match &step.action {
         Action::RunHook { args, .. } => args.first().map(PathBuf::from).unwrap_or_default(),
         action => action.place().map(|place| place_path(plan, place)).unwrap_or_default(),
-    }
-}
-
-/// A path for JSON: readable, and exact if that is not the same.
-#[must_use]
-pub fn both(path: &Path) -> (String, Option<String>) {
-    match path.to_str() {
-        Some(text) => (text.to_owned(), None),
-        None => (
-            path.to_string_lossy().into_owned(),
-            Some(STANDARD.encode(path.as_os_str().as_bytes())),
-        ),
-    }
-}
-
-/// What a run did, as a JSON object: the plan's members and what became of them.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RunJson {
-    /// `logquota.run/1` or `logquota.apply/1`.
-    pub schema: String,
-    /// The plan's digest.
-    pub id: String,
-    /// The host's name.
-    pub host: String,
-    /// For which moment it was planned.
-    pub created: DateTime<Utc>,
-    /// Whether nothing was done.
-    pub dry_run: bool,
-    /// By how much the free space of the file systems grew, as they say it; negative if
-    /// others wrote more. `null` in a dry run.
-    pub freed: Option<i64>,
-    /// The sums of each set.
-    pub sets: Vec<SetRunJson>,
-    /// What was done, in order.
-    pub steps: Vec<StepRunJson>,
-    /// What could not be done.
-    pub problems: Vec<ProblemJson>,
-}
-
-/// The sums of one set, planned and measured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SetRunJson {
-    /// As planned; after a run `used_peak` and `used_after` are what was measured.
-    #[serde(flatten)]
-    pub sums: SetJson,
-    /// By how much the free space of its file system grew.
-    pub freed: Option<i64>,
-}
-
-/// One step and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StepRunJson {
-    /// As planned.
-    #[serde(flatten)]
-    pub step: StepJson,
-    /// `done`, `skipped`, `failed` or `not_reached`; `null` in a dry run.
-    pub outcome: Option<&'static str>,
-    /// Why it was skipped or failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-impl RunJson {
-    /// Plan and report side by side; without a report, a dry run.
-    ///
-    /// `devices` names the file system of each set, so that what was freed on one is not
-    /// counted once for each set there.
-    #[must_use]
-    pub fn new(schema: &str, plan: &Plan, report: Option<&Report>, devices: &[u64]) -> Self {
-        let sets = plan.sets.iter().enumerate().map(|(index, set)| {
-            let mut sums = SetJson::new(set);
-            if let Some(report) = report {
-                sums.used_peak = report.peak.get(index).copied().unwrap_or(sums.used_peak);
-                sums.used_after = report.used.get(index).copied().unwrap_or(sums.used_after);
-            }
-            SetRunJson { sums, freed: report.and_then(|r| freed_of(r, index)) }
-        });
-        let steps = plan.steps.iter().enumerate().map(|(index, step)| {
-            let outcome = report.and_then(|r| r.outcomes.get(index));
-            StepRunJson {
-                step: StepJson::new(plan, step),
-                outcome: outcome.map(outcome_name),
-                error: outcome.and_then(outcome_error),
-            }
-        });
-        Self {
-            schema: schema.to_owned(),
-            id: plan.id.clone(),
-            host: plan.host.name.clone(),
-            created: plan.created.with_timezone(&Utc).trunc_subsecs(0),
-            dry_run: report.is_none(),
-            freed: report.map(|report| freed_in_all(report, devices)),
-            sets: sets.collect(),
-            steps: steps.collect(),
-            problems: plan.problems.iter().map(ProblemJson::new).collect(),
-        }
-    }
-}
-
-fn freed_of(report: &Report, set: usize) -> Option<i64> {
-    let freed = report.freed.get(set).copied().flatten()?;
-    Some(i64::try_from(freed).unwrap_or(if freed < 0 { i64::MIN } else { i64::MAX }))
-}
-
-/// By how much the free space of all file systems grew, each counted once.
-#[must_use]
-pub fn freed_in_all(report: &Report, devices: &[u64]) -> i64 {
-    let mut seen = std::collections::BTreeSet::new();
-    devices
-        .iter()
-        .enumerate()
-        .filter(|(_, dev)| seen.insert(**dev))
-        .filter_map(|(index, _)| freed_of(report, index))
-        .fold(0, i64::saturating_add)
-}
-
-/// The word for an outcome in machine output.
-#[must_use]
-pub const fn outcome_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "done",
-        Outcome::Skipped(_) => "skipped",
-        Outcome::Failed(_) => "failed",
-        Outcome::NotReached => "not_reached",
-    }
-}
-
-fn outcome_error(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Skipped(error) | Outcome::Failed(error) => Some(error.chain()),
-        Outcome::Done | Outcome::NotReached => None,
     }
 }
 
