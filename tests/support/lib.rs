@@ -8,6 +8,10 @@ pub mod fuzz_plan;
 pub mod generate;
 pub mod sandbox;
 pub mod tree;
+pub mod generate;
+pub mod mounts;
+pub mod sandbox;
+pub mod strace;
 pub mod workloads;
 
 use proptest::test_runner::Config;

@@ -1,0 +1,7 @@
+//! The real program on real file systems: killed, starved, lied to, and watched.
+//!
+//! What needs root (mounts) or a tool that is missing says `skipped: …`. `LOGQUOTA_LONG=1`
+//! makes the tests that stop the program everywhere try more.
+
+mod kill;
+mod kit;
