@@ -150,10 +150,22 @@ impl Mount {
         (found.f_bavail * found.f_frsize, found.f_favail)
     }
 
-    /// Takes the last free block by a foreign file.
-    pub fn fill_blocks(&self) {
+    /// Takes the last free inode by empty foreign files, the last block by one that is not,
+    /// or both.
+    pub fn fill(&self, inodes: bool, blocks: bool) {
         let mut file = File::create(self.at().join("foreign.bin")).expect("a foreign file");
-        let mut chunk = vec![0xa5u8; 1 << 20];
+        let folder = self.folder("foreign");
+        for number in 0u32.. {
+            if !inodes {
+                break;
+            }
+            match File::create_new(folder.join(format!("{number}"))) {
+                Ok(_) => {}
+                Err(error) if is_full(&error) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let mut chunk = vec![0xa5u8; if blocks { 1 << 20 } else { 0 }];
         // Large pieces first; in the end single blocks, since what is left may be in pieces.
         while chunk.len() >= 512 {
             match file.write(&chunk) {
@@ -164,18 +176,6 @@ impl Mount {
         }
         if let Err(error) = file.sync_all() {
             assert!(is_full(&error), "{error}");
-        }
-    }
-
-    /// Takes the last free inode by empty foreign files.
-    pub fn fill_inodes(&self) {
-        let folder = self.folder("foreign");
-        for number in 0u32.. {
-            match File::create_new(folder.join(format!("{number}"))) {
-                Ok(_) => {}
-                Err(error) if is_full(&error) => return,
-                Err(error) => panic!("{error}"),
-            }
         }
     }
 }
