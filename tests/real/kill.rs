@@ -23,7 +23,7 @@ pub(crate) struct Workload {
     /// The configuration, or the arguments for a folder.
     what: What,
     /// In bytes.
-    quota: Option<u64>,
+    pub(crate) quota: Option<u64>,
 }
 
 enum What {
@@ -117,7 +117,8 @@ impl Workload {
         (scene, args)
     }
 
-    fn used(&self, logs: &Path) -> u64 {
+    /// What the quota is about.
+    pub(crate) fn used(&self, logs: &Path) -> u64 {
         match self.what {
             What::Config(_) => used_by_files(logs),
             What::Folder(..) => used(logs),

@@ -3,6 +3,8 @@
 //! What needs root (mounts) or a tool that is missing says `skipped: …`. `LOGQUOTA_LONG=1`
 //! makes the tests that stop the program everywhere try more.
 
+mod calls;
+mod faults;
 mod full;
 mod kill;
 mod kit;

@@ -116,6 +116,22 @@ impl Mount {
         system("mount", ["-o", &format!("remount,{options}"), at.to_str().expect("UTF-8")]);
     }
 
+    /// Unmounts it, has the image checked and repaired, and mounts that again.
+    #[must_use]
+    pub fn repaired(mut self) -> Self {
+        let at = self.at();
+        system("umount", [&at]);
+        self.is_mounted = false;
+        let image = self.dir.path().join("image");
+        let image = image.to_str().expect("UTF-8");
+        // It says 1 if it repaired something.
+        let fsck = find("fsck.ext4").unwrap_or_else(|| "fsck.ext4".into());
+        let status = Command::new(fsck).args(["-p", "-f", image]).output().expect("fsck").status;
+        assert!(status.code().is_some_and(|code| code <= 1), "fsck: {status}");
+        self.mount(&["-o", "loop", image]);
+        self
+    }
+
     /// Where it is mounted.
     #[must_use]
     pub fn at(&self) -> PathBuf {
