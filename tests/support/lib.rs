@@ -6,12 +6,12 @@ pub mod fuzz_config;
 pub mod fuzz_names;
 pub mod fuzz_plan;
 pub mod generate;
-pub mod sandbox;
-pub mod tree;
 pub mod generate;
 pub mod mounts;
 pub mod sandbox;
+pub mod sandbox;
 pub mod strace;
+pub mod tree;
 pub mod workloads;
 
 use proptest::test_runner::Config;

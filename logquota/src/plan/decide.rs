@@ -211,17 +211,14 @@ fn look_at(
     };
     match new_label(log, policy, context) {
         Ok(label) => {
-            draft.rotation = Some(Rotation { reason, label, bytes, gone: None, source });
+            let rotation = Rotation { reason, label, bytes, gone: None, source };
+            draft.rotation = Some(Box::new(rotation));
         }
         // The copy that was made before the interruption has that name.
         Err(NoName::Exists(name)) if source == Source::Copied => {
             let parsed = policy.naming.parse(&log.name, &name);
-            draft.rotation = parsed.map(|parsed| Rotation {
-                reason,
-                label: parsed.label,
-                bytes,
-                gone: None,
-                source,
+            draft.rotation = parsed.map(|parsed| {
+                Box::new(Rotation { reason, label: parsed.label, bytes, gone: None, source })
             });
         }
         Err(NoName::Exists(name)) => problems.push(Problem {

@@ -24,7 +24,8 @@ pub(super) struct LogDraft<'a> {
     pub(super) policy: &'a Policy,
     /// What becomes of each archive, in the order of the inventory (newest first).
     pub(super) verdicts: Vec<Verdict>,
-    pub(super) rotation: Option<Rotation>,
+    /// Boxed: most logs have none, and there may be a million of them.
+    pub(super) rotation: Option<Box<Rotation>>,
     /// The log is missing though a rotation should have made a new one.
     pub(super) recreate: bool,
     /// It cannot be rotated now, not even to make room.

@@ -298,8 +298,13 @@ impl Evictions {
             let Ok(label) = new_label(draft.log, draft.policy, context) else { continue };
             let reason = Reason::QuotaPressure { used, limit };
             let files_before = draft.fixed_files();
-            draft.rotation =
-                Some(Rotation { reason: reason.clone(), label, bytes, gone: Some(reason), source });
+            draft.rotation = Some(Box::new(Rotation {
+                reason: reason.clone(),
+                label,
+                bytes,
+                gone: Some(reason),
+                source,
+            }));
             let files = files_before.saturating_sub(draft.fixed_files());
             let made = new_files(draft);
             if let Some(volume) = self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev))

@@ -66,8 +66,10 @@ impl Builder<'_> {
             let at = at.clone().after(gate.iter().copied());
             gate.push(self.hook(at, Hook::Pre, script, pattern()));
         }
-        let mut all: Vec<Done> = Vec::new();
-        for (log, log_draft) in draft.logs.iter().enumerate() {
+        // Only logs that have something to do or to compress: most have not.
+        let concerned = |log: &LogDraft<'_>| is_due(log) || !log.log.archives.is_empty();
+        let mut all: Vec<(usize, Done)> = Vec::new();
+        for (log, log_draft) in draft.logs.iter().enumerate().filter(|(_, log)| concerned(log)) {
             let mut done = if is_due(log_draft) {
                 self.rotate_log(At::log(set, log).after(gate.iter().copied()), log_draft)
             } else {
@@ -84,19 +86,21 @@ impl Builder<'_> {
                 let post = self.hook(at, Hook::Post, script, args);
                 done.archive.push(post);
             }
-            all.push(done);
+            all.push((log, done));
         }
         if let (Some(script), true, true) = (&scripts.post, scripts.shared, any_due) {
             // Needed by whoever did rotate, even if another log of the set failed.
             let post = self.hook(at.clone().after(gate), Hook::Post, script, pattern());
-            for done in all.iter_mut().filter(|done| done.made.is_some() || done.renamed.is_some())
-            {
-                done.archive.push(post);
+            for (_, done) in &mut all {
+                if done.made.is_some() || done.renamed.is_some() {
+                    done.archive.push(post);
+                }
             }
         }
-        for (log, (log_draft, done)) in draft.logs.iter().zip(&mut all).enumerate() {
-            self.finish_rename_copy(At::log(set, log), log_draft, done);
-            self.delete_new(At::log(set, log), log_draft, done);
+        for (log, done) in &mut all {
+            let Some(log_draft) = draft.logs.get(*log) else { continue };
+            self.finish_rename_copy(At::log(set, *log), log_draft, done);
+            self.delete_new(At::log(set, *log), log_draft, done);
         }
         self.compress_set(set, draft, &all);
         if let (Some(script), true) = (&scripts.last, any_due) {

@@ -31,11 +31,17 @@ impl Builder<'_> {
     /// Source and result exist together for a while. A compression is planned only if that
     /// may fit within the larger of the quota and what is used at the start, given the best
     /// that earlier ones can gain; when its turn comes and it does not, the file stays plain.
-    pub(super) fn compress_set(&mut self, set: usize, draft: &SetDraft<'_>, done: &[Done]) {
+    pub(super) fn compress_set(
+        &mut self,
+        set: usize,
+        draft: &SetDraft<'_>,
+        done: &[(usize, Done)],
+    ) {
         let Some(compress) = &draft.spec.policy.compress else { return };
         let block = draft.set.space.block;
         let mut jobs = Vec::new();
-        for (log, (log_draft, done)) in draft.logs.iter().zip(done).enumerate() {
+        for (log, done) in done {
+            let (log, Some(log_draft)) = (*log, draft.logs.get(*log)) else { continue };
             if log_draft.is_blocked() {
                 continue;
             }
