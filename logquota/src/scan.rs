@@ -78,6 +78,9 @@ pub fn scan(
     Ok(inventory)
 }
 
+/// The logs of each set.
+type Logs = Vec<Vec<Log>>;
+
 /// Folders whose names changed while they were scanned.
 type Moved = Vec<PathBuf>;
 
@@ -89,7 +92,14 @@ fn scan_once(
 ) -> (Inventory, Moved) {
     let mut world = World::discover(fs, config);
     let drafts = drafts::drafts(&mut world);
-    let mut logs: Vec<(usize, Log)> = Vec::with_capacity(drafts.len());
+    // With the room that each needs and no more: logs are the bulk of the memory.
+    let mut counts = vec![0usize; config.sets.len()];
+    for draft in &drafts {
+        if let Some(count) = counts.get_mut(draft.claim.set) {
+            *count = count.saturating_add(1);
+        }
+    }
+    let mut logs: Logs = counts.into_iter().map(Vec::with_capacity).collect();
     let mut matched: HashSet<usize> = HashSet::new();
     for draft in drafts {
         let (set, folder, name) = (draft.claim.set, draft.folder, draft.name.clone());
@@ -98,18 +108,21 @@ fn scan_once(
         let path = folder.path.join(&name);
         log.last_rotated = last_rotated(&path);
         let losers = folder.claims.losers(&name, set);
-        matched.extend(losers.iter().copied().chain([set]));
+        matched.extend(losers.iter().copied());
         note_duplicates(&mut world, &path, set, &losers);
-        logs.push((set, *log));
+        if let Some(logs) = logs.get_mut(set) {
+            logs.push(*log);
+        }
     }
+    matched.extend(logs.iter().enumerate().filter(|(_, l)| !l.is_empty()).map(|(set, _)| set));
     leftovers::find(&mut world, &mut logs);
     note_unmatched(&mut world, &matched);
     finish(world, logs)
 }
 
-fn finish(mut world: World<'_>, logs: Vec<(usize, Log)>) -> (Inventory, Moved) {
+fn finish(mut world: World<'_>, logs: Logs) -> (Inventory, Moved) {
     let mut used: BTreeSet<DirId> = BTreeSet::new();
-    for (_, log) in &logs {
+    for log in logs.iter().flatten() {
         used.extend([log.dir, log.archive_dir]);
         used.extend(log.leftovers.iter().map(|leftover| leftover.place.dir));
     }
@@ -120,7 +133,7 @@ fn finish(mut world: World<'_>, logs: Vec<(usize, Log)>) -> (Inventory, Moved) {
         }
     }
     let mut seen = HashSet::new();
-    for (_, log) in &logs {
+    for log in logs.iter().flatten() {
         if log.stamps().any(|s| s.nlink <= 1 && !seen.insert((s.id.dev, s.id.ino))) {
             world.restless.insert(log.archive_dir);
         }
@@ -149,17 +162,13 @@ fn finish(mut world: World<'_>, logs: Vec<(usize, Log)>) -> (Inventory, Moved) {
         dirs.insert(folder.dir, dir);
     }
     world.close_all_but(|dir| used.contains(&dir));
-    let mut sets: Vec<Set> = std::iter::zip(&world.spaces, &world.overhead)
-        .map(|(space, overhead)| {
+    let sets = std::iter::zip(&world.spaces, &world.overhead)
+        .zip(logs)
+        .map(|((space, overhead), logs)| {
             let (space, dev) = space.unwrap_or((NO_SPACE, 0));
-            Set { logs: Vec::new(), overhead: *overhead, space, dev }
+            Set { logs, overhead: *overhead, space, dev }
         })
         .collect();
-    for (set, log) in logs {
-        if let Some(set) = sets.get_mut(set) {
-            set.logs.push(log);
-        }
-    }
     let notes = std::mem::take(&mut world.notes);
     let mut inventory = Inventory { dirs, sets, notes };
     inventory.normalize();

@@ -98,6 +98,10 @@ impl Claims {
 
     /// The other sets that want it, which do not get it.
     pub(super) fn losers(&self, name: &OsStr, owner: usize) -> Vec<usize> {
+        // Whoever is alone has no rival.
+        if self.literals.is_empty() && self.wild.len().saturating_add(self.whole.len()) <= 1 {
+            return Vec::new();
+        }
         let mut sets: Vec<usize> =
             self.all(name).map(|claim| claim.set).filter(|set| *set != owner).collect();
         sets.sort_unstable();

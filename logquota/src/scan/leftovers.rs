@@ -14,9 +14,9 @@ use crate::naming::{Label, Style, temporary_name};
 use crate::policy::{Method, Policy};
 use crate::stamp::Meta;
 
-/// Puts the leftovers in every folder to the logs that they belong to. `logs` are all, each
-/// with its set.
-pub(super) fn find(world: &mut World<'_>, logs: &mut [(usize, Log)]) {
+/// Puts the leftovers in every folder to the logs that they belong to. `logs` are all, by
+/// set.
+pub(super) fn find(world: &mut World<'_>, logs: &mut [Vec<Log>]) {
     for index in 0..world.folders.len() {
         let Some(folder) = world.folders.get_mut(index) else { continue };
         let names = std::mem::take(&mut folder.temporaries);
@@ -26,13 +26,16 @@ pub(super) fn find(world: &mut World<'_>, logs: &mut [(usize, Log)]) {
     }
 }
 
-fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [(usize, Log)]) {
+fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [Vec<Log>]) {
     let Some(folder) = world.folders.get(index) else { return };
     let euid = world.fs.effective_uid();
-    let mut expected: HashMap<OsString, usize> = HashMap::new();
-    let mut copying: Option<usize> = None;
-    for (at, (set, log)) in logs.iter().enumerate() {
-        let Some(spec) = world.config.sets.get(*set) else { continue };
+    let mut expected: HashMap<OsString, (usize, usize)> = HashMap::new();
+    let mut copying: Option<(usize, usize)> = None;
+    let all = logs.iter().enumerate().flat_map(|(set, logs)| {
+        logs.iter().enumerate().map(move |(number, log)| ((set, number), log))
+    });
+    for (at, log) in all {
+        let Some(spec) = world.config.sets.get(at.0) else { continue };
         if log.dir == folder.dir && spec.policy.create.is_some() {
             expected.entry(temporary_name(&log.name)).or_insert(at);
         }
@@ -45,7 +48,10 @@ fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [
             }
         }
     }
-    if expected.is_empty() && copying.is_none() && !logs.iter().any(|(_, l)| l.dir == folder.dir) {
+    if expected.is_empty()
+        && copying.is_none()
+        && !logs.iter().flatten().any(|l| l.dir == folder.dir)
+    {
         return;
     }
     let mut notes = Vec::new();
@@ -54,14 +60,14 @@ fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [
         let is_file = is_plain_file(&meta, folder) && meta.stamp.nlink == 1;
         let proven = expected.get(name).copied();
         let found = proven.or(copying).filter(|at| {
-            let owner = logs.get(*at).is_some_and(|(set, log)| {
-                let policy = world.config.sets.get(*set).map(|spec| &spec.policy);
+            let owner = logs.get(at.0).and_then(|logs| logs.get(at.1)).is_some_and(|log| {
+                let policy = world.config.sets.get(at.0).map(|spec| &spec.policy);
                 policy.is_some_and(|p| is_owner(&meta, log, p, euid, proven.is_some()))
             });
             is_file && owner
         });
-        match found.and_then(|at| logs.get_mut(at)) {
-            Some((_, log)) => log.leftovers.push(Leftover {
+        match found.and_then(|(set, number)| logs.get_mut(set)?.get_mut(number)) {
+            Some(log) => log.leftovers.push(Leftover {
                 place: place(folder.dir, name),
                 meta,
                 kind: LeftoverKind::Temporary,
