@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use logquota::apply::{NoHooks, Options, apply};
 use logquota::fs::os::OsFs;
 use logquota::inventory::Inventory;
 use logquota_tests::canary::{Canary, Seen, differences, look_at_tree};
 use logquota_tests::tree::Hostile;
 
-use super::{Run, try_look, within_patience};
+use super::{Run, run_unchecked, try_look, within_patience};
 
 /// As many trees are made; each is another.
 const TREES: u64 = 1_000;
@@ -23,45 +22,55 @@ fn seeds() -> Vec<u64> {
 
 #[test]
 fn h01_h05_h09_h13_h14_no_tree_makes_us_touch_what_is_not_ours() {
-    let wrong: Vec<String> = seeds().into_iter().flat_map(one_tree).collect();
-    assert!(wrong.is_empty(), "{} findings:\n{}", wrong.len(), wrong.join("\n"));
+    all_are_fine(|seed, tree, outside| {
+        let config = tree.config();
+        let before = look_at_tree(tree.root());
+        let again = config.clone();
+        let done = within_patience(move || run_unchecked(&OsFs::new(), &again, seed % 2 == 0));
+        let mut wrong: Vec<String> =
+            outside.changes().into_iter().map(|change| format!("outside: {change}")).collect();
+        wrong.extend(changes_to_others(tree.root(), &before, &done));
+        for (index, set) in config.sets.iter().enumerate() {
+            let (before, after) = (done.inventory.sets[index].used(), done.report.used[index]);
+            if set.policy.limits.quota.is_some_and(|quota| after > before.max(quota)) {
+                wrong.push(format!("set {index} grew from {before} to {after}"));
+            }
+        }
+        if std::env::var_os("LOGQUOTA_SEED").is_some() {
+            println!("{config:#?}\n{done:#?}");
+        }
+        wrong
+    });
 }
 
-/// What went wrong with one tree; `LOGQUOTA_SEED` makes only that one again.
-fn one_tree(seed: u64) -> Vec<String> {
-    // Most of them in memory, where flushing costs nothing; some on what is there.
-    let memory = Path::new("/dev/shm");
-    let folder = match tempfile::tempdir_in(memory) {
-        Ok(folder) if seed % 8 != 0 => folder,
-        _ => tempfile::tempdir().expect("a folder"),
-    };
-    let root = folder.path().join("root");
-    let mut canary = Canary::new(&folder.path().join("outside"));
-    let mut tree = Hostile::new(&root, canary.root(), seed);
-    let config = tree.config();
-    canary.remember();
-    let before = look_at_tree(&root);
-    let again = config.clone();
-    let (done, violations) = within_patience(move || {
-        let os = OsFs::new();
-        let (inventory, plan, violations) = try_look(&os, &again, seed % 2 == 0);
-        let report = apply(&plan, &os, &mut NoHooks, &Options { threads: 2 });
-        (Run { inventory, plan, report }, violations)
+#[test]
+fn plans_for_hostile_trees_keep_their_promises() {
+    all_are_fine(|seed, tree, outside| {
+        let config = tree.config();
+        let (.., violations) =
+            within_patience(move || try_look(&OsFs::new(), &config, seed % 2 == 0));
+        let mut wrong = outside.changes();
+        wrong.extend(violations.iter().map(|v| format!("promise {}: {}", v.promise, v.what)));
+        wrong
     });
-    let mut wrong: Vec<String> =
-        violations.into_iter().map(|v| format!("promise {}: {}", v.promise, v.what)).collect();
-    wrong.extend(canary.changes().into_iter().map(|change| format!("outside: {change}")));
-    wrong.extend(changes_to_others(&root, &before, &done));
-    for (index, set) in config.sets.iter().enumerate() {
-        let (before, after) = (done.inventory.sets[index].used(), done.report.used[index]);
-        if set.policy.limits.quota.is_some_and(|quota| after > before.max(quota)) {
-            wrong.push(format!("set {index} grew from {before} to {after}"));
-        }
+}
+
+/// Tries every seed; `LOGQUOTA_SEED` makes only that tree again.
+fn all_are_fine(test: impl Fn(u64, &mut Hostile, &Canary) -> Vec<String>) {
+    let mut wrong: Vec<String> = Vec::new();
+    for seed in seeds() {
+        // Most of them in memory, where flushing costs nothing; some on what is there.
+        let folder = match tempfile::tempdir_in("/dev/shm") {
+            Ok(folder) if seed % 8 != 0 => folder,
+            _ => tempfile::tempdir().expect("a folder"),
+        };
+        let mut canary = Canary::new(&folder.path().join("outside"));
+        let mut tree = Hostile::new(&folder.path().join("root"), canary.root(), seed);
+        canary.remember();
+        let found = test(seed, &mut tree, &canary);
+        wrong.extend(found.into_iter().map(|what| format!("LOGQUOTA_SEED={seed}: {what}")));
     }
-    if std::env::var_os("LOGQUOTA_SEED").is_some() {
-        println!("{config:#?}\n{done:#?}");
-    }
-    wrong.into_iter().map(|what| format!("LOGQUOTA_SEED={seed}: {what}")).collect()
+    assert!(wrong.is_empty(), "{} findings:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// What changed below the root though it is neither log, archive nor leftover.

@@ -126,6 +126,12 @@ impl Hostile {
         tree
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn fill(&mut self, folder: &Path, outside: &Path, depth: u32) {
         for _ in 0..self.dice.below(24) {
             let path = folder.join(self.name());
