@@ -275,9 +275,7 @@ impl Hostile {
                 SetSpec::pattern(self.root.join(pattern), policy)
             })
             .collect();
-        let mut config = Config::default();
-        config.sets = sets;
-        config
+        Config { sets, ..Config::default() }
     }
 
     fn policy(&mut self) -> Policy {
