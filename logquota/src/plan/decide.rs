@@ -65,6 +65,7 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         dirs: inventory.dirs.clone(),
     };
     plan.id = digest::digest(&plan, config);
+    debug_assert_eq!(super::check(inventory, config, &plan), []);
     plan
 }
 
