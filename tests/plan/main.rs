@@ -4,4 +4,5 @@
 //! Each property runs 10,000 cases, or as many as `LOGQUOTA_CASES` says. A failing case is
 //! printed with its seed.
 
+mod due;
 mod promises;
