@@ -265,7 +265,9 @@ impl<'a> LogDraft<'a> {
     /// goes: until then it is what tells that there was a log.
     fn last_trace(&self) -> Option<(&'a crate::inventory::Archive, &Reason)> {
         let (index, archive, reason) = self.removed().next()?;
-        let goes = self.recreate && index == 0 && *reason != Reason::Duplicate;
+        // What a `renamecopy` has renamed tells it, too.
+        let is_missing = self.recreate && self.rotation.is_none();
+        let goes = is_missing && index == 0 && *reason != Reason::Duplicate;
         goes.then_some((archive, reason))
     }
 

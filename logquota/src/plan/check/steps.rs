@@ -124,9 +124,6 @@ fn act<'a>(
             // The log, or what an interrupted run has renamed.
             if world.contents.get(content)?.origin == Origin::Live {
                 mark_rotated(world, step);
-            } else if world.contents.get(world.files.get(file)?.content)?.origin == Origin::Live {
-                // The end of a rotation that was interrupted.
-                mark_rotated(world, step);
             }
             if let Some(log) = world.sets.get_mut(step.set)?.logs.get_mut(step.log?) {
                 log.copied += u128::from(room.get());
