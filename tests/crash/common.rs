@@ -59,13 +59,17 @@ pub(crate) struct Reference {
 
 impl Reference {
     pub(crate) fn of(make: Make, seed: u64, name: &str) -> Self {
-        let workload = make(seed);
+        Self::of_workload(make(seed))
+            .unwrap_or_else(|why| panic!("{name}: without any fault: {why}"))
+    }
+
+    pub(crate) fn of_workload(workload: Workload) -> Result<Self, String> {
         let mut machine = workload.machine.clone();
         let fs = workload.fs.reboot(Unsynced::Kept, 0);
         let end = machine.settle(&fs, ROUNDS).and_then(|runs| Ok((runs, machine.look(&fs)?)));
-        let (runs, end) = end.unwrap_or_else(|why| panic!("{name}: without any fault: {why}"));
+        let (runs, end) = end?;
         let story = runs.iter().map(|ran| format!("run:\n{}", ran.story())).collect();
-        Self { workload, end, story }
+        Ok(Self { workload, end, story })
     }
 
     /// A fresh disk to work on.
