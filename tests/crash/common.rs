@@ -33,11 +33,9 @@ impl Wanted {
         })
     }
 
-    /// Picks every `step`th of a row of cases, beginning somewhere else for each seed, so that
-    /// over the seeds each place in the row has its turn.
-    pub(crate) fn picks(&self, index: usize, seed: u64, step: usize) -> bool {
-        let start = usize::try_from(seed).unwrap_or(0);
-        self.long || self.prefix.is_some() || (index + start).is_multiple_of(step.max(1))
+    /// How many seeds of a test are tried.
+    pub(crate) fn seeds(&self, usual: u64) -> u64 {
+        if self.long { usual.saturating_mul(10) } else { usual }
     }
 }
 

@@ -18,9 +18,6 @@ use crate::common::{Reference, Wanted, calls, fail, word};
 
 const SEEDS: u64 = 50;
 
-/// Of so many crashes of a seed one is tried, each model in its turn, unless all are wanted.
-const STEP: usize = 1;
-
 fn cut_everywhere(name: &str) {
     let wanted = Wanted::from_env();
     let make: Make = ALL
@@ -28,7 +25,7 @@ fn cut_everywhere(name: &str) {
         .find(|(known, _)| *known == name)
         .map_or_else(|| panic!("no workload is called {name}"), |(_, make)| *make);
     let mut tried = 0;
-    for seed in 0..SEEDS {
+    for seed in 0..wanted.seeds(SEEDS) {
         let row = format!("cut/{name}/{seed}");
         if !wanted.is(&row) {
             continue;
@@ -39,10 +36,10 @@ fn cut_everywhere(name: &str) {
         if let Err(why) = reference.machine().settle(&fs, crate::common::ROUNDS) {
             fail(&row, &why, &calls(&fs.log(), u64::MAX));
         }
-        for (index, image) in fs.images().iter().enumerate() {
+        for image in &fs.images() {
             for model in Unsynced::ALL {
                 let case = format!("{row}/{}/{}", word(model), image.call());
-                if !wanted.is(&case) || !wanted.picks(index, seed, STEP) {
+                if !wanted.is(&case) {
                     continue;
                 }
                 let after = image.reboot(model, seed ^ image.call());

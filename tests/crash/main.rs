@@ -2,7 +2,7 @@
 //!
 //! Every case has a name such as `cut/directory/17/torn/9`; it is printed when the case
 //! fails. `LOGQUOTA_SEED=cut/directory/17` runs only the cases whose name begins so.
-//! `LOGQUOTA_LONG=1` runs all cases, where otherwise some are picked, always the same.
+//! `LOGQUOTA_LONG=1` tries ten times as many seeds.
 
 mod common;
 mod cuts;

@@ -14,7 +14,7 @@ fn crash_twice(remainder: usize) {
     let per_seed = PAIRS.div_ceil(ALL.len() * 20);
     let mut tried = 0;
     for (_, (name, make)) in ALL.iter().enumerate().filter(|(i, _)| i % 2 == remainder) {
-        for seed in 100..100 + SEEDS {
+        for seed in 100..100 + wanted.seeds(SEEDS) {
             let row = format!("twice/{name}/{seed}");
             if !wanted.is(&row) {
                 continue;
