@@ -70,8 +70,6 @@ impl Session {
         let state = State::read(look.state.clone(), out);
         let fs = OsFs::new();
         let mut inventory = scan(&fs, &ready.config, &|path| state.last_rotated(path))?;
-        // The order in which plans count logs, and in which archives are newest first.
-        inventory.normalize();
         state.fill_in(&mut inventory);
         Ok(Self {
             config: ready.config,

@@ -92,7 +92,10 @@ impl<W: Write> Write for Encoder<W> {
             #[cfg(feature = "zstd")]
             Self::Zstd(encoder) => encoder.write(buf),
             #[cfg(not(any(feature = "gzip", feature = "zstd")))]
-            Self::None(never, _) => match *never {},
+            Self::None(never, _) => {
+                let _ = buf;
+                match *never {}
+            }
         }
     }
 
