@@ -293,3 +293,49 @@ fn read_files(files: &[PathBuf], out: &mut Output) -> Result<Ready, Failure> {
 pub(crate) fn system() -> SystemEnv {
     SystemEnv::new(std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_to_lock_is_what_stands_before_the_first_wildcard() {
+        for (pattern, folder) in [
+            ("/var/log/*.log", "/var/log"),
+            ("/var/log/app.log", "/var/log"),
+            ("/srv/*/logs/*.log", "/srv"),
+            ("/srv/a[bc]/x", "/srv"),
+            ("/x", "/"),
+        ] {
+            assert_eq!(fixed_part(Path::new(pattern)), Path::new(folder), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_source_survives_a_plan_file() {
+        let dir = Source::Dir(DirSource {
+            dir: "/logs".into(),
+            quota: Some(Bytes::mib(1)),
+            size: None,
+            compress: CompressArg::Gzip,
+            su: Some("root:root".to_owned()),
+        });
+        let files = Source::Files(vec!["/etc/a".into(), "/etc/b".into()]);
+        for source in [dir, files] {
+            let json = source.to_json(Some(Path::new("/state")));
+            assert_eq!(Source::from_json(&json).ok(), Some(source));
+        }
+        let both = SourceJson {
+            config: Some(vec![PathJson::new(Path::new("/etc/a"))]),
+            dir: Some(PathJson::new(Path::new("/logs"))),
+            ..SourceJson::default()
+        };
+        let relative = SourceJson {
+            config: Some(vec![PathJson::new(Path::new("etc/a"))]),
+            ..SourceJson::default()
+        };
+        for bad in [SourceJson::default(), both, relative] {
+            assert!(Source::from_json(&bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -180,3 +180,72 @@ fn the_configurations_in_the_documentation_are_read_without_a_remark() {
         }
     }
 }
+
+#[test]
+fn a_configuration_that_is_no_text_is_exit_4_and_names_the_file() {
+    let sandbox = Sandbox::new();
+    sandbox.overfull();
+    let before = picture_before(&sandbox.logs());
+    let config = sandbox.path("logquota.conf");
+    let circular = format!("include {}\n", config.display());
+    for (what, content) in [
+        ("binary", vec![0, 159, 146, 150, 255, 10, 0]),
+        ("endless", vec![b'x'; 1 << 20]),
+        ("open block", b"/logs/x {\n daily\n rotate x".to_vec()),
+        ("circular", circular.into_bytes()),
+        ("nested", b"{{{{{{{{".to_vec()),
+        ("sparse", Vec::new()),
+    ] {
+        fs::write(&config, content).expect("written");
+        if what == "sparse" {
+            let file = fs::File::options().write(true).open(&config).expect("opens");
+            file.set_len(1 << 30).expect("sparse");
+        }
+        let output = run(&sandbox, &config);
+        assert_code(&output, 4);
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains("logquota.conf"), "{what}: {stderr}");
+        assert!(stderr.len() < 64 << 10, "{what}: {} bytes of errors", stderr.len());
+        let plain = |b: &u8| *b >= 0x20 && *b != 0x7f || *b == b'\n';
+        assert!(output.stderr.iter().all(plain), "{what}: {stderr}");
+    }
+    assert_eq!(before, picture_after(&sandbox.logs()));
+}
+
+#[test]
+fn the_environment_names_a_configuration() {
+    let sandbox = Sandbox::new();
+    sandbox.log("a.log", 8, DAY);
+    let config = sandbox.config("LOGS/a.log {\n size 4k\n rotate 3\n}\n");
+    let output = crate::kit::command()
+        .args(["run", "-q"])
+        .env("LOGQUOTA_CONFIG", &config)
+        .env("STATE_DIRECTORY", sandbox.path("state"))
+        .output()
+        .expect("it ends");
+    assert_code(&output, 0);
+    assert!(sandbox.listing().contains_key("a.log.1".as_ref() as &std::ffi::OsStr));
+    assert!(sandbox.path("state/status").exists());
+}
+
+#[test]
+fn root_works_on_a_folder_of_somebody_else_only_as_that_user() {
+    if needs_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let dir = sandbox.overfull();
+    chown(&dir, Some(65_534), Some(65_534)).expect("chown");
+    fs::set_permissions(sandbox.path(""), fs::Permissions::from_mode(0o711)).expect("chmod");
+    for log in sandbox.listing().into_keys() {
+        chown(dir.join(log), Some(65_534), Some(65_534)).expect("chown");
+    }
+    let dir = dir.to_str().expect("UTF-8");
+    let before = picture_before(&sandbox.logs());
+    let output = logquota(["run", "--quota", "256k", dir]);
+    assert_ne!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("--su"), "{}", text(&output.stderr));
+    assert_eq!(before, picture_after(&sandbox.logs()));
+    assert_code(&logquota(["run", "--quota", "256k", "--su", "65534:65534", dir]), 0);
+    assert!(sandbox.used() <= 256 << 10);
+}
