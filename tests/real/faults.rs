@@ -24,7 +24,8 @@ fn fault_once(workload: &Workload, fault: &str, worker: usize, whole: &[Vec<u8>]
     let output = traced(&Strace::new().serial(worker).inject(fault), &scene, &args);
     let trace = std::fs::read_to_string(scene.path("trace")).expect("a trace");
     let is_hit = trace.contains("(INJECTED)");
-    let seen = || format!("{about}: {}\n{}", said(&output), listing(&logs));
+    let seen = format!("{about}: {}\n{}", said(&output), listing(&logs));
+    let seen = || seen.clone();
     let code = output.status.code();
     assert!(code == Some(0) || code == Some(1), "{}", seen());
     if code == Some(0) {

@@ -93,16 +93,38 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         ),
         quota: None,
     },
+    Workload {
+        name: "renamed and copied, maxfiles",
+        make: numbered,
+        what: What::Config(
+            "LOGS/*.log {\n size 8k\n rotate 4\n renamecopy\n create\n compress\n maxfiles 7\n}\n",
+        ),
+        quota: None,
+    },
+    Workload {
+        name: "folders, gzip",
+        make: |logs| {
+            for folder in ["a", "a/b", "c"] {
+                let folder = logs.join(folder);
+                std::fs::create_dir(&folder).expect("a folder");
+                numbered(&folder);
+            }
+        },
+        what: What::Folder("200k", &["--size", "12k", "--compress", "gzip"]),
+        quota: Some(200 << 10),
+    },
 ];
 
 fn numbered(logs: &Path) {
-    file(&logs.join("app.log"), &prose("app", 14_000), HOUR);
+    let folder = logs.file_name().expect("a name").to_string_lossy();
+    let name = |name: &str| format!("{folder}/{name}");
+    file(&logs.join("app.log"), &prose(&name("app"), 14_000), HOUR);
     for number in 1..4 {
-        let name = format!("app.log.{number}");
-        file(&logs.join(&name), &noise(&name, 7_000), HOUR * 24 * number);
+        let archive = format!("app.log.{number}");
+        file(&logs.join(&archive), &noise(&name(&archive), 7_000), HOUR * 24 * number);
     }
-    file(&logs.join("db.log"), &noise("db", 10_000), HOUR);
-    file(&logs.join("web.log"), &prose("web", 3_000), HOUR);
+    file(&logs.join("db.log"), &noise(&name("db"), 10_000), HOUR);
+    file(&logs.join("web.log"), &prose(&name("web"), 3_000), HOUR);
 }
 
 impl Workload {
@@ -240,7 +262,7 @@ pub(crate) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(usize, &T) + Sync)
 }
 
 #[test]
-fn h52_killed_at_any_call_that_changes_a_file_the_next_run_ends_as_if_nothing_had_been() {
+fn h52_h51_h11_killed_at_any_call_that_changes_a_file_the_next_run_ends_as_if_nothing_had_been() {
     if needs_strace() {
         return;
     }

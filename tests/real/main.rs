@@ -8,3 +8,5 @@ mod faults;
 mod full;
 mod kill;
 mod kit;
+mod machine;
+mod special;
