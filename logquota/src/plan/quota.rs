@@ -53,6 +53,18 @@ impl Evictions {
             volumes: BTreeMap::new(),
             global: Bound::new(global),
         };
+        // Without any limit nothing is evicted, and a million logs need no books.
+        let logs: usize = drafts.iter().map(|draft| draft.logs.len()).sum();
+        let is_limited = |limits: &Limits| *limits != Limits::default();
+        let may_evict = is_limited(&global)
+            || drafts.iter().any(|draft| {
+                let inodes = draft.set.space.free_files;
+                is_limited(&draft.spec.policy.limits)
+                    || inodes.is_some_and(|free| free < u64::try_from(logs).unwrap_or(u64::MAX))
+            });
+        if may_evict {
+            all.pools.reserve_exact(logs);
+        }
         for (set, draft) in drafts.iter().enumerate() {
             let space = draft.set.space;
             let volume = all.volumes.entry(draft.set.dev).or_insert(Volume {
@@ -72,7 +84,9 @@ impl Evictions {
                     *files -= new_files(log_draft);
                 }
                 volume.copies_renamed += usize::from(pool.copies_renamed);
-                all.pools.push(pool);
+                if may_evict {
+                    all.pools.push(pool);
+                }
             }
             // What is gone already (age, count, leftovers) will be free by then.
             volume.free += i128::from(before.get()) - i128::from(bound.used.get());
