@@ -4,9 +4,9 @@
 //! a hint: a lost one makes logs due later, never larger than their quota. Names are compared
 //! as text and never opened.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use chrono::{Datelike as _, Days, NaiveDate, NaiveDateTime, TimeDelta, Timelike as _};
@@ -19,7 +19,8 @@ const FORGET_AFTER: i64 = 31_556_926;
 /// When each log was rotated last, by the local clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    entries: BTreeMap<OsString, NaiveDateTime>,
+    // Unsorted: each log asks for its own, and the order matters only when it is written.
+    entries: HashMap<Box<OsStr>, NaiveDateTime>,
 }
 
 /// Where a state file stops making sense. What stood before is used.
@@ -74,7 +75,7 @@ impl State {
                 }
             } else if !content.iter().all(|b| words::is_space(*b)) {
                 let (name, at) = entry(content, line)?;
-                self.entries.insert(name, at);
+                self.entries.insert(name.into_boxed_os_str(), at);
             }
         }
         Ok(())
@@ -86,7 +87,7 @@ impl State {
     #[must_use]
     pub fn format(&self) -> Vec<u8> {
         let mut text = b"logrotate state -- version 2\n".to_vec();
-        for (name, at) in &self.entries {
+        for (name, at) in self.iter() {
             text.push(b'"');
             for byte in name.as_bytes() {
                 match byte {
@@ -96,10 +97,9 @@ impl State {
                 }
             }
             text.extend_from_slice(b"\" ");
-            let at = within_range(*at);
-            let mut date = String::new();
+            let at = within_range(at);
             let _ = writeln!(
-                date,
+                text,
                 "{}-{}-{}-{}:{}:{}",
                 at.year(),
                 at.month(),
@@ -108,7 +108,6 @@ impl State {
                 at.minute(),
                 at.second()
             );
-            text.extend_from_slice(date.as_bytes());
         }
         text
     }
@@ -123,7 +122,7 @@ impl State {
     pub fn set(&mut self, name: impl Into<OsString>, at: NaiveDateTime) {
         let name = name.into();
         if !name.is_empty() && !name.as_bytes().contains(&0) {
-            self.entries.insert(name, at);
+            self.entries.insert(name.into_boxed_os_str(), at);
         }
     }
 
@@ -135,7 +134,10 @@ impl State {
 
     /// All entries, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&OsStr, NaiveDateTime)> {
-        self.entries.iter().map(|(name, at)| (name.as_os_str(), *at))
+        let mut entries: Vec<(&OsStr, NaiveDateTime)> =
+            self.entries.iter().map(|(name, at)| (&**name, *at)).collect();
+        entries.sort_unstable();
+        entries.into_iter()
     }
 
     /// How many entries there are.

@@ -182,16 +182,19 @@ fn insecure(folder: &Folder, spec: &SetSpec) -> Option<String> {
     } else {
         "or work as the owner of the logs: `su USER GROUP`"
     };
-    let path = crate::error::printable(&folder.path);
+    let path = || crate::error::printable(&folder.path);
     if mode & 0o002 != 0 {
+        let path = path();
         return Some(format!("everybody may write to `{path}`; take that away (chmod o-w), {fix}"));
     }
     if mode & 0o020 != 0 && gid != 0 {
+        let path = path();
         return Some(format!(
             "group {gid} may write to `{path}`; take that away (chmod g-w), {fix}"
         ));
     }
     if spec.policy.parents == ParentRule::Strict && uid != 0 {
+        let path = path();
         return Some(format!(
             "`{path}` belongs to user {uid}, and not to root; change that (chown root), {fix}"
         ));
