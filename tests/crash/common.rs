@@ -7,9 +7,9 @@ use logquota::fs::sim::{Call, SimFs, Unsynced};
 use logquota_tests::sandbox::{Machine, Ran, Seen, WorldSeen};
 use logquota_tests::workloads::{Make, Promise, Workload};
 
-/// Runs to be done before nothing is left to do: one that works and, where it made room,
-/// one that compresses what did not fit before.
-pub(crate) const ROUNDS: usize = 3;
+/// Runs to be done before nothing is left to do: one that works and, where room is short,
+/// some that compress what the ones before made room for.
+pub(crate) const ROUNDS: usize = 6;
 
 /// Which cases are wanted.
 pub(crate) struct Wanted {
