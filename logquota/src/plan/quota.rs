@@ -26,10 +26,19 @@ struct Pick {
     reason: Reason,
 }
 
+/// An active file that has to give.
+struct Pressed {
+    pool: usize,
+    bytes: Bytes,
+    files: u64,
+    made: i128,
+}
+
 /// The state of all decisions for space.
 pub(super) struct Evictions {
     pools: Vec<Pool>,
     picks: Vec<Pick>,
+    pressed: Vec<Pressed>,
     sets: Vec<Bound>,
     /// Device of each set.
     devs: Vec<u64>,
@@ -48,6 +57,7 @@ impl Evictions {
         let mut all = Self {
             pools: Vec::new(),
             picks: Vec::new(),
+            pressed: Vec::new(),
             sets: Vec::new(),
             devs: Vec::new(),
             volumes: BTreeMap::new(),
@@ -122,6 +132,7 @@ impl Evictions {
             self.meet_files(scope);
         }
         self.meet_inodes(drafts);
+        self.let_go(drafts);
         self.give_back();
         self.write(drafts);
     }
@@ -321,12 +332,34 @@ impl Evictions {
             }));
             let files = files_before.saturating_sub(draft.fixed_files());
             let made = new_files(draft);
-            if let Some(volume) = self.devs.get(pool.set).and_then(|dev| self.volumes.get_mut(dev))
-                && let Some(files) = &mut volume.files
-            {
-                *files -= made;
-            }
+            let set = pool.set;
+            self.add_inodes(set, -made);
             self.change(index, bytes, files, true, false);
+            self.pressed.push(Pressed { pool: index, bytes, files, made });
+        }
+    }
+
+    /// Lets active files alone whose rotation the later decisions have made unnecessary.
+    fn let_go(&mut self, drafts: &mut [SetDraft<'_>]) {
+        for Pressed { pool: index, bytes, files, made } in std::mem::take(&mut self.pressed) {
+            let Some((set, log)) = self.pools.get(index).map(|pool| (pool.set, pool.log)) else {
+                continue;
+            };
+            self.change(index, bytes, files, false, false);
+            self.add_inodes(set, made);
+            if self.is_broken(set) {
+                self.change(index, bytes, files, true, false);
+                self.add_inodes(set, -made);
+            } else if let Some(draft) = drafts.get_mut(set).and_then(|d| d.logs.get_mut(log)) {
+                draft.rotation = None;
+            }
+        }
+    }
+
+    fn add_inodes(&mut self, set: usize, count: i128) {
+        let volume = self.devs.get(set).and_then(|dev| self.volumes.get_mut(dev));
+        if let Some(files) = volume.and_then(|volume| volume.files.as_mut()) {
+            *files += count;
         }
     }
 

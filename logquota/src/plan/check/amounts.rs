@@ -132,7 +132,7 @@ impl Ledger {
         }
         let inodes = self.inodes.entry(change.dev).or_default();
         inodes.1 += change.files.max(0);
-        inodes.0 += if inodes.1 == 0 { -change.files } else { 0 };
+        inodes.0 += if inodes.1 == 0 { change.old_files } else { 0 };
         let freed = self.freed.entry(change.dev).or_default();
         freed.0 = freed.0.saturating_sub(change.used);
         freed.1 -= change.files;

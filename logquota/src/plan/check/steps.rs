@@ -19,6 +19,8 @@ pub(super) struct Change {
     pub(super) meanwhile: u128,
     /// Files that there are more.
     pub(super) files: i64,
+    /// Files of earlier times that there are less: not what a rotation makes and deletes again.
+    pub(super) old_files: i64,
     /// Files that have other names: they may or may not be counted afterwards.
     pub(super) linked: i64,
     /// The device on which that happens.
@@ -157,7 +159,8 @@ fn act<'a>(
             world.unname(from);
             world.name(to, file);
             let meanwhile = u128::from(room.get());
-            Some(Change { used: i128::from(added), meanwhile, files: linked, linked, dev })
+            let used = i128::from(added);
+            Some(Change { used, meanwhile, files: linked, old_files: 0, linked, dev })
         }
         Action::Truncate { at } => {
             let file = source(world, index, step, at, found)?;
@@ -198,7 +201,9 @@ fn act<'a>(
             let kept = world.files.get(file)?;
             let freed = if kept.linked { 0 } else { kept.allocated };
             let (linked, dev) = (i64::from(kept.linked), kept.dev);
-            if world.contents.get(world.files.get(file)?.content)?.origin == Origin::Live {
+            let is_live = world.contents.get(kept.content)?.origin == Origin::Live;
+            let old_files = if is_live { 0 } else { 1 - linked };
+            if is_live {
                 mark_rotated(world, step);
                 copy_is_given_up(world, step, file);
             }
@@ -209,7 +214,8 @@ fn act<'a>(
                 live_may_go(world, index, step, file, &shown, found);
             }
             let used = -i128::try_from(freed).unwrap_or(i128::MAX);
-            Some(Change { used, files: linked - 1, linked, dev, ..Change::default() })
+            let files = linked - 1;
+            Some(Change { used, files, old_files, linked, dev, ..Change::default() })
         }
         Action::RunHook { .. } => None,
     }
