@@ -6,3 +6,4 @@
 
 mod due;
 mod promises;
+mod together;

@@ -6,6 +6,7 @@ pub mod fuzz_config;
 pub mod fuzz_names;
 pub mod fuzz_plan;
 pub mod generate;
+pub mod model;
 pub mod mounts;
 pub mod sandbox;
 pub mod strace;
