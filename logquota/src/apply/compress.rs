@@ -101,26 +101,27 @@ impl Runner<'_> {
             ended
         };
         let mut ended = Vec::new();
-        if workers == 1 {
-            while batch.work_once() {
-                ended.extend(told(std::mem::take(&mut batch.lock().ended)));
+        std::thread::scope(|scope| {
+            // Where no thread can be had, this one does the work.
+            let work = || while batch.work_once() {};
+            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+            let wanted = if workers == 1 { 0 } else { workers };
+            let handles: Vec<_> = (0..wanted).map_while(spawn).collect();
+            while handles.iter().any(|handle| !handle.is_finished()) {
+                let guard = batch.lock();
+                // Wakes for each ended file; the time is for the last one, which ends
+                // between the look and the wait.
+                let wait = std::time::Duration::from_millis(50);
+                let guard = batch.changed.wait_timeout(guard, wait);
+                let mut guard = guard.unwrap_or_else(PoisonError::into_inner).0;
+                let news = std::mem::take(&mut guard.ended);
+                drop(guard);
+                ended.extend(told(news));
             }
-        } else {
-            std::thread::scope(|scope| {
-                let handles: Vec<_> =
-                    (0..workers).map(|_| scope.spawn(|| while batch.work_once() {})).collect();
-                while handles.iter().any(|handle| !handle.is_finished()) {
-                    let guard = batch.lock();
-                    // Wakes for each ended file; the time is for the last one, which ends
-                    // between the look and the wait.
-                    let wait = std::time::Duration::from_millis(50);
-                    let guard = batch.changed.wait_timeout(guard, wait);
-                    let mut guard = guard.unwrap_or_else(PoisonError::into_inner).0;
-                    let news = std::mem::take(&mut guard.ended);
-                    drop(guard);
-                    ended.extend(told(news));
-                }
-            });
+        });
+        // All that is left if there were no threads, and nothing otherwise.
+        while batch.work_once() {
+            ended.extend(told(std::mem::take(&mut batch.lock().ended)));
         }
         ended.extend(told(std::mem::take(&mut batch.lock().ended)));
         drop(batch);
