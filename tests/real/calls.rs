@@ -73,7 +73,7 @@ fn h02_every_change_is_made_to_one_name_in_an_open_folder() {
     }
     for workload in WORKLOADS {
         // With all threads, and with one.
-        for strace in [Strace::new(), Strace::new().serial(0)] {
+        for strace in [Strace::new(), Strace::new().serial()] {
             let (scene, args) = workload.scene();
             let output = traced(&strace, &scene, &args);
             let about = workload.name;
@@ -101,7 +101,7 @@ fn h53_what_was_compressed_is_flushed_before_its_source_is_deleted() {
     }
     for workload in WORKLOADS {
         let (scene, args) = workload.scene();
-        let output = traced(&Strace::new().serial(0), &scene, &args);
+        let output = traced(&Strace::new().serial(), &scene, &args);
         assert_eq!(output.status.code(), Some(0), "{}: {}", workload.name, said(&output));
         let calls = calls(&scene.path("trace"));
         let mut renames = 0;

@@ -17,13 +17,15 @@ use crate::kit::{
 /// any time, and the next run ends with the set in order. (It may keep more: what a refused
 /// deletion left is not evicted any more when compression made room for it.) Says whether the
 /// fault was hit.
-fn fault_once(workload: &Workload, fault: &str, worker: usize, whole: &[Vec<u8>]) -> bool {
+fn fault_once(workload: &Workload, fault: &str, whole: &[Vec<u8>]) -> bool {
     let about = format!("{}, {fault}", workload.name);
     let (scene, args) = workload.scene();
     let logs = scene.logs();
-    let output = traced(&Strace::new().serial(worker).inject(fault), &scene, &args);
+    let output = traced(&Strace::new().serial().inject(fault), &scene, &args);
     let trace = std::fs::read_to_string(scene.path("trace")).expect("a trace");
-    let is_hit = trace.contains("(INJECTED)");
+    let call = fault.split(':').next().unwrap_or_default();
+    let is_hit = |line: &str| line.contains(&format!(" {call}(")) && line.contains("(INJECTED)");
+    let is_hit = trace.lines().any(is_hit);
     let seen = format!("{about}: {}\n{}", said(&output), listing(&logs));
     let seen = || seen.clone();
     let code = output.status.code();
@@ -79,12 +81,8 @@ fn at_every_call(faults: &[(&str, &str)]) {
         }
     }
     assert!(jobs.len() > 10, "{} cases", jobs.len());
-    in_parallel(&jobs, |worker, (workload, fault, whole)| {
-        assert!(
-            fault_once(workload, fault, worker, whole),
-            "{}, {fault}: no such call",
-            workload.name
-        );
+    in_parallel(&jobs, |(workload, fault, whole)| {
+        assert!(fault_once(workload, fault, whole), "{}, {fault}: no such call", workload.name);
     });
 }
 
@@ -98,7 +96,7 @@ fn h54_a_flush_that_fails_once_is_not_believed_the_second_time_and_the_source_st
     for workload in WORKLOADS {
         let (scene, args) = workload.scene();
         let fault = "fsync:error=EIO:when=1+";
-        let output = traced(&Strace::new().serial(0).inject(fault), &scene, &args);
+        let output = traced(&Strace::new().serial().inject(fault), &scene, &args);
         assert_code(&output, 1);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(stderr.contains("flush") || stderr.contains("sync"), "{stderr}");
@@ -136,13 +134,13 @@ fn h55_interrupted_calls_are_made_again() {
         return;
     }
     let calls = ["write", "fchmod", "renameat2", "unlinkat", "utimensat", "ftruncate"];
-    in_parallel(WORKLOADS, |worker, workload| {
+    in_parallel(WORKLOADS, |workload| {
         let (_, whole) = cuts(workload);
         for call in calls {
             let (scene, args) = workload.scene();
             // Every second call, from the first.
             let fault = format!("{call}:error=EINTR:when=1+2");
-            let output = traced(&Strace::new().serial(worker).inject(&fault), &scene, &args);
+            let output = traced(&Strace::new().serial().inject(&fault), &scene, &args);
             let about = format!("{}, {fault}: {}", workload.name, said(&output));
             assert_eq!(output.status.code(), Some(0), "{about}");
             assert_eq!(contents(&scene.logs()), whole, "{about}");
@@ -170,7 +168,7 @@ fn h55_a_source_that_cannot_be_read_stays_and_one_that_is_interrupted_is_read_on
             file(&scene.logs().join("app.log"), &content, HOUR);
             let args = scene.config(&scene.logs(), &config.replace("METHOD", method));
             let source = scene.logs().join(source);
-            let strace = Strace::new().serial(0).only(&source).inject(fault);
+            let strace = Strace::new().only(&source).inject(fault);
             let output = traced(&strace, &scene, &args);
             let seen =
                 || format!("{method}, {fault}: {}\n{}", said(&output), listing(&scene.logs()));

@@ -168,7 +168,7 @@ pub(crate) fn traced(strace: &Strace, scene: &Scene, args: &[OsString]) -> Outpu
 /// Every call of an undisturbed run that changes a file or makes a change last.
 pub(crate) fn cuts(workload: &Workload) -> (Vec<Cut>, Vec<Vec<u8>>) {
     let (scene, args) = workload.scene();
-    let output = traced(&Strace::new().serial(0), &scene, &args);
+    let output = traced(&Strace::new().serial(), &scene, &args);
     assert_code(&output, 0);
     let calls = strace::calls(&scene.path("trace"));
     let is_cut = |call: &&strace::Call| call.changes_files() || SYNCING.contains(&&*call.name);
@@ -237,17 +237,17 @@ fn heads(contents: &[Vec<u8>]) -> Vec<String> {
 }
 
 /// Does `work` for each of `items`, on as many threads as there are processors.
-pub(crate) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(usize, &T) + Sync) {
+pub(crate) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for worker in 0..threads {
+        for _ in 0..threads {
             let (next, failures, work) = (&next, &failures, &work);
             scope.spawn(move || {
                 while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                        work(worker, item);
+                        work(item);
                     }));
                     if let Err(panic) = done {
                         let why = panic.downcast_ref::<String>().cloned();
@@ -275,8 +275,8 @@ fn h52_h51_h11_killed_at_any_call_that_changes_a_file_the_next_run_ends_as_if_no
         let whole = std::sync::Arc::new(whole);
         jobs.extend(cuts.into_iter().map(|cut| (workload, cut, std::sync::Arc::clone(&whole))));
     }
-    in_parallel(&jobs, |worker, (workload, cut, whole)| {
-        let is_killed = cut_once(workload, cut, Strace::new().serial(worker), whole);
+    in_parallel(&jobs, |(workload, cut, whole)| {
+        let is_killed = cut_once(workload, cut, Strace::new().serial(), whole);
         assert!(is_killed, "{}: no {} {}", workload.name, cut.call, cut.number);
     });
 }
@@ -292,7 +292,7 @@ fn h52_killed_while_several_files_are_compressed_the_next_run_ends_as_if_nothing
     let (_, whole) = cuts(workload);
     let calls = ["renameat2", "unlinkat", "fsync", "fchmod", "utimensat", "write"];
     let rounds: Vec<_> = (0..if is_long() { 20 } else { 1 }).flat_map(|_| calls).collect();
-    in_parallel(&rounds, |_, call| {
+    in_parallel(&rounds, |call| {
         for number in 1.. {
             let cut = Cut { call: (*call).to_owned(), number };
             if !cut_once(workload, &cut, Strace::new(), &whole) {

@@ -235,7 +235,7 @@ fn h11_what_is_made_of_a_log_is_never_open_to_more_than_the_log() {
             (scene, args)
         };
         let (scene, args) = make();
-        let output = traced(&Strace::new().serial(0), &scene, &args);
+        let output = traced(&Strace::new().serial(), &scene, &args);
         assert_code(&output, 0);
         // Every name there may be, and the temporary names for them.
         let names: Vec<_> = files(&scene.logs())
@@ -280,9 +280,9 @@ fn h11_what_is_made_of_a_log_is_never_open_to_more_than_the_log() {
             let meta = path.metadata().expect("its inode");
             assert_eq!(owner.unwrap_or(meta.uid()), meta.uid(), "{}", path.display());
         }
-        in_parallel(&cuts, |worker, (call, number)| {
+        in_parallel(&cuts, |(call, number)| {
             let (scene, args) = make();
-            let strace = Strace::new().serial(worker).kill_at(call, *number);
+            let strace = Strace::new().serial().kill_at(call, *number);
             let output = traced(&strace, &scene, &args);
             assert!(was_killed(&output), "{method}, {call} {number}: {}", said(&output));
             check(&scene, &format!("{method}, killed at {call} {number}"));

@@ -92,7 +92,8 @@ impl Call {
 #[derive(Debug)]
 pub struct Strace {
     args: Vec<String>,
-    processor: Option<String>,
+    spoiled: Vec<String>,
+    is_serial: bool,
 }
 
 impl Default for Strace {
@@ -105,15 +106,14 @@ impl Strace {
     /// Does nothing yet but watch.
     #[must_use]
     pub fn new() -> Self {
-        Self { args: Vec::new(), processor: None }
+        Self { args: Vec::new(), spoiled: Vec::new(), is_serial: false }
     }
 
-    /// On one processor, which makes the program use one thread, and its calls the same in
-    /// each run. Which of those that there are, is for `worker` to say: tests run in parallel.
+    /// Refuses the program every thread (and process), so that its calls are the same, in
+    /// the same order, in each run.
     #[must_use]
-    pub fn serial(mut self, worker: usize) -> Self {
-        let processors = processors();
-        self.processor = Some(processors[worker % processors.len()].to_string());
+    pub fn serial(mut self) -> Self {
+        self.is_serial = true;
         self
     }
 
@@ -127,9 +127,7 @@ impl Strace {
     /// `strace`'s own words, such as `fsync:error=EIO:when=1`.
     #[must_use]
     pub fn inject(mut self, what: &str) -> Self {
-        let (calls, _) = what.split_once(':').unwrap_or((what, ""));
-        self.args.extend(["-e".into(), format!("trace={calls}")]);
-        self.args.extend(["-e".into(), format!("inject={what}")]);
+        self.spoiled.push(what.to_owned());
         self
     }
 
@@ -143,16 +141,20 @@ impl Strace {
     /// The command that runs `program` this way; its output is the program's, its status too:
     /// killed if it was killed.
     pub fn command(&self, program: impl AsRef<OsStr>, trace: &Path) -> Command {
-        let mut command = if let Some(processor) = &self.processor {
-            let mut command = Command::new("taskset");
-            command.args(["-c", processor, "strace"]);
-            command
-        } else {
-            Command::new("strace")
-        };
+        let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-y", "-s", "4096", "-o"]).arg(trace);
-        if self.args.is_empty() {
-            command.args(["-e", "trace=file,desc"]);
+        let mut traced = vec!["file,desc"];
+        if !self.spoiled.is_empty() {
+            traced = self.spoiled.iter().filter_map(|what| what.split(':').next()).collect();
+        }
+        let no_threads = ["clone", "clone3"].map(|call| format!("inject={call}:error=EAGAIN"));
+        if self.is_serial {
+            traced.extend(["clone", "clone3"]);
+            command.args(no_threads.iter().flat_map(|what| ["-e", what]));
+        }
+        command.args(["-e", &format!("trace={}", traced.join(","))]);
+        for what in &self.spoiled {
+            command.args(["-e", &format!("inject={what}")]);
         }
         command.args(&self.args).arg("--").arg(program);
         command
@@ -162,7 +164,7 @@ impl Strace {
 /// Whether `strace` may watch programs here; says so if not.
 #[must_use]
 pub fn needs_strace() -> bool {
-    if crate::mounts::needs(&["strace", "taskset"]) {
+    if crate::mounts::needs(&["strace"]) {
         return true;
     }
     let works = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
@@ -171,19 +173,6 @@ pub fn needs_strace() -> bool {
         println!("skipped: strace may not watch programs here");
     }
     !works
-}
-
-/// The processors that we may run on: `0-2,4` in the kernel's words.
-fn processors() -> Vec<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    let range = |text: &str| {
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        Some(first.parse::<usize>().ok()?..=last.parse().ok()?)
-    };
-    let found: Vec<_> =
-        list.unwrap_or_default().trim().split(',').filter_map(range).flatten().collect();
-    if found.is_empty() { vec![0] } else { found }
 }
 
 /// All calls in a trace, in the order they began.
