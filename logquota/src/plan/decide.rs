@@ -225,8 +225,8 @@ fn look_at(
         Err(NoName::Exists(name)) => problems.push(Problem {
             path: path(),
             why: format!(
-                "is due, but its archive `{}` already exists; it is rotated when the date \
-                 gives another name",
+                "is due, but `{}`, which its rotation would make, already exists; it is rotated \
+                 when that is gone or the date gives another name",
                 crate::error::printable(&name)
             ),
             is_error: true,

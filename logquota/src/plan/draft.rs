@@ -66,8 +66,9 @@ pub(super) enum Source {
 
 impl<'a> SetDraft<'a> {
     pub(super) fn all(inventory: &'a Inventory, config: &'a Config) -> Vec<Self> {
-        let mut linked = HashSet::new();
-        let mut draft = |spec: &'a SetSpec, set: &'a Set| {
+        let draft = |spec: &'a SetSpec, set: &'a Set| {
+            // As in `Set::used`: a file that has names in two sets counts in both.
+            let mut linked = HashSet::new();
             let logs = set.logs.iter().map(|log| LogDraft::new(log, &spec.policy, &mut linked));
             Self { spec, set, logs: logs.collect() }
         };

@@ -133,6 +133,15 @@ pub(super) fn new_label(log: &Log, policy: &Policy, context: &Context) -> Result
         return Err(NoName::TooLong(name));
     }
     let plain = naming.format(&log.name, &label, "");
+    if policy.method == Method::RenameCopy {
+        let renamed = rename_copy_name(&log.name);
+        if renamed.len() > NAME_MAX {
+            return Err(NoName::TooLong(renamed));
+        }
+        if log.obstacles.contains(&renamed) {
+            return Err(NoName::Exists(renamed));
+        }
+    }
     if !matches!(policy.method, Method::Rename) {
         let temp = temporary_name(&plain);
         if log.obstacles.contains(&temp) {
