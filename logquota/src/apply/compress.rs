@@ -57,6 +57,10 @@ struct Queue<'l> {
 struct Packed {
     took: Bytes,
     freed: Bytes,
+    /// Why the source is still there beside its archive, if so. Then the next run finds a
+    /// duplicate; to take the archive back here could lose both, since what failed may have
+    /// been done.
+    stays: Option<Error>,
 }
 
 impl Runner<'_> {
@@ -187,7 +191,7 @@ impl<'b> Batch<'b> {
             Ok(packed) => {
                 queue.ledger.take(job.set, packed.took);
                 queue.ledger.give(job.set, packed.freed);
-                Outcome::Done
+                packed.stays.map_or(Outcome::Done, outcome_of)
             }
             Err(error) if error.is_no_space() => {
                 Outcome::Skipped(Error::NoRoom { path: path(self.plan, job.to) })
@@ -222,13 +226,13 @@ impl<'b> Batch<'b> {
             .and_then(|id| self.publish(job, id).map(|took| (id, took)));
         let (id, took) = made.inspect_err(|_| discard(self.fs, &job.temp, None))?;
         match self.retire(job, &before) {
-            Ok(()) => Ok(Packed { took, freed: before.stamp.freed_by_unlink() }),
+            Ok(()) => Ok(Packed { took, freed: before.stamp.freed_by_unlink(), stays: None }),
             Err(error @ (Error::StillWritten { .. } | Error::Changed { .. })) => {
                 // What is compressed is not all of it.
                 discard(self.fs, job.to, Some(id));
                 Err(error)
             }
-            Err(error) => Err(error),
+            Err(error) => Ok(Packed { took, freed: Bytes::ZERO, stays: Some(error) }),
         }
     }
 
