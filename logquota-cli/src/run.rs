@@ -31,6 +31,9 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     }
     let (report, acted) = session.act(&plan, out);
     finish(SCHEMA, &session, &plan, &report, out);
+    // The process ends here, and its locks with it; to free a million logs one by one would
+    // only delay that.
+    std::mem::forget((session, plan));
     Ok(exit.and(acted))
 }
 

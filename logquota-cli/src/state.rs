@@ -4,7 +4,7 @@
 //! period of a log that has no archives yet.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,8 @@ pub(crate) struct State {
     path: Option<PathBuf>,
     entries: Entries,
     is_damaged: bool,
+    /// Whether there is anything to write.
+    is_changed: bool,
 }
 
 /// Where the state file is: as given; for configuration files at its usual place; a directory
@@ -80,13 +82,15 @@ impl State {
     /// Reads it. What is wrong with it is printed, and what stands before that is used.
     pub(crate) fn read(path: Option<PathBuf>, out: &mut Output) -> Self {
         let Some(file) = &path else { return Self::default() };
-        let (entries, wrong) = match read_small(file, STATE_LEN_MAX) {
+        let (entries, wrong, is_new) = match read_small(file, STATE_LEN_MAX) {
             Ok(text) => {
                 let (entries, wrong) = Entries::parse(&text);
-                (entries, wrong.map(|wrong| wrong.to_string()))
+                (entries, wrong.map(|wrong| wrong.to_string()), false)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (Entries::default(), None),
-            Err(error) => (Entries::default(), Some(error.to_string())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (Entries::default(), None, true)
+            }
+            Err(error) => (Entries::default(), Some(error.to_string()), false),
         };
         if let Some(wrong) = &wrong {
             out.warning(&format!(
@@ -95,7 +99,7 @@ impl State {
                 printable(file)
             ));
         }
-        Self { path, entries, is_damaged: wrong.is_some() }
+        Self { path, entries, is_damaged: wrong.is_some(), is_changed: is_new }
     }
 
     /// When a log was last rotated, as far as the file says.
@@ -149,31 +153,43 @@ impl State {
         let mut found = HashSet::new();
         for (index, set) in inventory.sets.iter().enumerate() {
             for (number, log) in set.logs.iter().enumerate() {
+                let is_begun = begun.contains(&(index, number));
+                // The scan has asked for each log; most have their entry and keep it.
+                if let (false, false, Some(at)) = (is_begun, self.is_damaged, log.last_rotated)
+                    && !is_forgettable(now, at)
+                {
+                    continue;
+                }
                 let name = inventory.path(log.dir, &log.name).into_os_string();
                 let known = self.entries.get(&name);
-                if begun.contains(&(index, number)) {
-                    self.entries.set(name, now);
+                if is_begun {
+                    self.set(name, now);
                 } else if known.is_none() {
-                    self.entries.set(name, log.last_rotated.unwrap_or(first_seen(now)));
+                    self.set(name, log.last_rotated.unwrap_or(first_seen(now)));
                 } else if known.is_some_and(|at| is_forgettable(now, at)) {
                     // Only these would go; a list of all is as large as the state.
                     found.insert(name);
                 }
             }
         }
+        let before = self.entries.len();
         self.entries.prune(now, |name: &OsStr| found.contains(name));
+        self.is_changed |= self.entries.len() != before;
+    }
+
+    fn set(&mut self, name: OsString, at: NaiveDateTime) {
+        self.entries.set(name, at);
+        self.is_changed = true;
     }
 
     /// Writes it whole, or leaves the old one.
     pub(crate) fn write(&self) -> Result<(), Error> {
         let Some(path) = &self.path else { return Ok(()) };
-        let text = self.entries.format();
         // A run without news leaves the file alone: no flush to wait for, nothing worn out.
-        let is_same = !self.is_damaged
-            && read_small(path, STATE_LEN_MAX).is_ok_and(|written| written == text);
-        if is_same {
+        if !self.is_changed && !self.is_damaged {
             return Ok(());
         }
+        let text = self.entries.format();
         replace_file(path, &text, STATE_MODE).map_err(Error::io(Op::Write, path))
     }
 }

@@ -23,6 +23,7 @@ use crate::inventory::{Dir, DirId, Inventory, Log, Note, Set, Space};
 use crate::policy::{Config, Selector};
 use crate::units::Bytes;
 
+mod ahead;
 mod claims;
 mod drafts;
 mod leftovers;
@@ -78,8 +79,9 @@ pub fn scan(
     Ok(inventory)
 }
 
-/// So many drafts are freed at a time: seldom enough to cost nothing.
-const DRAFTS_FREED: usize = 4_096;
+/// So many logs are looked at in one go: enough that threads are worth their start, and few
+/// enough that what is seen of them takes no room to speak of.
+const BATCH: usize = 4_096;
 
 /// The logs of each set.
 type Logs = Vec<Vec<Log>>;
@@ -104,21 +106,23 @@ fn scan_once(
     }
     let mut logs: Logs = counts.into_iter().map(Vec::with_capacity).collect();
     let mut matched: HashSet<usize> = HashSet::new();
-    while let Some(draft) = drafts.pop() {
+    while !drafts.is_empty() {
+        let batch = drafts.split_off(drafts.len().saturating_sub(BATCH));
         // What drafts give back logs take; both at once would be half as much again.
-        if drafts.len().is_multiple_of(DRAFTS_FREED) {
-            drafts.shrink_to_fit();
-        }
-        let (set, folder, name) = (draft.claim.set, draft.folder, draft.name.clone());
-        let Looked::Log(mut log) = look::look(&mut world, draft) else { continue };
-        let Some(folder) = world.folders.get(folder) else { continue };
-        let path = folder.path.join(&name);
-        log.last_rotated = last_rotated(&path);
-        let losers = folder.claims.losers(&name, set);
-        matched.extend(losers.iter().copied());
-        note_duplicates(&mut world, &path, set, &losers);
-        if let Some(logs) = logs.get_mut(set) {
-            logs.push(*log);
+        drafts.shrink_to_fit();
+        let seen = ahead::stat_all(&world, &batch);
+        for (draft, seen) in std::iter::zip(batch, seen) {
+            let (set, folder, name) = (draft.claim.set, draft.folder, draft.name.clone());
+            let Looked::Log(mut log) = look::look(&mut world, draft, seen) else { continue };
+            let Some(folder) = world.folders.get(folder) else { continue };
+            let path = folder.path.join(&name);
+            log.last_rotated = last_rotated(&path);
+            let losers = folder.claims.losers(&name, set);
+            matched.extend(losers.iter().copied());
+            note_duplicates(&mut world, &path, set, &losers);
+            if let Some(logs) = logs.get_mut(set) {
+                logs.push(*log);
+            }
         }
     }
     matched.extend(logs.iter().enumerate().filter(|(_, l)| !l.is_empty()).map(|(set, _)| set));

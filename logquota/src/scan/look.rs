@@ -1,6 +1,7 @@
 //! Looks at every file that a draft names, and says what stands in the way of a log.
 
 use std::ffi::OsStr;
+use std::io;
 
 use super::claims::Strength;
 use super::drafts::Draft;
@@ -26,8 +27,13 @@ enum Active {
     Unknown(Blocked),
 }
 
-/// Looks at one log and its archives.
-pub(super) fn look(world: &mut World<'_>, draft: Draft) -> Looked {
+/// Looks at one log and its archives. `seen` is what was found under the log's own name, if
+/// that was asked already.
+pub(super) fn look(
+    world: &mut World<'_>,
+    draft: Draft,
+    seen: Option<io::Result<Option<Meta>>>,
+) -> Looked {
     let Some(spec) = world.config.sets.get(draft.claim.set) else { return Looked::Nothing };
     let Some(folder) = world.folders.get(draft.folder) else { return Looked::Nothing };
     let archive_folder = match &draft.archive_folder {
@@ -38,7 +44,8 @@ pub(super) fn look(world: &mut World<'_>, draft: Draft) -> Looked {
     // What of it could not be looked at: its archives are in an order, and with one unknown
     // nothing can be decided about the others.
     let (mut unknown, mut restless) = (None, Vec::new());
-    let active = look_at_active(world, folder, &draft.name);
+    let seen = seen.unwrap_or_else(|| world.fs.stat(folder.dir, &draft.name));
+    let active = look_at_active(folder, &draft.name, seen);
     if matches!(active, Active::Absent) && folder.names.contains(&draft.name) {
         restless.push(folder.dir);
     }
@@ -128,8 +135,8 @@ fn blocked(
     }
 }
 
-fn look_at_active(world: &World<'_>, folder: &Folder, name: &OsStr) -> Active {
-    let meta = match world.fs.stat(folder.dir, name) {
+fn look_at_active(folder: &Folder, name: &OsStr, seen: io::Result<Option<Meta>>) -> Active {
+    let meta = match seen {
         Ok(Some(meta)) => meta,
         Ok(None) => return Active::Absent,
         Err(error) => {
@@ -165,7 +172,7 @@ fn look_for_renamed(world: &World<'_>, folder: &Folder, log: &mut Log) -> Option
     None
 }
 
-fn unreadable(folder: &Folder, name: &OsStr, error: std::io::Error) -> Blocked {
+fn unreadable(folder: &Folder, name: &OsStr, error: io::Error) -> Blocked {
     Blocked::Unreadable { why: Error::io(Op::Stat, folder.path.join(name))(error).chain() }
 }
 
