@@ -60,6 +60,8 @@ impl State {
     }
 
     fn read(&mut self, text: &[u8]) -> Result<(), StateError> {
+        // At once: what grows piece by piece leaves holes behind it.
+        self.entries.reserve(text.iter().filter(|byte| **byte == b'\n').count());
         for (line, content) in (1..).zip(text.split_inclusive(|b| *b == b'\n')) {
             let Some(content) = content.strip_suffix(b"\n") else {
                 // A torn write: what is there may be part of a longer entry.
