@@ -1,12 +1,15 @@
 //! The promises that take two plans: order of the input, what a plan leaves, larger quotas.
 
-use logquota::inventory::Inventory;
-use logquota::plan::{Plan, Reason, Verdict, plan};
+use logquota::inventory::{Inventory, LeftoverKind};
+use logquota::plan::{Action, Expect, Plan, Reason, Step, plan};
 use logquota::policy::{Limits, Method, RotateWhen};
 use logquota::units::Bytes;
 use logquota_tests::generate::{Case, Odd, cases, show};
 use logquota_tests::{model, proptest_config};
 use proptest::prelude::*;
+
+/// More rounds of plan and apply than any state may need until nothing is left to do.
+const ROUNDS_MAX: usize = 8;
 
 fn plan_of(case: &Case) -> Plan {
     plan(&case.inventory, &case.config, &case.context)
@@ -42,22 +45,24 @@ fn settles(case: &mut Case) {
             spec.policy.method = Method::CopyTruncate;
         }
     }
-}
-
-/// Bytes that go for want of space.
-fn evicted(case: &Case, plan: &Plan) -> u64 {
-    let given: Vec<_> = plan.verdicts.iter().collect();
-    let mut bytes = 0;
-    for verdict in given {
-        if let Verdict::Remove(Reason::Quota { .. } | Reason::QuotaPressure { .. }) =
-            verdict.verdict
-        {
-            let log = &case.inventory.sets[verdict.set].logs[verdict.log];
-            let archive = log.archives.iter().find(|archive| archive.name == verdict.name);
-            bytes += archive.map_or(0, |archive| archive.meta.stamp.allocated.get());
+    // What an interrupted run left is finished first; what is due then is for the next run.
+    for set in &mut case.inventory.sets {
+        set.logs.retain(|log| log.active.is_some() || log.blocked.is_some());
+        for log in &mut set.logs {
+            log.leftovers.retain(|leftover| leftover.kind == LeftoverKind::Temporary);
         }
     }
-    bytes
+}
+
+/// Whether a step deletes for want of space.
+fn is_eviction(step: &Step) -> bool {
+    matches!(step.reason, Reason::Quota { .. } | Reason::QuotaPressure { .. })
+        && matches!(step.action, Action::Delete { .. } | Action::Truncate { .. })
+}
+
+/// Bytes that go for want of space, archives that are only about to be made included.
+fn evicted(plan: &Plan) -> u64 {
+    plan.steps.iter().filter(|step| is_eviction(step)).map(|step| step.bytes.get()).sum()
 }
 
 proptest! {
@@ -72,24 +77,59 @@ proptest! {
         prop_assert_eq!(plan_of(&case), plan_of(&other));
     }
 
+    /// Not where a log that is due is put off: the room or the name that it lacked may be there
+    /// the next time. What a set could not compress for want of room, it may when later sets
+    /// have given theirs back.
     #[test]
     fn promise_7_what_a_plan_leaves_needs_no_other_plan(
-        case in cases(Odd::ALL),
-        percent in prop::sample::select(vec![10u64, 1, 50, 99, 100, 103]),
+        case in cases(Odd { links: false, ..Odd::ALL }),
+        percent in prop::sample::select(vec![10u64, 1, 50]),
     ) {
         let mut case = case;
         settles(&mut case);
         let first = plan_of(&case);
+        let is_put_off = first.problems.iter().any(|problem| problem.why.starts_with("is due"));
         let mut next = case.clone();
         next.inventory = model::apply(&case, &first, percent);
         next.context.force = false;
         let second = plan_of(&next);
+        let is_room = |step: &Step| {
+            next.config.sets.len() > 1 && matches!(step.action, Action::Compress { .. })
+        };
         prop_assert!(
-            second.steps.is_empty(),
+            is_put_off || second.steps.iter().all(is_room),
             "first:\n{}then:\n{:?}\n{}", show(&first), next, show(&second)
         );
     }
 
+    /// Whatever was found, and however badly it packs.
+    #[test]
+    fn promise_7_planning_and_doing_comes_to_an_end(
+        case in cases(Odd::ALL),
+        percent in prop::sample::select(vec![10u64, 1, 50, 99, 100, 103]),
+    ) {
+        let mut case = case;
+        for spec in &mut case.config.sets {
+            if spec.policy.method == Method::Copy {
+                spec.policy.method = Method::CopyTruncate;
+            }
+        }
+        let mut plans = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            let plan = plan_of(&case);
+            if plan.steps.is_empty() {
+                return Ok(());
+            }
+            case.inventory = model::apply(&case, &plan, percent);
+            case.context.force = false;
+            plans.push(show(&plan));
+        }
+        prop_assert!(false, "{case:?}\n{}", plans.join("then\n"));
+    }
+
+    /// As long as archives are enough. Where the logs themselves have to give, fairness decides
+    /// which: with a larger quota a small log may be within its share that was not before, and
+    /// then a large one has to give.
     #[test]
     fn promise_8_a_larger_quota_never_deletes_more(
         case in cases(Odd::NONE),
@@ -104,12 +144,13 @@ proptest! {
                 spec.policy.method = Method::Rename;
             }
             let plan = plan_of(&case);
-            (evicted(&case, &plan), plan)
+            (evicted(&plan), plan)
         };
         let (small, small_plan) = with(quota);
         let (large, large_plan) = with(quota + more);
+        let gives_log = |step: &Step| matches!(step.expect, Expect::SameFile(_)) && is_eviction(step);
         prop_assert!(
-            large <= small,
+            large <= small || large_plan.steps.iter().any(gives_log),
             "{large} > {small}\n{}{}", show(&small_plan), show(&large_plan)
         );
     }

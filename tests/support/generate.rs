@@ -439,7 +439,7 @@ impl Builder {
         }
     }
 
-    /// Adds it if the name is free and means this log and no other.
+    /// Adds it if the name is free and is that of an archive.
     fn add_archive(
         &mut self,
         log: &mut Log,
@@ -449,9 +449,8 @@ impl Builder {
         meta: Meta,
     ) {
         let name = naming.format(&log.name, label, suffix);
-        let found = naming.split(&name);
-        let Some((of, parsed)) = found.into_iter().next() else { return };
-        if of == log.name && self.taken.insert((log.archive_dir, name.clone())) {
+        let Some(parsed) = naming.parse(&log.name, &name) else { return };
+        if self.taken.insert((log.archive_dir, name.clone())) {
             log.archives.push(Archive { name, parsed, meta });
         }
     }

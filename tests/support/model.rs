@@ -59,6 +59,8 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
                     ..meta.stamp
                 };
                 meta.stamp.mtime.secs = case.context.now.timestamp();
+                // Also where an interrupted rotation is finished.
+                rotated.insert((step.set, step.log));
                 assert!(files.insert(at.clone(), meta).is_none(), "{at:?} exists");
             }
             Action::Copy { from, to, .. } => {
@@ -201,8 +203,7 @@ fn look(log: &mut Log, naming: &logquota::Naming, files: &Files) {
             let (place, meta) = (place.clone(), *meta);
             log.leftovers.push(Leftover { place, meta, kind: LeftoverKind::Renamed });
         } else if place.dir == log.archive_dir
-            && let Some((of, parsed)) = naming.split(&place.name).into_iter().next()
-            && of == log.name
+            && let Some(parsed) = naming.parse(&log.name, &place.name)
         {
             log.archives.push(Archive { name: place.name.clone(), parsed, meta: *meta });
         }

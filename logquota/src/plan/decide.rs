@@ -210,7 +210,7 @@ fn look_at(
             && newest.is_some_and(|archive| archive.parsed.is_plain());
         return;
     };
-    match new_label(log, policy, context) {
+    match new_label(log, policy, context, |_, _| true) {
         Ok(label) => {
             let rotation = Rotation { reason, label, bytes, gone: None, source };
             draft.rotation = Some(Box::new(rotation));

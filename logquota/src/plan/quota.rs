@@ -13,7 +13,7 @@ use self::books::{Bound, Item, Pool, Victim, Volume, new_files, removed_files};
 use super::draft::{LogDraft, Rotation, SetDraft, Source};
 use super::rotate::new_label;
 use super::{Context, Reason, Verdict};
-use crate::inventory::LeftoverKind;
+use crate::inventory::{Archive, LeftoverKind};
 use crate::policy::{Limits, Method};
 use crate::units::Bytes;
 
@@ -157,6 +157,19 @@ impl Evictions {
         key: fn(&Pool) -> u64,
         reason: impl Fn(&Self, &Pool) -> Option<Reason>,
     ) {
+        // Old archives of one log go before the newest lines of another.
+        self.evict_once(scope, share, |_| true, key, &reason);
+        self.evict_once(scope, share, spare_new, key, &reason);
+    }
+
+    fn evict_once(
+        &mut self,
+        scope: Option<usize>,
+        share: Bytes,
+        spare_new: fn(&Bound) -> bool,
+        key: fn(&Pool) -> u64,
+        reason: &impl Fn(&Self, &Pool) -> Option<Reason>,
+    ) {
         let mut heap: BinaryHeap<(u64, std::cmp::Reverse<usize>)> = self
             .in_scope(scope)
             .into_iter()
@@ -169,7 +182,8 @@ impl Evictions {
             if pool.used <= share || (is_new && spare_new(self.bound(scope))) {
                 continue;
             }
-            let Some(reason) = reason(self, pool) else { break };
+            // Its file system may have room enough while another has not.
+            let Some(reason) = reason(self, pool) else { continue };
             self.picks.push(Pick { pool: index, item, reason });
             self.account(index, item, true);
             if let Some(pool) = self.pools.get_mut(index) {
@@ -320,7 +334,12 @@ impl Evictions {
             else {
                 continue;
             };
-            let Ok(label) = new_label(draft.log, draft.policy, context) else { continue };
+            // What could go of its archives has gone by now.
+            let stays = |index, archive: &Archive| {
+                archive.meta.stamp.nlink > 1
+                    && matches!(draft.verdicts.get(index), Some(Verdict::Keep(_)))
+            };
+            let Ok(label) = new_label(draft.log, draft.policy, context, stays) else { continue };
             let reason = Reason::QuotaPressure { used, limit };
             let files_before = draft.fixed_files();
             draft.rotation = Some(Box::new(Rotation {
@@ -341,7 +360,8 @@ impl Evictions {
 
     /// Lets active files alone whose rotation the later decisions have made unnecessary.
     fn let_go(&mut self, drafts: &mut [SetDraft<'_>]) {
-        for Pressed { pool: index, bytes, files, made } in std::mem::take(&mut self.pressed) {
+        for pressed in std::mem::take(&mut self.pressed) {
+            let Pressed { pool: index, bytes, files, made } = pressed;
             let Some((set, log)) = self.pools.get(index).map(|pool| (pool.set, pool.log)) else {
                 continue;
             };
@@ -350,6 +370,7 @@ impl Evictions {
             if self.is_broken(set) {
                 self.change(index, bytes, files, true, false);
                 self.add_inodes(set, -made);
+                self.pressed.push(pressed);
             } else if let Some(draft) = drafts.get_mut(set).and_then(|d| d.logs.get_mut(log)) {
                 draft.rotation = None;
             }
@@ -364,9 +385,15 @@ impl Evictions {
     }
 
     /// Withdraws evictions that the later ones have made unnecessary, the last one first. In
-    /// each log only the newest evicted archive can come back, or there would be a gap.
+    /// each log only the newest evicted archive can come back, or there would be a gap, and none
+    /// where the log itself has to give.
     fn give_back(&mut self) {
         let mut closed = vec![false; self.pools.len()];
+        for pressed in &self.pressed {
+            if let Some(closed) = closed.get_mut(pressed.pool) {
+                *closed = true;
+            }
+        }
         for index in (0..self.picks.len()).rev() {
             let Some(pick) = self.picks.get(index) else { continue };
             let (pool, item) = (pick.pool, pick.item);

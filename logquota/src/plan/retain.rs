@@ -66,6 +66,20 @@ fn by_age(draft: &mut LogDraft<'_>, context: &Context) {
         let limit = Age::days(days.into());
         draft.set_verdict(index, Verdict::Remove(Reason::MaxAge { age, limit }));
     }
+    // A log that nobody wrote to for so long becomes an archive that the next run would remove.
+    let Some(age) = draft.source().map(|(meta, _)| Age::between(now, meta.stamp.mtime.secs)) else {
+        return;
+    };
+    if age.whole_days() <= u64::from(days) {
+        return;
+    }
+    if draft.policy.method == Method::Copy {
+        draft.rotation = None;
+    } else if let Some(rotation) = &mut draft.rotation
+        && rotation.source != Source::Copied
+    {
+        rotation.gone = Some(Reason::MaxAge { age, limit: Age::days(days.into()) });
+    }
 }
 
 fn by_count(draft: &mut LogDraft<'_>) {

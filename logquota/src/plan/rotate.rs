@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
 use super::{Context, Reason};
-use crate::inventory::Log;
+use crate::inventory::{Archive, Log};
 use crate::naming::{Label, Naming, Style, sequence_label, temporary_name};
 use crate::policy::{Method, Policy, RotateWhen};
 use crate::stamp::Stamp;
@@ -104,7 +104,13 @@ pub(super) enum NoName {
 }
 
 /// The label of the archive that a rotation now makes. Numbered archives move out of its way.
-pub(super) fn new_label(log: &Log, policy: &Policy, context: &Context) -> Result<Label, NoName> {
+/// Only archives that stay are in the way of a date.
+pub(super) fn new_label(
+    log: &Log,
+    policy: &Policy,
+    context: &Context,
+    stays: impl Fn(usize, &Archive) -> bool,
+) -> Result<Label, NoName> {
     let naming = &policy.naming;
     let label = match &naming.style {
         Style::Numbered { start } => {
@@ -149,7 +155,8 @@ pub(super) fn new_label(log: &Log, policy: &Policy, context: &Context) -> Result
         }
     }
     if matches!(naming.style, Style::Dated { .. }) {
-        let existing = log.archives.iter().map(|archive| &archive.name).chain(&log.obstacles);
+        let staying = log.archives.iter().enumerate().filter(|(index, a)| stays(*index, a));
+        let existing = staying.map(|(_, archive)| &archive.name).chain(&log.obstacles);
         for taken in existing {
             if *taken == name || *taken == plain {
                 return Err(NoName::Exists(taken.clone()));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::Builder;
 use crate::plan::decide::{no_inode, no_room_for_copy};
-use crate::plan::{Action, Expect};
+use crate::plan::{Action, Expect, Step};
 use crate::units::Bytes;
 
 /// What a file system has left.
@@ -49,12 +49,8 @@ impl Builder<'_> {
                     *used = used.minus(step.bytes);
                     total = total.minus(step.bytes);
                     left.bytes += i128::from(step.bytes.get());
-                    let is_last_name = match step.expect {
-                        Expect::Unchanged(stamp) => stamp.nlink <= 1,
-                        _ => step.bytes > Bytes::ZERO,
-                    };
                     if let (Action::Delete { .. }, Some(files)) = (&step.action, &mut left.files)
-                        && is_last_name
+                        && frees_inode(step)
                     {
                         *files += 1;
                     }
@@ -88,5 +84,13 @@ impl Builder<'_> {
                 _ => {}
             }
         }
+    }
+}
+
+/// Whether a deletion takes the last name of its file.
+pub(super) fn frees_inode(step: &Step) -> bool {
+    match step.expect {
+        Expect::Unchanged(stamp) => stamp.nlink <= 1,
+        _ => step.bytes > Bytes::ZERO,
     }
 }

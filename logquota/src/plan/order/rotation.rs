@@ -181,10 +181,13 @@ impl Builder<'_> {
         let to = Place { dir: log.archive_dir, name };
         let reason = rotation.reason.clone();
         let expect = draft.source_expect(&meta.stamp);
-        let new = |place: &Place| New {
-            place: place.clone(),
-            label: rotation.label.clone(),
-            meta: *meta,
+        let new = |place: &Place| {
+            let mut meta = *meta;
+            // A copy has one name, however many the log has.
+            if method != Method::Rename && rotation.gone.is_none() {
+                meta.stamp.nlink = 1;
+            }
+            New { place: place.clone(), label: rotation.label.clone(), meta }
         };
         match (rotation.source, method) {
             (Source::Renamed, _) => {
@@ -285,7 +288,8 @@ impl Builder<'_> {
             Reason::Copied
         };
         let action = Action::Delete { at: from, same_as: None };
-        let gone = self.push(at, action, expect, meta.stamp.freed_by_unlink(), reason);
+        let freed = draft.source().map_or(Bytes::ZERO, |(meta, _)| meta.stamp.freed_by_unlink());
+        let gone = self.push(at, action, expect, freed, reason);
         // While both exist, the plain copy is what tells that it has been made.
         done.archive.push(gone);
     }

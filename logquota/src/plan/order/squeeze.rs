@@ -1,5 +1,6 @@
 //! The compressions of a set: which archives, in which order, and whether there is room.
 
+use super::room::frees_inode;
 use super::rotation::Done;
 use super::{At, Builder};
 use crate::codec;
@@ -7,13 +8,17 @@ use crate::inventory::Place;
 use crate::naming::temporary_name;
 use crate::plan::draft::SetDraft;
 use crate::plan::rotate::NAME_MAX;
-use crate::plan::{Action, Expect, Reason};
+use crate::plan::{Action, Expect, Reason, Step};
 use crate::stamp::Meta;
 use crate::units::Bytes;
 
 /// A file with more holes than this stays as it is: reading and packing terabytes of zeros
 /// takes hours and frees nothing.
 const HOLES_MAX: Bytes = Bytes::gib(1);
+
+/// How often what did not fit is looked at again, now that others have made room. Twice is
+/// enough but where sizes differ wildly; what is left then waits for the next run.
+const PASSES_MAX: usize = 4;
 
 struct Job {
     log: usize,
@@ -72,6 +77,8 @@ impl Builder<'_> {
                     log_draft.policy.naming.format(&log_draft.log.name, label, &compress.suffix);
                 let is_possible = plain_or_other_style(&name, &plain, log_draft, &target)
                     && meta.stamp.nlink <= 1
+                    // Of what occupies nothing there is nothing to gain.
+                    && meta.stamp.allocated > Bytes::ZERO
                     && meta.stamp.holes() <= HOLES_MAX;
                 let is_taken =
                     done.names.contains(&target) || done.names.contains(&temporary_name(&target));
@@ -93,8 +100,32 @@ impl Builder<'_> {
         self.push_jobs(set, draft, jobs);
     }
 
+    /// Whether there is an inode for what is made beside its source.
+    fn has_inode(&self, draft: &SetDraft<'_>) -> bool {
+        let Some(free) = draft.set.space.free_files else { return true };
+        let free = usize::try_from(free).unwrap_or(usize::MAX);
+        if free > self.steps.len() {
+            return true;
+        }
+        let is_here = |step: &&Step| {
+            self.inventory.sets.get(step.set).is_some_and(|set| set.dev == draft.set.dev)
+        };
+        let (mut made, mut gone) = (0usize, 0usize);
+        for step in self.steps.iter().filter(is_here) {
+            match step.action {
+                Action::Create { .. } | Action::Copy { .. } => made = made.saturating_add(1),
+                Action::Delete { .. } if frees_inode(step) => gone = gone.saturating_add(1),
+                _ => {}
+            }
+        }
+        free.saturating_add(gone) > made
+    }
+
     fn push_jobs(&mut self, set: usize, draft: &SetDraft<'_>, jobs: Vec<Job>) {
         let Some(compress) = &draft.spec.policy.compress else { return };
+        if !self.has_inode(draft) {
+            return;
+        }
         let used = self.used.get(set).copied().unwrap_or_default();
         let before = self.before.get(set).copied().unwrap_or_default();
         let quota = draft.spec.policy.limits.quota;
@@ -102,33 +133,43 @@ impl Builder<'_> {
         let all_used: Bytes = self.used.iter().copied().sum();
         let all_before: Bytes = self.before.iter().copied().sum();
         let mut gained = Bytes::ZERO;
-        for job in jobs {
-            let source = job.meta.stamp.allocated;
-            let fits = |quota: Option<Bytes>, before: Bytes, used: Bytes| {
-                admits(quota, before, used.minus(gained), source, job.room)
-            };
-            let free = draft.set.space.free.plus(before).minus(used).plus(gained);
-            if !fits(quota, before, used) || !fits(global, all_before, all_used) || job.room > free
-            {
-                continue;
+        let mut waiting = jobs;
+        for _ in 0..PASSES_MAX {
+            let (jobs, known) = (std::mem::take(&mut waiting), gained);
+            for job in jobs {
+                let source = job.meta.stamp.allocated;
+                let fits = |quota: Option<Bytes>, before: Bytes, used: Bytes| {
+                    admits(quota, before, used.minus(gained), source, job.room)
+                };
+                let free = draft.set.space.free.plus(before).minus(used).plus(gained);
+                if !fits(quota, before, used)
+                    || !fits(global, all_before, all_used)
+                    || job.room > free
+                {
+                    waiting.push(job);
+                    continue;
+                }
+                gained = gained.plus(source);
+                // On the way at most what the limits leave.
+                let bound = quota.map_or(Bytes::MAX, |quota| quota.max(before));
+                if let Some(peak) = self.peak.get_mut(set) {
+                    *peak = (*peak).max(used.plus(job.room).min(bound));
+                }
+                let action = Action::Compress {
+                    temp: temporary_name(&job.to.name),
+                    from: job.from,
+                    to: job.to,
+                    codec: compress.codec,
+                    level: compress.level,
+                    room: job.room,
+                };
+                let reason = Reason::Compression { len: Bytes::new(job.meta.stamp.len) };
+                let at = At::log(set, job.log).after(job.needs);
+                self.push(at, action, job.expect, source, reason);
             }
-            gained = gained.plus(source);
-            // On the way at most what the limits leave.
-            let bound = quota.map_or(Bytes::MAX, |quota| quota.max(before));
-            if let Some(peak) = self.peak.get_mut(set) {
-                *peak = (*peak).max(used.plus(job.room).min(bound));
+            if waiting.is_empty() || gained == known {
+                break;
             }
-            let action = Action::Compress {
-                temp: temporary_name(&job.to.name),
-                from: job.from,
-                to: job.to,
-                codec: compress.codec,
-                level: compress.level,
-                room: job.room,
-            };
-            let reason = Reason::Compression { len: Bytes::new(job.meta.stamp.len) };
-            let at = At::log(set, job.log).after(job.needs);
-            self.push(at, action, job.expect, source, reason);
         }
     }
 }
