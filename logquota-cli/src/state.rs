@@ -13,7 +13,7 @@ use logquota::apply::{Outcome, Report};
 use logquota::clock;
 use logquota::error::printable;
 use logquota::fs::os::{read_small, replace_file};
-use logquota::inventory::Inventory;
+use logquota::inventory::{Inventory, Log};
 use logquota::logrotate::state::{first_seen, is_forgettable};
 use logquota::logrotate::{Env as _, State as Entries};
 use logquota::plan::{Action, Plan, Reason};
@@ -37,6 +37,8 @@ pub(crate) struct State {
     is_damaged: bool,
     /// Whether there is anything to write.
     is_changed: bool,
+    /// Whether the entries were given back, to be read again if they are needed.
+    is_released: bool,
 }
 
 /// Where the state file is: as given; for configuration files at its usual place; a directory
@@ -99,12 +101,36 @@ impl State {
                 printable(file)
             ));
         }
-        Self { path, entries, is_damaged: wrong.is_some(), is_changed: is_new }
+        Self { path, entries, is_damaged: wrong.is_some(), is_changed: is_new, is_released: false }
     }
 
     /// When a log was last rotated, as far as the file says.
     pub(crate) fn last_rotated(&self, log: &Path) -> Option<NaiveDateTime> {
         self.entries.get(log)
+    }
+
+    /// Gives the entries back once the scan has asked for them all: most runs have no news,
+    /// and a hundred thousand entries take as much room as the plan.
+    pub(crate) fn release(&mut self, now: DateTime<FixedOffset>) {
+        let now = now.naive_local();
+        let has_old = self.entries.iter().any(|(_, at)| is_forgettable(now, at));
+        if !self.is_damaged && !self.is_changed && !has_old {
+            self.entries = Entries::default();
+            self.is_released = true;
+        }
+    }
+
+    /// Reads them again, if there is news.
+    fn reclaim(&mut self) {
+        if std::mem::take(&mut self.is_released)
+            && let Some(file) = &self.path
+        {
+            match read_small(file, STATE_LEN_MAX) {
+                Ok(text) => self.entries = Entries::parse(&text).0,
+                // It is locked and was whole a moment ago. What is lost is written anew.
+                Err(_) => self.is_damaged = true,
+            }
+        }
     }
 
     /// Whether entries may be missing that once were there.
@@ -150,6 +176,12 @@ impl State {
             .collect();
         // Plans count logs in the order of the scan.
         debug_assert!(inventory.is_normal());
+        let is_settled = |log: &Log| log.last_rotated.is_some_and(|at| !is_forgettable(now, at));
+        let mut logs = inventory.sets.iter().flat_map(|set| &set.logs);
+        if begun.is_empty() && self.is_released && logs.all(is_settled) {
+            return;
+        }
+        self.reclaim();
         let mut found = HashSet::new();
         for (index, set) in inventory.sets.iter().enumerate() {
             for (number, log) in set.logs.iter().enumerate() {

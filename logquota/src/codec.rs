@@ -31,12 +31,15 @@ pub enum Encoder<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// An encoder that writes to `out`. `len` is what is expected to come, for the header.
+    /// An encoder that writes to `out`. `len` is what will come, exactly, if that is known:
+    /// Zstandard then takes no more memory than so much content needs, and says the length in
+    /// the header; other content is an error of [`Encoder::finish`].
     ///
     /// # Errors
     ///
     /// [`Error::CodecMissing`] if the feature is off.
-    pub fn new(codec: Codec, level: Option<i32>, out: W) -> Result<Self> {
+    pub fn new(codec: Codec, level: Option<i32>, len: Option<u64>, out: W) -> Result<Self> {
+        let _ = len;
         match codec {
             #[cfg(feature = "gzip")]
             Codec::Gzip => {
@@ -52,6 +55,9 @@ impl<W: Write> Encoder<W> {
             #[cfg(feature = "zstd")]
             Codec::Zstd => {
                 let mut encoder = zstd::stream::write::Encoder::new(out, level.unwrap_or(3))
+                    .map_err(Error::io(crate::error::Op::Compress, "zstd"))?;
+                encoder
+                    .set_pledged_src_size(len)
                     .map_err(Error::io(crate::error::Op::Compress, "zstd"))?;
                 // A damaged archive must not unpack to something else.
                 encoder
@@ -163,7 +169,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn packed(codec: Codec, content: &[u8]) -> Vec<u8> {
-        let mut encoder = Encoder::new(codec, None, Vec::new()).expect("a codec");
+        let mut encoder =
+            Encoder::new(codec, None, Some(content.len() as u64), Vec::new()).expect("a codec");
         for chunk in content.chunks(777) {
             encoder.write_all(chunk).expect("memory");
         }

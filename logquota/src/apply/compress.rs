@@ -247,7 +247,7 @@ impl<'b> Batch<'b> {
         let temp = || path(self.plan, &job.temp);
         let from = || path(self.plan, job.from);
         let out = Bounded { file: new, left: job.room.get() };
-        let mut encoder = Encoder::new(job.codec, job.level, out)?;
+        let mut encoder = Encoder::new(job.codec, job.level, Some(before.stamp.len), out)?;
         let mut buffer = vec![0u8; CHUNK];
         let mut len = 0u64;
         loop {
@@ -264,11 +264,11 @@ impl<'b> Batch<'b> {
             let chunk = buffer.get(..read).unwrap_or_default();
             encoder.write_all(chunk).map_err(Error::io(Op::Write, temp()))?;
         }
-        let mut file = encoder.finish().map_err(Error::io(Op::Write, temp()))?.file;
         let after = source.meta().map_err(Error::io(Op::Stat, from()))?;
         if len != before.stamp.len || !before.stamp.has_same_content(&after.stamp) {
             return Err(Error::StillWritten { path: from() });
         }
+        let mut file = encoder.finish().map_err(Error::io(Op::Write, temp()))?.file;
         let attributes = Attributes {
             mode: Some(before.mode & 0o7777),
             owner: Some((before.uid, before.gid)),
