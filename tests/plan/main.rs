@@ -6,4 +6,5 @@
 
 mod due;
 mod promises;
+mod reference;
 mod together;

@@ -8,6 +8,7 @@ pub mod fuzz_plan;
 pub mod generate;
 pub mod model;
 pub mod mounts;
+pub mod reference;
 pub mod sandbox;
 pub mod strace;
 pub mod tree;

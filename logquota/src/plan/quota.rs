@@ -157,19 +157,8 @@ impl Evictions {
         key: fn(&Pool) -> u64,
         reason: impl Fn(&Self, &Pool) -> Option<Reason>,
     ) {
-        // Old archives of one log go before the newest lines of another.
-        self.evict_once(scope, share, |_| true, key, &reason);
-        self.evict_once(scope, share, spare_new, key, &reason);
-    }
-
-    fn evict_once(
-        &mut self,
-        scope: Option<usize>,
-        share: Bytes,
-        spare_new: fn(&Bound) -> bool,
-        key: fn(&Pool) -> u64,
-        reason: &impl Fn(&Self, &Pool) -> Option<Reason>,
-    ) {
+        // What a rotation is about to make is an archive as any other here: a run that is cut
+        // after the rename must decide the same again.
         let mut heap: BinaryHeap<(u64, std::cmp::Reverse<usize>)> = self
             .in_scope(scope)
             .into_iter()
