@@ -2,8 +2,9 @@
 //! where they are checked, in `logquota::plan::check`.
 
 use logquota::plan::{Violation, check, plan};
-use logquota_tests::generate::{Case, Odd, cases, show};
+use logquota_tests::generate::{Case, Odd, cases};
 use logquota_tests::proptest_config;
+use logquota_tests::show::show;
 use proptest::prelude::*;
 
 /// Fails if the plan of a case breaks this promise.

@@ -2,9 +2,10 @@
 
 use logquota::plan::plan;
 use logquota::policy::Method;
-use logquota_tests::generate::{Odd, cases, show};
+use logquota_tests::generate::{Odd, cases};
 use logquota_tests::proptest_config;
 use logquota_tests::reference::{decide, decisions_of};
+use logquota_tests::show::show;
 use proptest::prelude::*;
 
 proptest! {

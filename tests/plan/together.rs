@@ -4,7 +4,8 @@ use logquota::inventory::{Inventory, LeftoverKind};
 use logquota::plan::{Action, Expect, Plan, Reason, Step, plan};
 use logquota::policy::{Limits, Method, RotateWhen};
 use logquota::units::Bytes;
-use logquota_tests::generate::{Case, Odd, cases, show};
+use logquota_tests::generate::{Case, Odd, cases};
+use logquota_tests::show::show;
 use logquota_tests::{model, proptest_config};
 use proptest::prelude::*;
 

@@ -10,6 +10,7 @@ pub mod model;
 pub mod mounts;
 pub mod reference;
 pub mod sandbox;
+pub mod show;
 pub mod strace;
 pub mod tree;
 pub mod workloads;
