@@ -107,7 +107,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Two files that should have had the same content have not.
-    #[error("`{}` and its compressed copy differ; both were kept", printable(path))]
+    #[error("`{}` and its copy differ; both were kept", printable(path))]
     NotADuplicate {
         /// The plain one.
         path: PathBuf,

@@ -72,7 +72,7 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
                 meta.stamp.nlink = 1;
                 assert!(files.insert(to.clone(), meta).is_none(), "{to:?} exists");
             }
-            Action::Truncate { at } => {
+            Action::Truncate { at, .. } => {
                 let meta = files.get_mut(at).expect("a log");
                 rotated.insert((step.set, step.log));
                 meta.stamp.len = 0;

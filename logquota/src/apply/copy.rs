@@ -82,8 +82,18 @@ impl<'a> Runner<'a> {
         self.sync_dir(to.dir).inspect_err(|_| self.discard(to, Some(id)))
     }
 
-    pub(super) fn truncate(&mut self, step: &Step, at: &Place) -> Result<()> {
+    pub(super) fn truncate(
+        &mut self,
+        step: &Step,
+        at: &Place,
+        same_as: Option<&Place>,
+    ) -> Result<()> {
         let found = self.must_find(step, at)?;
+        if let Some(copy) = same_as
+            && !self.is_same(at, copy)?
+        {
+            return Err(Error::NotADuplicate { path: self.path(at) });
+        }
         let failed = |runner: &Self| Error::io(Op::Truncate, runner.path(at));
         let cut = if let Some(mut open) = self.copies.remove(at) {
             if open.id != found.stamp.id {

@@ -217,7 +217,7 @@ impl<'a> Runner<'a> {
             Action::Create { at, attributes } => self.create(at, attributes),
             Action::MakeDir { at, attributes } => self.make_dir(at, attributes),
             Action::Copy { from, to, temp, .. } => self.copy(step, from, to, temp),
-            Action::Truncate { at } => self.truncate(step, at),
+            Action::Truncate { at, same_as } => self.truncate(step, at, same_as.as_ref()),
             Action::Delete { at, same_as } => self.delete(step, at, same_as.as_ref()),
             Action::Compress { .. } | Action::RunHook { .. } => Ok(()),
         }

@@ -39,7 +39,7 @@ impl Runner<'_> {
 
     /// Whether `copy`, unpacked if need be, has the content of `plain`. Reads no more of it than
     /// `plain` is long. What cannot be unpacked is not the same.
-    fn is_same(&self, plain: &Place, copy: &Place) -> Result<bool> {
+    pub(super) fn is_same(&self, plain: &Place, copy: &Place) -> Result<bool> {
         let open = |place: &Place| {
             self.fs.read(place.dir, &place.name).map_err(Error::io(Op::Open, self.path(place)))
         };

@@ -89,8 +89,10 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
                 out.debug(attributes);
             }
             Action::Compress { codec, level, .. } => out.debug(&(codec, level)),
-            Action::Delete { same_as, .. } => out.place(same_as.as_ref()),
-            Action::Rename { .. } | Action::Copy { .. } | Action::Truncate { .. } => {}
+            Action::Delete { same_as, .. } | Action::Truncate { same_as, .. } => {
+                out.place(same_as.as_ref());
+            }
+            Action::Rename { .. } | Action::Copy { .. } => {}
         }
     }
     let mut id = String::new();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 
 use super::{Reason, Verdict, Why};
-use crate::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Set};
+use crate::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Place, Set};
 use crate::naming::Label;
 use crate::policy::{Config, Method, Policy, SetSpec};
 use crate::stamp::Meta;
@@ -151,6 +151,13 @@ impl<'a> LogDraft<'a> {
     /// Whether an archive may be deleted at all.
     pub(super) fn may_delete(&self, archive: &Archive) -> bool {
         !self.is_blocked() && (archive.meta.stamp.nlink <= 1 || self.policy.allow_hard_links)
+    }
+
+    /// The copy that an interrupted run has made, if it stays. (If it had to go for space there
+    /// is nothing left to compare with.)
+    pub(super) fn copy_made(&self) -> Option<Place> {
+        let (_, copy) = self.kept().next().filter(|(index, _)| *index == 0)?;
+        Some(Place { dir: self.log.archive_dir, name: copy.name.clone() })
     }
 
     /// The file that a rotation turns into an archive.

@@ -166,6 +166,8 @@ pub enum Action {
     Truncate {
         /// Which.
         at: Place,
+        /// Only if its content is that of this copy, which an interrupted run has made.
+        same_as: Option<Place>,
     },
     /// Compresses a file: to a temporary name, synced, renamed, then the source is unlinked.
     Compress {
@@ -255,7 +257,7 @@ impl Action {
             }
             Self::Create { at, .. }
             | Self::MakeDir { at, .. }
-            | Self::Truncate { at }
+            | Self::Truncate { at, .. }
             | Self::Delete { at, .. } => Some(at),
             Self::RunHook { .. } => None,
         }

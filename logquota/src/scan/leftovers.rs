@@ -72,7 +72,15 @@ fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [
                 meta,
                 kind: LeftoverKind::Temporary,
             }),
-            None => notes.push(folder.path.join(name)),
+            None => {
+                // It keeps its name from whoever would make a file of that name.
+                if let Some((set, number)) = proven
+                    && let Some(log) = logs.get_mut(set).and_then(|logs| logs.get_mut(number))
+                {
+                    log.obstacles.push(name.clone());
+                }
+                notes.push(folder.path.join(name));
+            }
         }
     }
     for path in notes {

@@ -162,7 +162,7 @@ fn act<'a>(
             let used = i128::from(added);
             Some(Change { used, meanwhile, files: linked, old_files: 0, linked, dev })
         }
-        Action::Truncate { at } => {
+        Action::Truncate { at, .. } => {
             let file = source(world, index, step, at, found)?;
             let shown = world.show(at);
             let policy = world.sets.get(step.set)?.policy;

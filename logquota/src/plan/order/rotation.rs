@@ -200,7 +200,8 @@ impl Builder<'_> {
             }
             (Source::Copied, _) => {
                 let freed = meta.stamp.allocated;
-                let cut = self.push(at, Action::Truncate { at: from }, expect, freed, reason);
+                let action = Action::Truncate { at: from, same_as: draft.copy_made() };
+                let cut = self.push(at, action, expect, freed, reason);
                 // The copy is among the archives; it waits for the cut.
                 done.archive.push(cut);
                 done.made = Some(cut);
@@ -247,7 +248,8 @@ impl Builder<'_> {
                     // Without a copy, what is cut off is gone.
                     let reason = rotation.gone.clone().unwrap_or(Reason::Copied);
                     let freed = meta.stamp.allocated;
-                    let cut = self.push(at, Action::Truncate { at: from }, expect, freed, reason);
+                    let action = Action::Truncate { at: from, same_as: None };
+                    let cut = self.push(at, action, expect, freed, reason);
                     done.archive.push(cut);
                 }
             }

@@ -210,7 +210,7 @@ impl Draft {
     fn truncate(self, name: &str, reason: Reason) -> Self {
         let freed = self.scanned(name).map_or(0, |stamp| stamp.allocated.get() / 1024);
         let freed = i64::try_from(freed).expect("small");
-        self.step(Action::Truncate { at: at(name) }, reason, -freed, 0)
+        self.step(Action::Truncate { at: at(name), same_as: None }, reason, -freed, 0)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
