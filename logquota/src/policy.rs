@@ -300,6 +300,25 @@ impl Policy {
         }
     }
 
+    /// The policy of logs that nothing is done to: never due, nothing removed, no limit.
+    #[must_use]
+    pub fn left_alone() -> Self {
+        Self {
+            when: RotateWhen::Never,
+            count: Count::Unlimited,
+            missing_ok: true,
+            parents: ParentRule::Logrotate,
+            allow_hard_links: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is that one.
+    #[must_use]
+    pub fn is_left_alone(&self) -> bool {
+        *self == Self::left_alone()
+    }
+
     /// Rotate when the log has so many bytes.
     #[must_use]
     pub fn rotate_at(mut self, size: Bytes) -> Self {
@@ -465,6 +484,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// The sets that anything is done to: all but those of blocks with errors.
+    pub fn at_work(&self) -> impl Iterator<Item = &SetSpec> {
+        self.sets.iter().filter(|set| !set.policy.is_left_alone())
+    }
+
     /// A configuration of one set.
     #[must_use]
     pub fn single(set: SetSpec) -> Self {

@@ -38,7 +38,7 @@ pub(super) fn problems(parsed: &Parsed) -> Vec<String> {
 fn set(text: &str) -> SetSpec {
     let mut parsed = parse(text);
     assert!(parsed.diagnostics.is_empty(), "{text}: {:?}", problems(&parsed));
-    assert_eq!(parsed.config.sets.len(), 1, "{text}");
+    assert_eq!(parsed.config.at_work().count(), 1, "{text}");
     parsed.config.sets.remove(0)
 }
 
@@ -50,10 +50,19 @@ fn policy(lines: &str) -> Policy {
 /// The one problem of a block with these lines, which drops it; the line counts from the first.
 fn refused(lines: &str) -> String {
     let parsed = parse(format!("/log/a {{\n{lines}\n}}\n/log/b {{\n}}\n"));
-    let names: Vec<_> = parsed.config.sets.iter().map(|set| set.name.as_str()).collect();
+    let names: Vec<_> = parsed.config.at_work().map(|set| set.name.as_str()).collect();
     assert_eq!(names, ["/log/b"], "{lines}: only the bad block is dropped");
     assert!(parsed.has_errors());
     problems(&parsed).join("\n")
+}
+
+#[test]
+fn a_bad_block_keeps_its_logs_from_a_wider_one_behind_it() {
+    let parsed = parse("/log/a {\nrotates 365\n}\n/log/* {\nrotate 2\n}\n");
+    assert!(parsed.has_errors());
+    let selectors: Vec<_> = parsed.config.sets.iter().map(|set| &set.selectors).collect();
+    assert_eq!(selectors.len(), 2, "the first claims /log/a and does nothing to it");
+    assert!(parsed.config.sets.first().is_some_and(|set| set.policy.is_left_alone()));
 }
 
 fn base() -> Policy {
@@ -293,7 +302,7 @@ fn quota_maxfiles_and_reserve_hold_for_a_block_or_for_all_together() {
     };
     assert_eq!(parsed.config.global, limits(Bytes::gib(1), 1000, Reserve::Percent(5)));
     let sets: Vec<_> =
-        parsed.config.sets.iter().map(|set| (set.name.as_str(), set.policy.limits)).collect();
+        parsed.config.at_work().map(|set| (set.name.as_str(), set.policy.limits)).collect();
     let own = limits(Bytes::mib(64), 10, Reserve::Bytes(Bytes::gib(2)));
     assert_eq!(sets, [("app", own), ("/log/b", Limits::default())]);
 }
@@ -334,7 +343,7 @@ fn h03_patterns_that_climb_are_relative_or_no_names_are_refused() {
         (long.as_str(), "is longer than 2048 bytes"),
     ] {
         let parsed = parse(format!("/log/ok {path} {{\n}}\n/log/b {{\n}}\n"));
-        let names: Vec<_> = parsed.config.sets.iter().map(|set| set.name.as_str()).collect();
+        let names: Vec<_> = parsed.config.at_work().map(|set| set.name.as_str()).collect();
         assert_eq!(names, ["/log/b"], "{path}");
         let found = problems(&parsed);
         assert!(found.len() == 1 && found[0].starts_with("1:9 error"), "{found:?}");
@@ -438,7 +447,7 @@ fn h32_bytes_that_are_no_text_are_refused_where_text_is_needed() {
     let text = b"/log/a {\nrotate \xff\n}\n/log/b {\npostrotate\n ok\n \xff\nendscript\n}\n\
         /log/c {\nprerotate\na\0\nendscript\n}\n";
     let parsed = parse(text);
-    assert!(parsed.config.sets.is_empty());
+    assert!(parsed.config.at_work().next().is_none());
     assert_eq!(
         problems(&parsed),
         [
@@ -468,13 +477,13 @@ fn a_directive_that_is_not_done_yet_leaves_its_block_alone() {
 #[test]
 fn a_default_that_is_not_done_yet_is_said_once_and_spares_who_undoes_it() {
     let parsed = parse("mail a@b.c\n/log/a { }\n/log/b { nomail }\n/log/c { }\nnomail\n/log/d { }");
-    let names: Vec<_> = parsed.config.sets.iter().map(|set| set.name.as_str()).collect();
+    let names: Vec<_> = parsed.config.at_work().map(|set| set.name.as_str()).collect();
     assert_eq!(names, ["/log/b", "/log/d"]);
     assert_eq!(problems(&parsed), ["1:1 error `mail` is not done by this version"]);
     let parsed = parse(
         "compresscmd xz\n/log/a { }\n/log/b { compress }\n/log/c { compress\ncompresscmd gzip\n}",
     );
-    let names: Vec<_> = parsed.config.sets.iter().map(|set| set.name.as_str()).collect();
+    let names: Vec<_> = parsed.config.at_work().map(|set| set.name.as_str()).collect();
     assert_eq!(names, ["/log/a", "/log/c"], "no compression, or one that is done");
 }
 
@@ -524,7 +533,7 @@ fn combinations_without_effect_are_remarked_and_used() {
         let notes = std::mem::take(&mut parsed.notes);
         parsed.diagnostics.extend(notes);
         assert_eq!(problems(&parsed), [expected], "{lines}");
-        assert_eq!(parsed.config.sets.len(), 1, "{lines}");
+        assert_eq!(parsed.config.at_work().count(), 1, "{lines}");
         assert!(!parsed.has_errors());
     }
     for lines in
@@ -582,7 +591,7 @@ fn every_directive_that_is_done_is_accepted_somewhere() {
         if directive.scope() != directives::Scope::Global {
             let parsed = parse_in(&env, format!("/log/a {{\n{line}\n}}\n"));
             assert!(!parsed.has_errors(), "{line}: {:?}", problems(&parsed));
-            assert_eq!(parsed.config.sets.len(), 1);
+            assert_eq!(parsed.config.at_work().count(), 1);
         }
     }
 }
@@ -594,7 +603,7 @@ fn a_dated_set_is_dated() {
 
 /// Files beside `/etc/test.conf`.
 pub(super) fn sets(parsed: &Parsed) -> Vec<(&str, Count)> {
-    parsed.config.sets.iter().map(|set| (set.name.as_str(), set.policy.count)).collect()
+    parsed.config.at_work().map(|set| (set.name.as_str(), set.policy.count)).collect()
 }
 
 pub(super) fn path(text: &str) -> PathBuf {

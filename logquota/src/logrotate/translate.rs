@@ -20,7 +20,7 @@ use super::taboo::Taboo;
 use super::values::Problem;
 use super::{Parsed, pattern};
 use crate::error::printable;
-use crate::policy::{Config, Selector, SetSpec};
+use crate::policy::{Config, Policy, Selector, SetSpec};
 
 /// How many sets there may be: each is held in memory, and 16 MiB of text have millions.
 const SETS_MAX: usize = 50_000;
@@ -190,15 +190,14 @@ impl<'e> Reader<'e> {
         self.statements(source, block.body, &mut draft);
         // `compresscmd` and its options hurt nobody where nothing is compressed.
         let hurts = |name: &&'static str| draft.settings.compress || !name.starts_with("compress");
-        if draft.failed || draft.settings.undone.iter().any(hurts) {
-            return;
-        }
+        let undone = draft.settings.undone.iter().any(hurts);
         let policy = match draft.settings.policy() {
-            Ok(policy) => policy,
-            Err(message) => {
+            Ok(policy) if !draft.failed && !undone => policy,
+            Err(message) if !draft.failed && !undone => {
                 self.block_error(source, Fault::new(block.pos, message, ""), &mut draft);
-                return;
+                return self.leave_alone(&block.text, selectors);
             }
+            _ => return self.leave_alone(&block.text, selectors),
         };
         for (severity, source, fault) in effects::without_effect(&draft.given, &draft.settings) {
             self.sink.report(severity, &source, fault);
@@ -221,6 +220,22 @@ impl<'e> Reader<'e> {
             selectors,
             policy,
             ignore_duplicates: draft.settings.ignore_duplicates,
+        });
+    }
+
+    /// A faulty block keeps its logs: a later, wider one must not do to them what this one
+    /// was written to prevent.
+    fn leave_alone(&mut self, text: &[u8], selectors: Vec<Selector>) {
+        let first = match selectors.first() {
+            Some(Selector::Pattern(pattern)) => printable(pattern),
+            _ => return,
+        };
+        self.sets.push(SetSpec {
+            name: format!("{first} (faulty, left alone)"),
+            pattern_text: OsStr::from_bytes(text).to_owned(),
+            selectors,
+            policy: Policy::left_alone(),
+            ignore_duplicates: true,
         });
     }
 

@@ -106,7 +106,7 @@ fn a_folder_is_read_in_order_without_what_is_taboo() {
     let names = |text: &str| -> Vec<String> {
         let parsed = parse_in(&env, text);
         assert_eq!(problems(&parsed), [""; 0], "{text}");
-        parsed.config.sets.iter().map(|set| set.name.clone()).collect()
+        parsed.config.at_work().map(|set| set.name.clone()).collect()
     };
     let usual = ["/log/.hidden", "/log/.x.swp", "/log/C", "/log/a", "/log/b"];
     assert_eq!(names("include /etc/d"), usual);
@@ -118,7 +118,7 @@ fn a_folder_is_read_in_order_without_what_is_taboo() {
         forgotten.contains(&"/log/z.bak".to_owned()) && !forgotten.contains(&"/log/a".to_owned())
     );
     let parsed = read(&[path("/etc/d")], &env);
-    assert_eq!(parsed.config.sets.len(), usual.len(), "a folder can be named by the caller");
+    assert_eq!(parsed.config.at_work().count(), usual.len(), "a folder can be named by the caller");
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn h31_root_obeys_no_file_that_others_can_write() {
         for file in ["/etc/x", "/etc/y"] {
             let parsed = read(&[path(file)], &env);
             assert_eq!(!parsed.has_errors(), accepted, "{file} {mode:o} {uid}");
-            assert_eq!(parsed.config.sets.is_empty(), !accepted);
+            assert_eq!(parsed.config.at_work().next().is_none(), !accepted);
         }
-        assert!(read(&[path("/etc/z")], &env).config.sets.is_empty());
+        assert!(read(&[path("/etc/z")], &env).config.at_work().next().is_none());
         let other = read(&[path("/etc/x")], &env.acting_as(1000));
         assert!(!other.has_errors(), "only root has to be careful");
     }
@@ -222,7 +222,10 @@ fn what_cannot_be_read_is_an_error_of_its_own() {
 fn an_empty_file_is_fine() {
     for text in ["", "\n", "# only a comment", "   "] {
         let parsed = parse(text);
-        assert!(parsed.diagnostics.is_empty() && parsed.config.sets.is_empty(), "{text:?}");
+        assert!(
+            parsed.diagnostics.is_empty() && parsed.config.at_work().next().is_none(),
+            "{text:?}"
+        );
     }
 }
 
