@@ -1,7 +1,9 @@
 //! Many small logs matched by one pattern, beside logrotate and `find` on the same tree.
 //!
-//! `benches/batch.sh` builds the binary and runs this at its full size. Called by
-//! `cargo bench -- --test` (as CI does) it runs once on a small tree, to show that it works.
+//! `cargo bench -p logquota-benches --bench batch` runs it at its full size; called with
+//! `--test` (by `cargo test`, and as CI does) it runs once on a small tree, to show that it
+//! works. Options stand behind `--`: `--files N`, `--one-folder`, `--rounds N`, `--dir DIR`,
+//! `--no-logrotate`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,7 +22,9 @@ fn main() -> io::Result<()> {
     let value = |name: &str| {
         args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).cloned()
     };
-    let is_test = args.iter().any(|arg| arg == "--test") || value("--binary").is_none();
+    // `cargo test` says nothing at all; `cargo bench` says `--bench`.
+    let is_test =
+        args.iter().any(|arg| arg == "--test") || !args.iter().any(|arg| arg == "--bench");
     let files = value("--files").and_then(|n| n.parse().ok()).unwrap_or(if is_test {
         300
     } else {
@@ -29,14 +33,13 @@ fn main() -> io::Result<()> {
     let one_folder = args.iter().any(|arg| arg == "--one-folder");
     let rounds = value("--rounds").and_then(|n| n.parse().ok()).unwrap_or(1);
     let keep_logrotate = !args.iter().any(|arg| arg == "--no-logrotate");
-    let binary = value("--binary").map(PathBuf::from);
     let base = tempfile::Builder::new()
         .prefix("logquota-batch-")
         .tempdir_in(value("--dir").map_or_else(std::env::temp_dir, PathBuf::from))?;
     fs::set_permissions(base.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     println!("{files} logs, 1 % of 1 MiB, the rest below 4 KiB; {rounds} round(s)");
     for round in 0..rounds {
-        run_round(base.path(), round, files, one_folder, binary.as_deref(), keep_logrotate)?;
+        run_round(base.path(), round, files, one_folder, keep_logrotate)?;
     }
     Ok(())
 }
@@ -46,7 +49,6 @@ fn run_round(
     round: usize,
     files: usize,
     one_folder: bool,
-    binary: Option<&Path>,
     keep_logrotate: bool,
 ) -> io::Result<()> {
     let folder = if one_folder { files } else { FOLDER };
@@ -72,12 +74,10 @@ fn run_round(
         Ok(path.display().to_string())
     };
     let state = |name: &str| base.join(format!("{name}-{round}.state")).display().to_string();
-    if let Some(binary) = binary {
-        let binary = binary.display().to_string();
-        for (name, more) in [("gzip", ""), ("zstd", " compresscmd /usr/bin/zstd\n")] {
-            let args = [&binary, "run", "-q", "--state", &state(name), &config(name, more)?];
-            rivals.push((name, args.iter().map(ToString::to_string).collect()));
-        }
+    let binary = env!("CARGO_BIN_EXE_logquota-measured");
+    for (name, more) in [("gzip", ""), ("zstd", " compresscmd /usr/bin/zstd\n")] {
+        let args = [binary, "run", "-q", "--state", &state(name), &config(name, more)?];
+        rivals.push((name, args.iter().map(ToString::to_string).collect()));
     }
     if keep_logrotate && Path::new("/usr/sbin/logrotate").exists() {
         let args = ["/usr/sbin/logrotate", "-s", &state("logrotate"), &config("logrotate", "")?];

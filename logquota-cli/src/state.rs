@@ -26,6 +26,9 @@ use crate::source::{Source, absolute, system};
 /// The longest state file that is read, in bytes: half a million logs.
 const STATE_LEN_MAX: usize = 64 << 20;
 
+/// So many logs are freed at a time: seldom enough to cost nothing.
+const LOGS_FREED: usize = 4_096;
+
 /// Who may read a new one: it tells names of logs.
 const STATE_MODE: u32 = 0o640;
 
@@ -155,10 +158,10 @@ impl State {
 
     /// Notes which logs were seen, and which were rotated at `now`: those whose rotation was
     /// begun, even if it failed later, so that it is not tried again before its time. The
-    /// inventory is in the order that plans count in.
+    /// inventory is in the order that plans count in, and may have lost its logs afterwards.
     pub(crate) fn note(
         &mut self,
-        inventory: &Inventory,
+        inventory: &mut Inventory,
         plan: &Plan,
         report: &Report,
         now: DateTime<FixedOffset>,
@@ -182,14 +185,22 @@ impl State {
             return;
         }
         self.reclaim();
+        if self.entries.is_empty() {
+            self.entries.reserve(inventory.sets.iter().map(|set| set.logs.len()).sum());
+        }
         let mut found = HashSet::new();
-        for (index, set) in inventory.sets.iter().enumerate() {
-            for (number, log) in set.logs.iter().enumerate() {
+        let mut sets = std::mem::take(&mut inventory.sets);
+        for (index, set) in sets.iter_mut().enumerate() {
+            let mut logs = std::mem::take(&mut set.logs);
+            // Nobody needs them any more: what they give back the entries take.
+            while let Some(log) = logs.pop() {
+                let number = logs.len();
+                if number.is_multiple_of(LOGS_FREED) {
+                    logs.shrink_to_fit();
+                }
                 let is_begun = begun.contains(&(index, number));
                 // The scan has asked for each log; most have their entry and keep it.
-                if let (false, false, Some(at)) = (is_begun, self.is_damaged, log.last_rotated)
-                    && !is_forgettable(now, at)
-                {
+                if !is_begun && !self.is_damaged && is_settled(&log) {
                     continue;
                 }
                 let name = inventory.path(log.dir, &log.name).into_os_string();
@@ -204,6 +215,7 @@ impl State {
                 }
             }
         }
+        inventory.sets = sets;
         let before = self.entries.len();
         self.entries.prune(now, |name: &OsStr| found.contains(name));
         self.is_changed |= self.entries.len() != before;

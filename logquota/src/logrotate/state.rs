@@ -88,7 +88,10 @@ impl State {
     /// logrotate would give the file up there.
     #[must_use]
     pub fn format(&self) -> Vec<u8> {
-        let mut text = b"logrotate state -- version 2\n".to_vec();
+        // At once, with room for quotes, blank and date: what grows is copied each time.
+        let names: usize = self.entries.keys().map(|name| name.len().saturating_add(24)).sum();
+        let mut text = Vec::with_capacity(names.saturating_add(64));
+        text.extend_from_slice(b"logrotate state -- version 2\n");
         for (name, at) in self.iter() {
             text.push(b'"');
             for byte in name.as_bytes() {
@@ -118,6 +121,11 @@ impl State {
     #[must_use]
     pub fn get(&self, name: impl AsRef<OsStr>) -> Option<NaiveDateTime> {
         self.entries.get(name.as_ref()).copied()
+    }
+
+    /// Makes room for so many more entries.
+    pub fn reserve(&mut self, entries: usize) {
+        self.entries.reserve(entries);
     }
 
     /// Notes a rotation. A name that is empty or has a NUL byte is no file's and is not noted.
