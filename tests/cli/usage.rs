@@ -76,3 +76,15 @@ fn h15_an_argument_cannot_speak_to_the_terminal() {
         assert!(!text(&output.stderr).contains('\u{202e}'));
     }
 }
+
+#[test]
+fn a_directory_without_a_quota_is_told_both_ways_to_go_on() {
+    let sandbox = Sandbox::new();
+    let output = logquota(["run", sandbox.path("").to_str().expect("UTF-8")]);
+    assert_code(&output, 2);
+    snapbox::assert_data_eq!(
+        text(&output.stderr),
+        snapbox::str!["logquota: error: `[..]` is a directory: give its quota with --quota SIZE, or, if it is a directory of configuration files, use --config[..]
+"]
+    );
+}
