@@ -12,6 +12,7 @@ use std::path::Path;
 use crate::inventory::{DirId, Space};
 use crate::policy::Identity;
 use crate::stamp::{FileId, Kind, Meta, Timestamp};
+use crate::units::Bytes;
 
 pub mod config;
 pub mod os;
@@ -124,14 +125,24 @@ pub trait NewFile: Write + Send {
     /// Whatever the system says.
     fn skip(&mut self, len: u64) -> io::Result<()>;
 
-    /// Sets owner, then times, then mode, on the open file.
+    /// Has blocks for the first `len` bytes set aside, and leaves the length as it is: writing
+    /// them cannot find the disk full. What is not used is given back by
+    /// [`NewFile::set_attributes`] or [`NewFile::sync`], whichever comes first.
+    ///
+    /// # Errors
+    ///
+    /// As [`AppendFile::reserve`].
+    fn reserve(&mut self, len: Bytes) -> io::Result<()>;
+
+    /// Gives back what was reserved behind the end, and sets owner, then times, then mode, on
+    /// the open file.
     ///
     /// # Errors
     ///
     /// Whatever the system says.
     fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()>;
 
-    /// Flushes content and inode to the disk. After an error the content is not durable,
+    /// Gives back what was reserved behind the end, and flushes content and inode to the disk. After an error the content is not durable,
     /// whatever a second call says (fsync reports a lost page once).
     ///
     /// # Errors
@@ -147,6 +158,103 @@ pub trait NewFile: Write + Send {
     fn meta(&self) -> io::Result<Meta>;
 }
 
+/// How several writers hold one log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    /// There is no other writer.
+    Alone,
+    /// Others may hold it, too.
+    Together,
+}
+
+/// A log that is open for appending (`O_APPEND`): every call is one on the open file, whatever
+/// its name is by now. Closing it, also by the end of the process, gives back hold and turn.
+///
+/// Hold and turn belong to this open file, not to a thread: threads that share it must keep
+/// themselves apart.
+pub trait AppendFile: Send + Sync {
+    /// Appends once (`write(2)`, repeated if a signal came first); says how much was taken,
+    /// which on a disk that becomes full is less than all. Without a turn, the bytes of two
+    /// such calls do not mix on a local file system, but those of two that were cut short do.
+    ///
+    /// # Errors
+    ///
+    /// `StorageFull`, `QuotaExceeded`, and whatever the system says; then nothing was taken.
+    fn append(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// What the open file is now.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn meta(&self) -> io::Result<Meta>;
+
+    /// Has blocks for the first `len` bytes of the file set aside, and leaves its length as it
+    /// is: appending up to there cannot find the disk full. They count as allocated at once.
+    /// Less than is there already changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the file system cannot. `StorageFull` or `QuotaExceeded` if there is
+    /// no room; a part may be set aside then, until [`AppendFile::trim`]. Whatever else the
+    /// system says.
+    fn reserve(&self, len: Bytes) -> io::Result<()>;
+
+    /// Gives back the blocks behind the end. Looks at the length and cuts there: what
+    /// another writer appends in between is lost, so there must be none, or the turn be ours.
+    /// The time of the last change becomes now.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn trim(&self) -> io::Result<()>;
+
+    /// Makes the file `len` bytes long if it is longer: a half-written record is taken back.
+    /// What was reserved is given back with it. As for [`AppendFile::trim`], no other may
+    /// be writing.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is shorter, and whatever the system says.
+    fn cut(&self, len: u64) -> io::Result<()>;
+
+    /// Flushes content and length to the disk (`fdatasync(2)`). After an error what was
+    /// appended before is not durable, whatever a second call says.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Holds the log (`flock(2)`) or holds it in another way from now on; does not wait. `false`
+    /// if others are in the way. Then *nothing* is held, also where it was before: a change
+    /// gives the old hold up first.
+    ///
+    /// Somebody who asks [`WriteFs::is_held`] at the same instant is in the way, too: a
+    /// `false` that surprises is worth a second try.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the file system has no locks, and whatever the system says.
+    fn hold(&self, hold: Hold) -> io::Result<bool>;
+
+    /// Waits until no other open file has its turn on this log, and takes it. Who dies or
+    /// closes the file gives it back; who only hangs does not.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the system (before Linux 3.15) or the file system has no such locks,
+    /// and whatever the system says.
+    fn begin_turn(&self) -> io::Result<()>;
+
+    /// Gives the turn back. Without effect if it was not ours.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn end_turn(&self) -> io::Result<()>;
+}
+
 /// Writing.
 pub trait WriteFs: ReadFs {
     /// Makes a new file; fails if the name exists, also as a link.
@@ -155,6 +263,43 @@ pub trait WriteFs: ReadFs {
     ///
     /// `AlreadyExists`, and whatever the system says.
     fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>>;
+
+    /// Opens a log to append to it: never a link, and never blocks on a pipe. Without `create`
+    /// it is one that exists. With it, it is a new one, ours alone (0600) until it has these
+    /// attributes; if it cannot get them it is removed again.
+    ///
+    /// A crash while it is made leaves it empty, and with narrower attributes.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `AlreadyExists`, `InvalidInput` if it is no regular file, and whatever the
+    /// system says.
+    fn open_log(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        create: Option<&Attributes>,
+    ) -> io::Result<Box<dyn AppendFile>>;
+
+    /// Whether somebody holds this log with [`AppendFile::hold`], in whichever way; also this
+    /// process. A file system without locks has nobody who does.
+    ///
+    /// To know it, it is locked for an instant: two who ask at the same time may see each
+    /// other, so `true` is sometimes wrong; and the answer may be out of date as it is given.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `PermissionDenied` for who may not read it, `InvalidInput` if it is no
+    /// regular file, and whatever the system says.
+    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool>;
+
+    /// Makes a symbolic link to a name in the same directory, whether that exists or not.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` if `name` exists, also as a link; `InvalidInput` if `target` is not a
+    /// single component; and whatever the system says.
+    fn link_to(&self, dir: DirId, name: &OsStr, target: &OsStr) -> io::Result<()>;
 
     /// Renames without replacing.
     ///

@@ -18,13 +18,14 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use self::dirs::Dirs;
-use super::{Attributes, NewFile, ReadFile, ReadFs, WriteFs};
+use super::{AppendFile, Attributes, NewFile, ReadFile, ReadFs, WriteFs};
 use crate::inventory::{DirId, Space};
 use crate::policy::Identity;
 use crate::stamp::{FileId, Kind, Meta};
 use crate::units::Bytes;
 
 mod act_as;
+mod append;
 mod dirs;
 mod files;
 mod host;
@@ -165,8 +166,43 @@ impl WriteFs for OsFs {
     fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>> {
         resolve::check_name(name)?;
         let dir = self.fd(dir)?;
-        let file = self.dirs.retrying(|| resolve::create(dir.as_fd(), name))?;
+        let file = self.dirs.retrying(|| resolve::create(dir.as_fd(), name, OFlags::empty()))?;
         Ok(Box::new(files::Writer::new(file)))
+    }
+
+    fn open_log(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        create: Option<&Attributes>,
+    ) -> io::Result<Box<dyn AppendFile>> {
+        resolve::check_name(name)?;
+        let dir = self.fd(dir)?;
+        let Some(attributes) = create else {
+            let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK;
+            return Ok(Box::new(append::Log::new(self.open_file(&dir, name, flags)?)));
+        };
+        let file = self.dirs.retrying(|| resolve::create(dir.as_fd(), name, OFlags::APPEND))?;
+        if let Err(error) = files::set_attributes(file.as_fd(), attributes) {
+            // It is ours, made above. If it cannot go it stays as an empty log.
+            let _ = rustix::fs::unlinkat(&dir, name, AtFlags::empty());
+            return Err(error);
+        }
+        Ok(Box::new(append::Log::new(file)))
+    }
+
+    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
+        resolve::check_name(name)?;
+        let dir = self.fd(dir)?;
+        let file = self.open_file(&dir, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        append::is_held(file.as_fd())
+    }
+
+    fn link_to(&self, dir: DirId, name: &OsStr, target: &OsStr) -> io::Result<()> {
+        resolve::check_name(name)?;
+        resolve::check_name(target)?;
+        let dir = self.fd(dir)?;
+        Ok(resolve::again(|| rustix::fs::symlinkat(target, &dir, name))?)
     }
 
     /// Where the file system cannot rename without replacing, the file gets the new name as a

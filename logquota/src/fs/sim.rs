@@ -2,7 +2,8 @@
 //!
 //! It behaves as Linux does where `scan` and `apply` can notice: blocks are allocated whole,
 //! an unlinked file keeps its blocks while it is open, a full disk or inode table refuses,
-//! and what was not flushed may be lost in a crash ([`Unsynced`]). The same calls give the
+//! and what was not flushed may be lost in a crash ([`Unsynced`]). Blocks that are set aside
+//! count as used, and writing them cannot fail for want of room. The same calls give the
 //! same state, times and inode numbers.
 //!
 //! Not simulated: permission checks (everybody may do everything; owner and mode are only
@@ -31,7 +32,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 pub use self::durable::Unsynced;
 pub use self::fault::{Call, Fault, SimOp, Times};
@@ -43,6 +44,7 @@ use crate::inventory::DirId;
 use crate::stamp::Timestamp;
 use crate::units::Bytes;
 
+mod append;
 mod calls;
 mod data;
 mod disk;
@@ -100,7 +102,14 @@ type Then = Box<dyn FnOnce(&SimFs) + Send>;
 /// Calls of the traits [`ReadFs`](super::ReadFs) and [`WriteFs`](super::WriteFs) are counted
 /// and can fail; the methods here are somebody else at work, and are neither.
 pub struct SimFs {
+    shared: Arc<Shared>,
+}
+
+/// What open logs share with the file system that they are from.
+struct Shared {
     state: Mutex<State>,
+    /// A turn was given back, or the machine has stopped.
+    turned: Condvar,
 }
 
 struct State {
@@ -109,6 +118,7 @@ struct State {
     /// Directories that are yet to be made.
     pending: BTreeMap<u32, (DirId, OsString)>,
     next_dir: u32,
+    holds: append::Holds,
     log: Vec<Call>,
     faults: Faults,
     crashed: bool,
@@ -158,28 +168,29 @@ impl SimFs {
 
     fn on(disk: Disk, user: (u32, u32)) -> Self {
         let peak = disk.usage().files;
-        Self {
-            state: Mutex::new(State {
-                disk,
-                dirs: BTreeMap::new(),
-                pending: BTreeMap::new(),
-                next_dir: 1,
-                log: Vec::new(),
-                faults: Faults::default(),
-                crashed: false,
-                interrupts: Vec::new(),
-                peak,
-                bound: Bytes::MAX,
-                exceeded: None,
-                images: None,
-                user,
-                acting: user,
-            }),
-        }
+        let state = State {
+            disk,
+            dirs: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_dir: 1,
+            holds: append::Holds::default(),
+            log: Vec::new(),
+            faults: Faults::default(),
+            crashed: false,
+            interrupts: Vec::new(),
+            peak,
+            bound: Bytes::MAX,
+            exceeded: None,
+            images: None,
+            user,
+            acting: user,
+        };
+        let shared = Shared { state: Mutex::new(state), turned: Condvar::new() };
+        Self { shared: Arc::new(shared) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets call number `call` (1 is the first) fail, if the fault [applies](Fault::applies_to)
@@ -331,7 +342,10 @@ impl SimFs {
             None => act(&mut state, false),
             Some(Fault::Short) => act(&mut state, true),
             Some(fault) => {
-                state.crashed = fault == Fault::Crash;
+                if fault == Fault::Crash {
+                    state.crashed = true;
+                    self.shared.turned.notify_all();
+                }
                 Err(fault.error())
             }
         };

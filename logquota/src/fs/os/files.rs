@@ -8,9 +8,11 @@ use rustix::fs::{Mode, SeekFrom, Timespec, Timestamps};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
+use super::append::{reserve, trim};
 use super::resolve::{again, stat_fd};
 use crate::fs::{Attributes, NewFile, ReadFile};
 use crate::stamp::{Meta, Timestamp};
+use crate::units::Bytes;
 
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -70,11 +72,13 @@ pub(super) struct Writer {
     fd: OwnedFd,
     /// Whether a hole is open at the end: the length is only set by what follows, or on sync.
     open_hole: bool,
+    /// Whether there may be blocks behind the end.
+    reserved: bool,
 }
 
 impl Writer {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd, open_hole: false }
+        Self { fd, open_hole: false, reserved: false }
     }
 
     /// A hole at the very end needs its length set: no write does it.
@@ -83,6 +87,15 @@ impl Writer {
             let end = again(|| rustix::fs::seek(&self.fd, SeekFrom::Current(0)))?;
             again(|| rustix::fs::ftruncate(&self.fd, end))?;
             self.open_hole = false;
+        }
+        Ok(())
+    }
+
+    /// What was reserved and not used.
+    fn give_back(&mut self) -> io::Result<()> {
+        if self.reserved {
+            trim(self.fd.as_fd())?;
+            self.reserved = false;
         }
         Ok(())
     }
@@ -112,13 +125,21 @@ impl NewFile for Writer {
         Ok(())
     }
 
+    fn reserve(&mut self, len: Bytes) -> io::Result<()> {
+        // Also if it fails: a part may be there.
+        self.reserved = true;
+        reserve(self.fd.as_fd(), len)
+    }
+
     fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()> {
         self.close_hole()?;
+        self.give_back()?;
         set_attributes(self.fd.as_fd(), attributes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
         self.close_hole()?;
+        self.give_back()?;
         // Not repeated on failure: the pages that could not be written are forgotten by then,
         // and a second call would say that all is well.
         Ok(rustix::fs::fsync(&self.fd)?)

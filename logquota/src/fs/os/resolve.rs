@@ -132,9 +132,13 @@ pub(super) fn open_file(
 }
 
 /// Makes a file, for us alone.
-pub(super) fn create(dir: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+pub(super) fn create(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    more: OFlags,
+) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    again(|| rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR))
+    again(|| rustix::fs::openat(dir, name, flags | more, Mode::RUSR | Mode::WUSR))
 }
 
 /// Opens a directory that we have just made.

@@ -87,10 +87,10 @@ fn attributes(old: Option<&Meta>, mode_default: u32) -> Attributes {
 /// the file's name, so that there is never more than one.
 fn create_temporary(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<(OsString, OwnedFd)> {
     let temp = temporary_name(name);
-    let made = match resolve::create(folder, &temp) {
+    let made = match resolve::create(folder, &temp, OFlags::empty()) {
         Err(rustix::io::Errno::EXIST) => {
             resolve::again(|| rustix::fs::unlinkat(folder, &temp, AtFlags::empty()))?;
-            resolve::create(folder, &temp)
+            resolve::create(folder, &temp, OFlags::empty())
         }
         other => other,
     };

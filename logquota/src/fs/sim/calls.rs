@@ -5,17 +5,19 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::append;
 use super::disk::{Body, Ino};
 use super::fault::{ENOTDIR, EXDEV, errno};
+use super::lookup::check_name;
 use super::{SimFs, SimOp, State, Target};
-use crate::fs::{Attributes, NewFile, ReadFile, ReadFs, WriteFs};
+use crate::fs::{AppendFile, Attributes, NewFile, ReadFile, ReadFs, WriteFs};
 use crate::inventory::{DirId, Space};
 use crate::policy::Identity;
 use crate::stamp::{FileId, Kind, Meta};
 use crate::units::Bytes;
 
 impl State {
-    fn path(&self, dir: DirId) -> PathBuf {
+    pub(super) fn path(&self, dir: DirId) -> PathBuf {
         if let Some((parent, name)) = self.pending.get(&dir.0) {
             return self.path(*parent).join(name);
         }
@@ -35,7 +37,7 @@ fn at_dir(dir: DirId) -> impl FnOnce(&State) -> Target {
     move |state| Target { path: state.path(dir), ..Target::default() }
 }
 
-fn at_name(dir: DirId, name: &OsStr) -> impl FnOnce(&State) -> Target {
+pub(super) fn at_name(dir: DirId, name: &OsStr) -> impl FnOnce(&State) -> Target {
     let name = name.to_owned();
     move |state| Target { path: state.path(dir).join(name), ..Target::default() }
 }
@@ -137,7 +139,7 @@ impl ReadFs for SimFs {
         let file = self.call(SimOp::Open, at_name(dir, name), |state, _| {
             let ino = state.disk.find_file(state.dir(dir)?, name)?;
             state.disk.hold(ino)?;
-            Ok(Handle { fs: self, ino, path: state.path(dir).join(name), at: 0 })
+            Ok(Handle { fs: self, ino, path: state.path(dir).join(name), at: 0, reserved: false })
         })?;
         Ok(Box::new(file))
     }
@@ -155,9 +157,39 @@ impl WriteFs for SimFs {
             let dir_ino = state.dir(dir)?;
             let ino = state.disk.make(dir_ino, name, body, (0o600, uid, gid))?;
             state.disk.hold(ino)?;
-            Ok(Handle { fs: self, ino, path: state.path(dir).join(name), at: 0 })
+            Ok(Handle { fs: self, ino, path: state.path(dir).join(name), at: 0, reserved: false })
         })?;
         Ok(Box::new(file))
+    }
+
+    fn open_log(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        create: Option<&Attributes>,
+    ) -> io::Result<Box<dyn AppendFile>> {
+        let log = match create {
+            None => append::open(self, dir, name)?,
+            Some(attributes) => append::create(self, dir, name, attributes)?,
+        };
+        Ok(Box::new(log))
+    }
+
+    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
+        self.call(SimOp::IsHeld, at_name(dir, name), |state, _| {
+            let ino = state.disk.find_file(state.dir(dir)?, name)?;
+            Ok(state.holds.is_held(ino))
+        })
+    }
+
+    fn link_to(&self, dir: DirId, name: &OsStr, target: &OsStr) -> io::Result<()> {
+        self.call(SimOp::LinkTo, at_name(dir, name), |state, _| {
+            check_name(target)?;
+            let (uid, gid) = state.acting;
+            let dir = state.dir(dir)?;
+            let body = Body::Symlink(target.into());
+            state.disk.make(dir, name, body, (0o777, uid, gid)).map(drop)
+        })
     }
 
     fn rename(&self, dir: DirId, from: &OsStr, to_dir: DirId, to: &OsStr) -> io::Result<()> {
@@ -233,6 +265,8 @@ struct Handle<'a> {
     ino: Ino,
     path: PathBuf,
     at: u64,
+    /// Whether there may be blocks behind the end.
+    reserved: bool,
 }
 
 impl Handle<'_> {
@@ -250,13 +284,22 @@ impl Handle<'_> {
         count
     }
 
+    /// What was reserved and not used.
+    fn give_back(&mut self) -> io::Result<()> {
+        if self.reserved {
+            self.call(SimOp::Trim, |state, _| state.disk.trim(self.ino))?;
+            self.reserved = false;
+        }
+        Ok(())
+    }
+
     fn look(&self) -> io::Result<Meta> {
         self.call(SimOp::Meta, |state, _| state.disk.meta(self.ino))
     }
 }
 
 /// What a call moves if it is to do only a part.
-fn part(len: usize, short: bool) -> usize {
+pub(super) fn part(len: usize, short: bool) -> usize {
     if short { len.div_ceil(2) } else { len }
 }
 
@@ -322,7 +365,13 @@ impl NewFile for Handle<'_> {
         Ok(())
     }
 
+    fn reserve(&mut self, len: Bytes) -> io::Result<()> {
+        self.reserved = true;
+        self.call(SimOp::Reserve, |state, _| state.disk.reserve(self.ino, len.get()))
+    }
+
     fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()> {
+        self.give_back()?;
         self.call(SimOp::SetAttributes, |state, _| {
             let root = state.acting.0 == 0;
             state.disk.set_attributes(self.ino, attributes, root)
@@ -330,6 +379,7 @@ impl NewFile for Handle<'_> {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.give_back()?;
         let result = self.call(SimOp::Sync, |state, _| state.disk.sync_file(self.ino));
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::Interrupted

@@ -343,6 +343,21 @@ impl Disk {
         Ok(())
     }
 
+    /// Takes what is free if that is not enough, as ext4 does.
+    pub(super) fn reserve(&mut self, ino: Ino, len: u64) -> io::Result<()> {
+        let free = self.free_blocks();
+        let (now, data) = (self.tick(), self.data_mut(ino)?);
+        let fits = data.affordable(&(0..len), free);
+        data.reserve(fits);
+        self.node_mut(ino)?.ctime = now;
+        if fits < len { Err(self.full()) } else { Ok(()) }
+    }
+
+    /// Gives back blocks behind the end.
+    pub(super) fn trim(&mut self, ino: Ino) -> io::Result<()> {
+        self.set_len(ino, self.data(ino)?.len())
+    }
+
     pub(super) fn set_attributes(
         &mut self,
         ino: Ino,

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-/// A call of the traits. `Read` to `NextData` are calls on an open file; giving a
+/// A call of the traits. `Read` to `NextData` and `Append` to `EndTurn` are calls on an open
+/// file. Making a log is a `Create` and a `SetAttributes`; giving a
 /// directory back and asking for the user id cannot fail and are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "named as the methods of the traits")]
@@ -30,6 +31,16 @@ pub enum SimOp {
     MakeDir,
     SyncDir,
     ActAs,
+    OpenLog,
+    Append,
+    Reserve,
+    Trim,
+    Cut,
+    Hold,
+    BeginTurn,
+    EndTurn,
+    IsHeld,
+    LinkTo,
 }
 
 impl SimOp {
@@ -48,6 +59,11 @@ impl SimOp {
                 | Self::Truncate
                 | Self::MakeDir
                 | Self::SyncDir
+                | Self::Append
+                | Self::Reserve
+                | Self::Trim
+                | Self::Cut
+                | Self::LinkTo
         )
     }
 }
@@ -94,7 +110,7 @@ pub enum Fault {
     Access,
     /// EMFILE, where something is opened.
     TooManyOpen,
-    /// EINTR. If it is for ever: at every other call, as a call that was interrupted and
+    /// EINTR; an open log repeats the call by itself. If it is for ever: at every other call, as a call that was interrupted and
     /// is repeated goes through in the end.
     Interrupted,
     /// A read or write does half of what was asked, at least a byte.
@@ -124,9 +140,20 @@ impl Fault {
         match self {
             Self::NoSpace | Self::Quota => matches!(
                 op,
-                O::Create | O::Write | O::Sync | O::Rename | O::Truncate | O::MakeDir | O::SyncDir
+                O::Create
+                    | O::Write
+                    | O::Sync
+                    | O::Rename
+                    | O::Truncate
+                    | O::MakeDir
+                    | O::SyncDir
+                    | O::Append
+                    | O::Reserve
+                    | O::LinkTo
             ),
-            Self::Io | Self::Crash => true,
+            // A turn can always be given back; if it could not, all others would wait for ever.
+            Self::Io => !matches!(op, O::EndTurn),
+            Self::Crash => true,
             Self::ReadOnly => op.is_mutating(),
             Self::Access => matches!(
                 op,
@@ -142,10 +169,21 @@ impl Fault {
                     | O::Truncate
                     | O::MakeDir
                     | O::ActAs
+                    | O::OpenLog
+                    | O::IsHeld
+                    | O::LinkTo
             ),
-            Self::TooManyOpen => {
-                matches!(op, O::OpenRoot | O::OpenDir | O::List | O::Open | O::Create | O::Truncate)
-            }
+            Self::TooManyOpen => matches!(
+                op,
+                O::OpenRoot
+                    | O::OpenDir
+                    | O::List
+                    | O::Open
+                    | O::Create
+                    | O::Truncate
+                    | O::OpenLog
+                    | O::IsHeld
+            ),
             Self::Interrupted => matches!(
                 op,
                 O::OpenRoot
@@ -158,8 +196,13 @@ impl Fault {
                     | O::Sync
                     | O::SyncDir
                     | O::Truncate
+                    | O::OpenLog
+                    | O::Append
+                    | O::Reserve
+                    | O::IsHeld
+                    | O::BeginTurn
             ),
-            Self::Short => matches!(op, O::Read | O::Write),
+            Self::Short => matches!(op, O::Read | O::Write | O::Append),
         }
     }
 

@@ -68,7 +68,7 @@ impl Disk {
 }
 
 /// A single component that names something.
-fn check_name(name: &OsStr) -> io::Result<()> {
+pub(super) fn check_name(name: &OsStr) -> io::Result<()> {
     let bytes = name.as_bytes();
     let single = !bytes.is_empty() && !bytes.iter().any(|b| matches!(b, b'/' | 0));
     if single && name != "." && name != ".." { Ok(()) } else { Err(errno(EINVAL)) }
