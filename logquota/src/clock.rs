@@ -1,6 +1,7 @@
 //! The only place that asks what time it is.
 
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use chrono::{
     DateTime, FixedOffset, Local, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc,
@@ -10,6 +11,18 @@ use chrono::{
 pub trait Clock: Send + Sync {
     /// Now, with the local offset from UTC.
     fn now(&self) -> DateTime<FixedOffset>;
+
+    /// An instant by the local clock. Without a time zone of its own, a clock has always had
+    /// the offset that it has now.
+    fn local(&self, at: DateTime<Utc>) -> DateTime<FixedOffset> {
+        at.with_timezone(self.now().offset())
+    }
+
+    /// Time that has passed since some fixed moment, which nobody can set; `None` if this
+    /// clock cannot tell.
+    fn elapsed(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// The machine's clock and time zone.
@@ -20,6 +33,16 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
     fn now(&self) -> DateTime<FixedOffset> {
         Local::now().fixed_offset()
+    }
+
+    fn local(&self, at: DateTime<Utc>) -> DateTime<FixedOffset> {
+        local(at)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
+    fn elapsed(&self) -> Option<Duration> {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        Some(Instant::now().saturating_duration_since(*START))
     }
 }
 

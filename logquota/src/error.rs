@@ -45,6 +45,8 @@ pub enum Op {
     BecomeUser,
     /// Running a script of the configuration.
     RunHook,
+    /// Starting a thread.
+    StartThread,
 }
 
 impl std::fmt::Display for Op {
@@ -69,6 +71,7 @@ impl std::fmt::Display for Op {
             Self::Lock => "lock",
             Self::BecomeUser => "become the user for",
             Self::RunHook => "run the script for",
+            Self::StartThread => "start a thread for",
         })
     }
 }
@@ -122,6 +125,23 @@ pub enum Error {
     #[error("another instance is at work on `{}`", printable(path))]
     Locked {
         /// The directory or state file.
+        path: PathBuf,
+    },
+    /// A record was not written, and was counted as lost.
+    #[error("a record for `{}` was lost: {cause}", printable(path))]
+    Lost {
+        /// The log.
+        path: PathBuf,
+        /// Why.
+        cause: crate::appender::Cause,
+        /// The error behind it, if the system gave one.
+        #[source]
+        source: Option<Box<Error>>,
+    },
+    /// The appender was closed.
+    #[error("the log `{}` was closed", printable(path))]
+    Closed {
+        /// The log.
         path: PathBuf,
     },
     /// A script of the configuration failed.

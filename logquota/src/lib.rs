@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod appender;
 pub mod apply;
 pub mod clock;
 pub mod codec;
@@ -32,6 +33,7 @@ pub mod scan;
 pub mod stamp;
 pub mod units;
 
+pub use crate::appender::{Appender, Delivery, Interval, OnFull, WhenFull};
 pub use crate::error::{Error, Op, Result};
 pub use crate::naming::Naming;
 pub use crate::policy::{Codec, Config, Policy, Selector, SetSpec};

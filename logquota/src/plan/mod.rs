@@ -31,6 +31,7 @@ pub use self::check::{Violation, check};
 pub use self::decide::plan;
 pub use self::next::{NextDue, next_due};
 pub(crate) use self::order::admits;
+pub(crate) use self::rotate::period_is_over;
 
 /// The host a plan is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

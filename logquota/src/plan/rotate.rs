@@ -69,7 +69,7 @@ pub(super) fn due(
 }
 
 /// Whether the criterion's period has ended between two moments of the local clock.
-pub(super) fn period_is_over(when: RotateWhen, last: NaiveDateTime, now: NaiveDateTime) -> bool {
+pub(crate) fn period_is_over(when: RotateWhen, last: NaiveDateTime, now: NaiveDateTime) -> bool {
     let minute = |t: NaiveDateTime| (t.date(), t.hour(), t.minute());
     if minute(last) == minute(now) {
         return false;

@@ -1,0 +1,144 @@
+//! Threads that write at the same time share a system call.
+//!
+//! Whoever finds the log free writes at once, from the caller's own memory. Whoever finds it
+//! taken leaves a copy of its record and waits; the next one that has the log writes all that
+//! was left, in one call, and those who waited find their records written.
+//!
+//! What lies ready is at most one record of each thread, and not more than 64 KiB.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
+use super::env::{Env, lock};
+use super::event::{Cause, Fate};
+use super::log::{Log, as_u64};
+use super::records::One;
+use crate::error::{Error, Result};
+
+/// More than that is not left to others.
+const BATCH: usize = 64 << 10;
+
+/// How often the log is asked for before a record is left to others: a write takes about as
+/// long as this.
+const PATIENCE: u32 = 60;
+
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    lens: Vec<u32>,
+    /// The number of the batch that is being gathered.
+    batch: u64,
+    /// Records that were not written, by batch and place in it.
+    failed: HashMap<(u64, usize), Cause>,
+}
+
+/// Records that wait for whoever has the log next.
+#[derive(Default)]
+pub(super) struct Combine {
+    pending: Mutex<Pending>,
+    has_pending: AtomicBool,
+    /// Batches that are done.
+    done: AtomicU64,
+    has_failed: AtomicBool,
+}
+
+impl Combine {
+    pub(super) fn write(&self, env: &Env, log: &Mutex<Log>, record: &[u8]) -> Result<Fate> {
+        for _ in 0..PATIENCE {
+            match log.try_lock() {
+                Ok(mut log) => return self.write_own(env, &mut log, record),
+                Err(TryLockError::Poisoned(log)) => {
+                    return self.write_own(env, &mut log.into_inner(), record);
+                }
+                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+            }
+        }
+        let Some(ticket) = self.leave(record) else {
+            return self.write_own(env, &mut lock(log), record);
+        };
+        let mut log = lock(log);
+        if self.done.load(Ordering::Acquire) <= ticket.0 {
+            self.write_pending(env, &mut log);
+        }
+        drop(log);
+        self.answer(env, ticket)
+    }
+
+    fn write_own(&self, env: &Env, log: &mut Log, record: &[u8]) -> Result<Fate> {
+        if self.has_pending.load(Ordering::Acquire) {
+            self.write_pending(env, log);
+        }
+        receive(env, log, record)
+    }
+
+    /// Leaves a copy; says which one it is.
+    fn leave(&self, record: &[u8]) -> Option<(u64, usize)> {
+        let len = u32::try_from(record.len()).ok()?;
+        let mut pending = lock(&self.pending);
+        if pending.bytes.len().saturating_add(record.len()) > BATCH {
+            return None;
+        }
+        pending.bytes.extend_from_slice(record);
+        pending.lens.push(len);
+        self.has_pending.store(true, Ordering::Release);
+        Some((pending.batch, pending.lens.len().saturating_sub(1)))
+    }
+
+    /// Writes what was left, in one call where that is possible.
+    pub(super) fn write_pending(&self, env: &Env, log: &mut Log) {
+        // Nobody waits for this lock longer than a copy takes, except while records fail.
+        let mut pending: MutexGuard<'_, Pending> = lock(&self.pending);
+        let Pending { bytes, lens, batch, failed } = &mut *pending;
+        if lens.is_empty() {
+            return;
+        }
+        let records = as_u64(lens.len());
+        let is_whole = !log.is_closed && log.try_put(bytes, records);
+        if is_whole {
+            log.received(records, as_u64(bytes.len()));
+        } else {
+            let mut from = 0usize;
+            for (index, len) in lens.iter().enumerate() {
+                let end = from.saturating_add(usize::try_from(*len).unwrap_or(0));
+                let record = bytes.get(from..end).unwrap_or_default();
+                let cause = match receive(env, log, record) {
+                    Ok(Fate::Accepted) => None,
+                    Ok(Fate::Dropped(cause)) | Err(Error::Lost { cause, .. }) => Some(cause),
+                    Err(_) => Some(Cause::Unavailable),
+                };
+                if let Some(cause) = cause {
+                    failed.insert((*batch, index), cause);
+                    self.has_failed.store(true, Ordering::Release);
+                }
+                from = end;
+            }
+        }
+        bytes.clear();
+        lens.clear();
+        *batch = batch.saturating_add(1);
+        self.has_pending.store(false, Ordering::Release);
+        self.done.store(*batch, Ordering::Release);
+    }
+
+    /// What became of a record that was left.
+    fn answer(&self, env: &Env, ticket: (u64, usize)) -> Result<Fate> {
+        if !self.has_failed.load(Ordering::Acquire) {
+            return Ok(Fate::Accepted);
+        }
+        let mut pending = lock(&self.pending);
+        let Some(cause) = pending.failed.remove(&ticket) else { return Ok(Fate::Accepted) };
+        self.has_failed.store(!pending.failed.is_empty(), Ordering::Release);
+        drop(pending);
+        Log::answer(env, super::log::Failure::because(cause))
+    }
+}
+
+/// One record, by whoever has the log.
+pub(super) fn receive(env: &Env, log: &mut Log, record: &[u8]) -> Result<Fate> {
+    if log.is_closed {
+        return Err(Error::Closed { path: env.path.clone() });
+    }
+    log.received(1, as_u64(record.len()));
+    log.put(env, &One(record))
+}

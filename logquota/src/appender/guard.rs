@@ -1,0 +1,229 @@
+//! The file system as an appender's upkeep uses it: every change is booked.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::env::{Env, lock};
+use crate::fs::{AppendFile, Attributes, NewFile, ReadFile, ReadFs, WriteFs};
+use crate::inventory::{DirId, Space};
+use crate::naming::is_temporary_shape;
+use crate::plan::{Action, Plan};
+use crate::policy::Identity;
+use crate::stamp::{FileId, Kind, Meta};
+use crate::units::Bytes;
+
+/// What a file in the making may become.
+struct Making {
+    room: Bytes,
+    source: OsString,
+}
+
+/// One plan's view of the file system.
+pub(super) struct Guard<'e> {
+    env: &'e Env,
+    makings: HashMap<OsString, Making>,
+    /// What must stay free within the quota beside what is made.
+    free: u64,
+    /// A caller waits: what only makes things durable is left to the background.
+    in_haste: bool,
+}
+
+impl<'e> Guard<'e> {
+    pub(super) fn new(env: &'e Env, plan: &Plan, free: u64, in_haste: bool) -> Self {
+        let making = |action: &Action| match action {
+            Action::Compress { from, temp, room, .. } => {
+                Some((temp.clone(), Making { room: *room, source: from.name.clone() }))
+            }
+            _ => None,
+        };
+        let makings = plan.steps.iter().filter_map(|step| making(&step.action)).collect();
+        Self { env, makings, free, in_haste }
+    }
+
+    fn look(&self, dir: DirId, name: &OsStr) {
+        if let Ok(Some(meta)) = self.env.fs.stat(dir, name) {
+            lock(&self.env.books).seen(name, meta.stamp.allocated.get());
+        }
+    }
+}
+
+impl ReadFs for Guard<'_> {
+    fn open_root(&self, path: &Path) -> io::Result<DirId> {
+        self.env.fs.open_root(path)
+    }
+
+    fn open_dir(&self, parent: DirId, name: &OsStr) -> io::Result<DirId> {
+        self.env.fs.open_dir(parent, name)
+    }
+
+    fn pending_dir(&self, parent: DirId, name: &OsStr) -> io::Result<DirId> {
+        self.env.fs.pending_dir(parent, name)
+    }
+
+    fn close_dir(&self, dir: DirId) {
+        self.env.fs.close_dir(dir);
+    }
+
+    fn list(&self, dir: DirId, each: &mut dyn FnMut(&OsStr, Option<Kind>)) -> io::Result<()> {
+        self.env.fs.list(dir, each)
+    }
+
+    fn stat(&self, dir: DirId, name: &OsStr) -> io::Result<Option<Meta>> {
+        self.env.fs.stat(dir, name)
+    }
+
+    fn stat_dir(&self, dir: DirId) -> io::Result<Meta> {
+        self.env.fs.stat_dir(dir)
+    }
+
+    fn space(&self, dir: DirId) -> io::Result<Space> {
+        self.env.fs.space(dir)
+    }
+
+    fn read(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn ReadFile + '_>> {
+        self.env.fs.read(dir, name)
+    }
+
+    fn effective_uid(&self) -> u32 {
+        self.env.fs.effective_uid()
+    }
+}
+
+impl WriteFs for Guard<'_> {
+    fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>> {
+        let Some(making) = self.makings.get(name) else { return self.env.fs.create(dir, name) };
+        let fits = lock(&self.env.books).make(name, making.room.get(), self.free, &making.source);
+        if !fits {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let made = self.env.fs.create(dir, name).and_then(|mut file| {
+            // Others who share the directory see by its blocks what it may become.
+            match file.reserve(making.room) {
+                Err(error) if error.kind() != io::ErrorKind::Unsupported => {
+                    drop(file);
+                    // Nothing is lost if it stays: the next look finds a leftover.
+                    let _ = self.env.fs.remove(dir, name);
+                    Err(error)
+                }
+                _ => Ok(file),
+            }
+        });
+        match made {
+            Ok(file) => Ok(Box::new(GuardedFile { file, env: self.env })),
+            Err(error) => {
+                lock(&self.env.books).removed(name);
+                Err(error)
+            }
+        }
+    }
+
+    fn rename(&self, dir: DirId, from: &OsStr, to_dir: DirId, to: &OsStr) -> io::Result<()> {
+        self.env.fs.rename(dir, from, to_dir, to)?;
+        {
+            let mut books = lock(&self.env.books);
+            books.renamed(from, to);
+            if self.makings.contains_key(from) {
+                books.compressions = books.compressions.saturating_add(1);
+            }
+        }
+        self.look(to_dir, to);
+        Ok(())
+    }
+
+    fn remove(&self, dir: DirId, name: &OsStr) -> io::Result<()> {
+        self.env.fs.remove(dir, name)?;
+        lock(&self.env.books).removed(name);
+        Ok(())
+    }
+
+    fn truncate(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+        len: Option<u64>,
+    ) -> io::Result<bool> {
+        self.env.fs.truncate(dir, name, expected, len)
+    }
+
+    fn make_dir(&self, dir: DirId, name: &OsStr, attributes: &Attributes) -> io::Result<()> {
+        self.env.fs.make_dir(dir, name, attributes)
+    }
+
+    fn sync_dir(&self, dir: DirId) -> io::Result<()> {
+        if self.in_haste {
+            self.env.is_unsynced.store(true, Ordering::Release);
+            return Ok(());
+        }
+        self.env.fs.sync_dir(dir)
+    }
+
+    fn act_as(&self, who: Option<Identity>) -> io::Result<()> {
+        self.env.fs.act_as(who)
+    }
+
+    fn open_log(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        create: Option<&Attributes>,
+    ) -> io::Result<Box<dyn AppendFile>> {
+        self.env.fs.open_log(dir, name, create)
+    }
+
+    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
+        // Our own temporary files are nobody's log.
+        if is_temporary_shape(name) {
+            return Ok(false);
+        }
+        self.env.fs.is_held(dir, name)
+    }
+
+    fn link_to(&self, dir: DirId, name: &OsStr, target: &OsStr) -> io::Result<()> {
+        self.env.fs.link_to(dir, name, target)
+    }
+}
+
+/// A compressed archive in the making: given up when the appender is closed.
+struct GuardedFile<'e> {
+    file: Box<dyn NewFile + 'e>,
+    env: &'e Env,
+}
+
+impl Write for GuardedFile<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.env.is_closing.load(Ordering::Acquire) {
+            return Err(io::Error::other("the appender is being closed"));
+        }
+        self.file.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl NewFile for GuardedFile<'_> {
+    fn skip(&mut self, len: u64) -> io::Result<()> {
+        self.file.skip(len)
+    }
+
+    fn reserve(&mut self, len: Bytes) -> io::Result<()> {
+        self.file.reserve(len)
+    }
+
+    fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()> {
+        self.file.set_attributes(attributes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn meta(&self) -> io::Result<Meta> {
+        self.file.meta()
+    }
+}

@@ -1,0 +1,453 @@
+//! The active segment: who may append now, where it goes, and what happens when it does not.
+//!
+//! One of these is behind the appender's lock. It decides by its [`Books`](super::meter::Books),
+//! without a look at the disk, until a segment is full or something is not as it was.
+
+use std::sync::atomic::Ordering;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+use super::builder::OnFull;
+use super::env::{Env, lock};
+use super::event::{Cause, Dropped, Event, Fate};
+use super::records::Records;
+use super::upkeep::{self, Goal};
+use crate::error::{Error, Op, Result};
+use crate::fs::AppendFile;
+use crate::stamp::FileId;
+
+/// The file that records go to now.
+pub(super) struct Segment {
+    pub(super) file: Box<dyn AppendFile>,
+    pub(super) id: FileId,
+    pub(super) len: u64,
+    /// Its length at most.
+    pub(super) limit: u64,
+    /// Whether its blocks are reserved.
+    pub(super) is_reserved: bool,
+    /// Others append to it, too: everybody takes turns.
+    pub(super) is_shared: bool,
+    /// Its last line was cut off by a kill or a failed write.
+    pub(super) is_ragged: bool,
+    /// Since when it is the log, by the local clock.
+    pub(super) opened: NaiveDateTime,
+    /// Our records in it.
+    pub(super) records: u64,
+}
+
+/// Records are being lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    pub(super) since: DateTime<Utc>,
+    pub(super) cause: Cause,
+}
+
+/// Why a record cannot be written.
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    pub(super) error: Option<Error>,
+}
+
+impl Failure {
+    pub(super) fn of(error: Error) -> Self {
+        Self { cause: cause_of(&error), error: Some(error) }
+    }
+
+    pub(super) const fn because(cause: Cause) -> Self {
+        Self { cause, error: None }
+    }
+}
+
+/// Counts that need no look at the books.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) received: u64,
+    pub(super) received_bytes: u64,
+    pub(super) written: u64,
+    pub(super) written_bytes: u64,
+    pub(super) dropped: Dropped,
+    pub(super) dropped_bytes: u64,
+    pub(super) rotations: u64,
+    pub(super) reopened: u64,
+}
+
+/// The log as its writer sees it.
+#[derive(Default)]
+pub(super) struct Log {
+    pub(super) segment: Option<Segment>,
+    pub(super) counts: Counts,
+    pub(super) loss: Option<Loss>,
+    /// Room was looked for in vain; not looked for again before the next tick.
+    pub(super) is_stuck: bool,
+    pub(super) is_closed: bool,
+    /// The second block of a buffered writer.
+    pub(super) spare: Vec<u8>,
+    /// Bytes at the end of the segment of a record whose rest is in the next block.
+    pub(super) head: u64,
+    /// The head of the record that the next block goes on with was lost.
+    pub(super) lost_head: bool,
+}
+
+/// So often in a row somebody may take the log away from under us before a record is given up.
+const TRIES: u32 = 4;
+
+impl Log {
+    /// Writes whole records, as many of them as can be; all counting but of what was received.
+    pub(super) fn put(&mut self, env: &Env, batch: &dyn Records) -> Result<Fate> {
+        let bytes = batch.bytes();
+        if self.try_put(bytes, batch.count(0, bytes.len())) {
+            return Ok(Fate::Accepted);
+        }
+        self.put_slowly(env, batch)
+    }
+
+    /// Writes whole records if nothing stands in the way: one comparison, one system call.
+    #[inline]
+    pub(super) fn try_put(&mut self, bytes: &[u8], records: u64) -> bool {
+        let (Some(segment), None) = (&mut self.segment, &self.loss) else { return false };
+        let len = as_u64(bytes.len());
+        if segment.is_shared || segment.is_ragged || segment.len.saturating_add(len) > segment.limit
+        {
+            return false;
+        }
+        let Ok(count) = segment.file.append(bytes) else { return false };
+        segment.len = segment.len.saturating_add(as_u64(count));
+        if count < bytes.len() {
+            // Taken back, and done again with all that may be needed for it.
+            self.take_back(as_u64(count));
+            return false;
+        }
+        self.wrote(records, len);
+        true
+    }
+
+    pub(super) fn received(&mut self, records: u64, bytes: u64) {
+        self.counts.received = self.counts.received.saturating_add(records);
+        self.counts.received_bytes = self.counts.received_bytes.saturating_add(bytes);
+    }
+
+    fn put_slowly(&mut self, env: &Env, batch: &dyn Records) -> Result<Fate> {
+        let bytes = batch.bytes();
+        let mut fate = Ok(Fate::Accepted);
+        let mut from = 0usize;
+        self.begin_turn(env);
+        while from < bytes.len() {
+            let placed = self.place(env, batch, from).and_then(|upto| {
+                let piece = bytes.get(from..upto).unwrap_or_default();
+                self.append(env, piece).map(|()| (upto, piece.len()))
+            });
+            match placed {
+                Ok((upto, len)) => {
+                    self.wrote(batch.count(from, upto), as_u64(len));
+                    from = upto.max(from.saturating_add(1));
+                }
+                Err(failure) => {
+                    let upto = batch.end_after(from).max(from.saturating_add(1));
+                    let records = batch.count(from, upto).max(1);
+                    fate = self.lose(env, records, as_u64(upto.saturating_sub(from)), failure);
+                    from = upto;
+                }
+            }
+        }
+        self.end_turn();
+        fate
+    }
+
+    fn wrote(&mut self, records: u64, bytes: u64) {
+        self.counts.written = self.counts.written.saturating_add(records);
+        self.counts.written_bytes = self.counts.written_bytes.saturating_add(bytes);
+        if let Some(segment) = &mut self.segment {
+            segment.records = segment.records.saturating_add(records);
+        }
+    }
+
+    /// Counts records as lost, and says to the caller what the policy says.
+    pub(super) fn lose(
+        &mut self,
+        env: &Env,
+        records: u64,
+        bytes: u64,
+        failure: Failure,
+    ) -> Result<Fate> {
+        let Failure { cause, error } = failure;
+        self.counts.dropped.add(cause, records);
+        self.counts.dropped_bytes = self.counts.dropped_bytes.saturating_add(bytes);
+        if cause != Cause::TooLarge {
+            let loss = self.loss.get_or_insert_with(|| {
+                let why = error.as_ref().map_or_else(|| cause.to_string(), Error::chain);
+                env.tell(Event::LossBegan { cause, why });
+                let since = env.clock.now().with_timezone(&Utc);
+                Loss { records: 0, bytes: 0, since, cause }
+            });
+            loss.records = loss.records.saturating_add(records);
+            loss.bytes = loss.bytes.saturating_add(bytes);
+        }
+        if env.on_full == OnFull::DropNewest && cause != Cause::TooLarge {
+            return Ok(Fate::Dropped(cause));
+        }
+        Err(Error::Lost { path: env.path.clone(), cause, source: error.map(Box::new) })
+    }
+
+    /// Makes sure that a segment takes the records at `from`, and says how many bytes it does.
+    fn place(
+        &mut self,
+        env: &Env,
+        batch: &dyn Records,
+        from: usize,
+    ) -> std::result::Result<usize, Failure> {
+        let all = batch.bytes().len();
+        for _ in 0..TRIES {
+            if self.segment.is_none() {
+                self.open(env)?;
+            }
+            self.announce(env)?;
+            let Some(segment) = &self.segment else { continue };
+            let left =
+                usize::try_from(segment.limit.saturating_sub(segment.len)).unwrap_or(usize::MAX);
+            if all.saturating_sub(from) <= left {
+                return Ok(all);
+            }
+            let cut = batch.end_before(from.saturating_add(left));
+            if cut > from {
+                return Ok(cut);
+            }
+            // The next record does not fit into what is left.
+            let next = as_u64(batch.end_after(from).saturating_sub(from));
+            let claim = lock(&env.books).claim(next.max(env.segment));
+            if !lock(&env.books).could_hold(claim) {
+                return Err(Failure::because(Cause::TooLarge));
+            }
+            if segment.len > 0 {
+                self.rotate(env, next)?;
+            } else if next > segment.limit {
+                self.enlarge(env, next)?;
+            } else {
+                // A piece without an end that we know of, of at most a segment.
+                return Ok(from.saturating_add(left).min(all));
+            }
+        }
+        Err(Failure::because(Cause::Unavailable))
+    }
+
+    /// Appends one piece whole or not at all.
+    fn append(&mut self, env: &Env, piece: &[u8]) -> std::result::Result<(), Failure> {
+        let mut done = 0usize;
+        let mut may_make_room = env.on_full == OnFull::EvictOldest;
+        loop {
+            let Some(segment) = &mut self.segment else {
+                return Err(Failure::because(Cause::Unavailable));
+            };
+            let rest = piece.get(done..).unwrap_or_default();
+            if rest.is_empty() {
+                segment.len = segment.len.saturating_add(as_u64(done));
+                return Ok(());
+            }
+            let failure = match segment.file.append(rest) {
+                Ok(0) => Failure::because(Cause::DiskFull),
+                Ok(count) => {
+                    done = done.saturating_add(count);
+                    continue;
+                }
+                Err(error) => Failure::of(Error::io(Op::Write, &env.path)(error)),
+            };
+            if failure.cause == Cause::DiskFull && may_make_room {
+                may_make_room = false;
+                if self.make_room(env, Goal::Disk(as_u64(rest.len()).saturating_add(1 << 16))) {
+                    continue;
+                }
+            }
+            segment_len_add(&mut self.segment, done);
+            self.take_back(as_u64(done));
+            return Err(failure);
+        }
+    }
+
+    /// Cuts the last `bytes` off again, which are part of a record that was not written whole.
+    pub(super) fn take_back(&mut self, bytes: u64) {
+        let Some(segment) = &mut self.segment else { return };
+        if bytes == 0 {
+            return;
+        }
+        let len = segment.len.saturating_sub(bytes);
+        // A cut gives the reservation behind it back, too.
+        segment.is_reserved = false;
+        if segment.file.cut(len).is_ok() {
+            segment.len = len;
+        } else {
+            segment.is_ragged = true;
+        }
+    }
+
+    /// Has archives deleted; says whether that helped. Asked in vain it waits for the next
+    /// tick: a look at the disk for each record would be a flood, too.
+    pub(super) fn make_room(&mut self, env: &Env, goal: Goal) -> bool {
+        if self.is_stuck {
+            return false;
+        }
+        let helped = match upkeep::tidy(env, goal) {
+            Ok(evicted) => evicted,
+            Err(error) => {
+                env.tell(Event::UpkeepFailed { why: error.chain() });
+                false
+            }
+        };
+        env.wants_upkeep.store(true, Ordering::Release);
+        if let Goal::Quota(bytes) = goal {
+            let has_room = lock(&env.books).has_room(bytes);
+            self.is_stuck = !has_room && !helped;
+            return has_room;
+        }
+        self.is_stuck = !helped;
+        helped
+    }
+
+    /// Writes the line about what was lost, now that writing may be possible again, and ends a
+    /// line that was cut off.
+    fn announce(&mut self, env: &Env) -> std::result::Result<(), Failure> {
+        let Some(segment) = &self.segment else { return Ok(()) };
+        let is_ragged = segment.is_ragged && segment.len > 0;
+        if self.loss.is_none() && !is_ragged {
+            return Ok(());
+        }
+        let mut line = if is_ragged { "\n".to_owned() } else { String::new() };
+        if let Some(loss) = self.loss {
+            line.push_str(&super::note::loss_line(&loss));
+        }
+        if segment.len.saturating_add(as_u64(line.len())) > segment.limit {
+            // It goes to the next segment.
+            if segment.len > 0 {
+                return self.rotate(env, 0);
+            }
+            line.clear();
+        }
+        self.append(env, line.as_bytes())?;
+        if let Some(segment) = &mut self.segment {
+            segment.is_ragged = false;
+        }
+        if let Some(Loss { records, bytes, since, cause }) = self.loss.take() {
+            env.tell(Event::LossEnded { records, bytes, since, cause });
+        }
+        Ok(())
+    }
+
+    /// Writes a block of a buffered writer: `ends` records end in it, the first `carry` bytes
+    /// belong to a record that began in the block before, and the last `head` bytes to one
+    /// that goes on in the next.
+    pub(super) fn put_block(&mut self, env: &Env, block: &Block<'_>) -> Result<Fate> {
+        let mut bytes = block.bytes;
+        let mut ends = block.ends;
+        let mut fate = Ok(Fate::Accepted);
+        if std::mem::take(&mut self.lost_head) && block.carry > 0 {
+            // The record was counted as lost with its head.
+            self.counts.dropped_bytes =
+                self.counts.dropped_bytes.saturating_add(as_u64(block.carry));
+            bytes = bytes.get(block.carry..).unwrap_or_default();
+            ends = ends.saturating_sub(1);
+        }
+        let before = self.head;
+        let result = if bytes.is_empty() { Ok(()) } else { self.append_block(env, bytes) };
+        match result {
+            Ok(()) => {
+                let whole = as_u64(bytes.len()).saturating_add(before).saturating_sub(block.head);
+                self.wrote(ends, whole);
+                self.head = block.head;
+            }
+            Err(failure) => {
+                // With the head that an earlier block has written.
+                self.take_back(before);
+                self.head = 0;
+                self.lost_head = block.head > 0;
+                let records = ends.saturating_add(u64::from(block.head > 0));
+                let bytes = as_u64(bytes.len()).saturating_add(before);
+                fate = self.lose(env, records, bytes, failure);
+            }
+        }
+        fate
+    }
+
+    fn append_block(&mut self, env: &Env, bytes: &[u8]) -> std::result::Result<(), Failure> {
+        self.begin_turn(env);
+        let result = self.place_block(env, bytes.len()).and_then(|()| self.append(env, bytes));
+        self.end_turn();
+        result
+    }
+
+    /// A block was admitted to its segment when it was filled; that may have gone meanwhile.
+    fn place_block(&mut self, env: &Env, len: usize) -> std::result::Result<(), Failure> {
+        for _ in 0..TRIES {
+            if self.segment.is_none() {
+                self.open(env)?;
+            }
+            if self.head == 0 {
+                self.announce(env)?;
+            }
+            let Some(segment) = &self.segment else { continue };
+            if segment.len.saturating_add(as_u64(len)) <= segment.limit {
+                return Ok(());
+            }
+            if segment.len > 0 {
+                self.rotate(env, as_u64(len))?;
+            } else {
+                self.enlarge(env, as_u64(len))?;
+            }
+        }
+        Err(Failure::because(Cause::Unavailable))
+    }
+
+    /// What only a look at the clock and the directory can tell: once a second at most.
+    pub(super) fn tick(&mut self, env: &Env) {
+        self.is_stuck = false;
+        if self.is_closed {
+            return;
+        }
+        self.begin_turn(env);
+        let _ = self.check_identity(env);
+        let is_due = self.segment.as_ref().is_some_and(|segment| {
+            segment.len > 0 && self.head == 0 && super::due::is_due(env, segment.opened)
+        });
+        if is_due {
+            // In vain now is tried again at the next tick.
+            let _ = self.rotate(env, 0);
+        }
+        self.end_turn();
+    }
+}
+
+/// A part of a buffered writer's stream.
+pub(super) struct Block<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) ends: u64,
+    pub(super) carry: usize,
+    pub(super) head: u64,
+}
+
+fn segment_len_add(segment: &mut Option<Segment>, done: usize) {
+    if let Some(segment) = segment {
+        segment.len = segment.len.saturating_add(as_u64(done));
+    }
+}
+
+pub(super) fn as_u64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+/// What an error means for the records behind it.
+fn cause_of(error: &Error) -> Cause {
+    use std::io::ErrorKind as Kind;
+    let Error::Io { source, .. } = error else { return Cause::Unavailable };
+    match source.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded => Cause::DiskFull,
+        Kind::ReadOnlyFilesystem => Cause::ReadOnly,
+        Kind::NotFound
+        | Kind::PermissionDenied
+        | Kind::NotADirectory
+        | Kind::IsADirectory
+        | Kind::AlreadyExists
+        | Kind::InvalidInput => Cause::Unavailable,
+        // No descriptor left: it cannot be opened.
+        _ if matches!(source.raw_os_error(), Some(23 | 24)) => Cause::Unavailable,
+        _ => Cause::Io,
+    }
+}

@@ -1,0 +1,356 @@
+//! Counts what a log and all that belongs to it may occupy, before it does.
+//!
+//! Pure: no disk, no clock. Each file has an entry with the most that it can occupy: an
+//! archive what was seen of it, the active segment the whole of its reservation, a file in
+//! the making all that it may become. The sum of the entries never passes the quota, so the
+//! sum of what is really there never does.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::naming::KNOWN_SUFFIXES;
+use crate::stamp::FileId;
+
+/// One file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Entry {
+    /// The most that it occupies.
+    bytes: u64,
+    /// Records of this appender in it.
+    records: u64,
+    /// When it was last booked.
+    epoch: u64,
+    /// The archive that it is made from, while it is in the making.
+    source: Option<OsString>,
+}
+
+/// What the files of one log occupy, at most.
+#[derive(Debug)]
+pub(super) struct Books {
+    quota: Option<u64>,
+    block: u64,
+    files: BTreeMap<OsString, Entry>,
+    files_sum: u64,
+    /// Blocks of the directory itself.
+    directory: u64,
+    /// The active segment's reservation; 0 without one.
+    active: u64,
+    epoch: u64,
+    /// The highest number that an archive has.
+    number: u64,
+    /// Segments that somebody took away from us, and our records in them.
+    orphans: Vec<(FileId, u64)>,
+    pub(super) peak: u64,
+    pub(super) evicted_records: u64,
+    pub(super) evicted_files: u64,
+    pub(super) compressions: u64,
+}
+
+impl Books {
+    pub(super) fn new(quota: Option<u64>, block: u64) -> Self {
+        Self {
+            quota,
+            block: block.max(1),
+            files: BTreeMap::new(),
+            files_sum: 0,
+            directory: 0,
+            active: 0,
+            epoch: 0,
+            number: 0,
+            orphans: Vec::new(),
+            peak: 0,
+            evicted_records: 0,
+            evicted_files: 0,
+            compressions: 0,
+        }
+    }
+
+    pub(super) fn set_block(&mut self, block: u64) {
+        self.block = block.max(1);
+    }
+
+    /// The most that a plain file of this length occupies: its blocks, and those in which a
+    /// file system notes where they are (ext4: 340 extents to a block; one extent may be one
+    /// block on a fragmented disk).
+    pub(super) fn claim(&self, len: u64) -> u64 {
+        let blocks = len.div_ceil(self.block);
+        let noted = blocks.checked_div(256).unwrap_or(0).saturating_add(2);
+        blocks.saturating_add(noted).saturating_mul(self.block)
+    }
+
+    pub(super) fn quota(&self) -> Option<u64> {
+        self.quota
+    }
+
+    pub(super) const fn active(&self) -> u64 {
+        self.active
+    }
+
+    /// Everything but the active segment.
+    pub(super) const fn others(&self) -> u64 {
+        self.files_sum.saturating_add(self.directory)
+    }
+
+    pub(super) const fn used(&self) -> u64 {
+        self.others().saturating_add(self.active)
+    }
+
+    /// Whether `more` bytes fit in.
+    pub(super) fn has_room(&self, more: u64) -> bool {
+        self.quota.is_none_or(|quota| self.used().saturating_add(more) <= quota)
+    }
+
+    /// Whether a claim could fit in if everything else were gone.
+    pub(super) fn could_hold(&self, claim: u64) -> bool {
+        self.quota.is_none_or(|quota| self.directory.saturating_add(claim) <= quota)
+    }
+
+    /// What is kept free for the next segment; nothing where the quota is too small for two.
+    pub(super) fn headroom(&self, segment: u64) -> u64 {
+        self.spare(segment, 2)
+    }
+
+    /// What is kept free for the output of a compression, where the quota is not tight.
+    pub(super) fn working_room(&self, segment: u64) -> u64 {
+        self.spare(segment, 5)
+    }
+
+    fn spare(&self, segment: u64, at_least: u64) -> u64 {
+        let claim = self.claim(segment);
+        let quota = self.quota.unwrap_or(u64::MAX);
+        let needed = claim.saturating_mul(at_least).saturating_add(self.directory);
+        if quota >= needed { claim } else { 0 }
+    }
+
+    fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.used());
+    }
+
+    /// A new active segment.
+    pub(super) fn begin(&mut self, claim: u64) {
+        self.active = claim;
+        self.note_peak();
+    }
+
+    /// The active segment became the archive `name`.
+    pub(super) fn retire(&mut self, name: &OsStr, records: u64) {
+        let claim = std::mem::take(&mut self.active);
+        self.book(name, claim, records, None);
+    }
+
+    /// There is no active segment any more, and nothing was left of it.
+    pub(super) fn end(&mut self) {
+        self.active = 0;
+    }
+
+    /// Books a file that is about to be made, if it fits in beside what is kept free.
+    pub(super) fn make(&mut self, name: &OsStr, room: u64, free: u64, source: &OsStr) -> bool {
+        let fits = self.has_room(room.saturating_add(free));
+        if fits {
+            self.book(name, room, 0, Some(source.to_owned()));
+        }
+        fits
+    }
+
+    /// Whether this file is being made by us just now.
+    pub(super) fn is_making(&self, name: &OsStr) -> bool {
+        self.files.get(name).is_some_and(|entry| entry.source.is_some())
+    }
+
+    fn book(&mut self, name: &OsStr, bytes: u64, records: u64, source: Option<OsString>) {
+        let entry = Entry { bytes, records, epoch: self.epoch, source };
+        let before = self.files.insert(name.to_owned(), entry);
+        let before = before.map_or(0, |entry| entry.bytes);
+        self.files_sum = self.files_sum.saturating_sub(before).saturating_add(bytes);
+        self.note_peak();
+    }
+
+    /// What a file was seen to occupy. Its records stay.
+    pub(super) fn seen(&mut self, name: &OsStr, bytes: u64) {
+        let records = self.files.get(name).map_or(0, |entry| entry.records);
+        self.book(name, bytes, records, None);
+    }
+
+    /// The same, unless it has gone or got another name meanwhile.
+    pub(super) fn seen_if_known(&mut self, name: &OsStr, bytes: u64) {
+        if self.files.contains_key(name) {
+            self.seen(name, bytes);
+        }
+    }
+
+    /// Somebody took the active segment away, to a name that the next look may find, or
+    /// deleted it.
+    pub(super) fn orphaned(&mut self, id: Option<FileId>, records: u64) {
+        match id.filter(|_| records > 0) {
+            Some(id) => self.orphans.push((id, records)),
+            None => self.evicted_records = self.evicted_records.saturating_add(records),
+        }
+    }
+
+    /// A look found this file: perhaps it is one that was taken away.
+    pub(super) fn found(&mut self, name: &OsStr, id: &FileId) {
+        let Some(at) = self.orphans.iter().position(|(orphan, _)| orphan == id) else { return };
+        let (_, records) = self.orphans.swap_remove(at);
+        match self.files.get_mut(name) {
+            Some(entry) => entry.records = entry.records.saturating_add(records),
+            None => self.evicted_records = self.evicted_records.saturating_add(records),
+        }
+    }
+
+    /// What no look has found is nowhere that we know of.
+    pub(super) fn forget_orphans(&mut self) {
+        let gone = self.orphans.drain(..).fold(0, |sum: u64, (_, n)| sum.saturating_add(n));
+        self.evicted_records = self.evicted_records.saturating_add(gone);
+    }
+
+    /// A file got another name.
+    pub(super) fn renamed(&mut self, from: &OsStr, to: &OsStr) {
+        if let Some(entry) = self.take(from) {
+            self.book(to, entry.bytes, entry.records, None);
+        }
+    }
+
+    fn take(&mut self, name: &OsStr) -> Option<Entry> {
+        let entry = self.files.remove(name)?;
+        self.files_sum = self.files_sum.saturating_sub(entry.bytes);
+        Some(entry)
+    }
+
+    /// A file is gone. Its records live on in what was made, or is being made, from it;
+    /// otherwise they are gone, too.
+    pub(super) fn removed(&mut self, name: &OsStr) {
+        let Some(entry) = self.take(name) else { return };
+        if entry.records == 0 {
+            return;
+        }
+        let heir = self.files.iter_mut().find(|(other, candidate)| {
+            candidate.source.as_deref() == Some(name) || is_packed_from(other, name)
+        });
+        match heir {
+            Some((_, heir)) => heir.records = heir.records.saturating_add(entry.records),
+            None => self.evicted_records = self.evicted_records.saturating_add(entry.records),
+        }
+    }
+
+    /// Begins a look at the disk. What is booked from now on is newer than what it sees.
+    pub(super) fn begin_look(&mut self) -> u64 {
+        self.epoch = self.epoch.saturating_add(1);
+        self.epoch
+    }
+
+    /// Takes over what a look saw. What was booked meanwhile stays as it is.
+    pub(super) fn end_look<'a>(
+        &mut self,
+        epoch: u64,
+        directory: u64,
+        found: impl Iterator<Item = (&'a OsStr, u64)>,
+    ) {
+        let mut gone: Vec<OsString> = self
+            .files
+            .iter()
+            .filter(|(_, entry)| entry.epoch < epoch && entry.source.is_none())
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.directory = directory;
+        for (name, bytes) in found {
+            if let Ok(at) = gone.binary_search_by(|probe| probe.as_os_str().cmp(name)) {
+                gone.remove(at);
+            }
+            let is_older = self
+                .files
+                .get(name)
+                .is_none_or(|entry| entry.epoch < epoch && entry.source.is_none());
+            if is_older {
+                self.seen(name, bytes);
+            }
+        }
+        for name in gone {
+            self.removed(&name);
+        }
+    }
+
+    /// An archive with this number exists.
+    pub(super) fn saw_number(&mut self, number: u64) {
+        self.number = self.number.max(number);
+    }
+
+    /// The number of the next archive.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.number = self.number.saturating_add(1);
+        self.number
+    }
+}
+
+/// Whether `packed` is `plain` with the suffix of a compressor.
+fn is_packed_from(packed: &OsStr, plain: &OsStr) -> bool {
+    let suffix = packed.as_bytes().strip_prefix(plain.as_bytes());
+    suffix.is_some_and(|suffix| {
+        !suffix.is_empty() && KNOWN_SUFFIXES.iter().any(|known| known.as_bytes() == suffix)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> &OsStr {
+        OsStr::new(text)
+    }
+
+    #[test]
+    fn a_claim_covers_a_file_whose_every_block_is_an_extent_of_its_own() {
+        let books = Books::new(None, 4096);
+        // 1,024 blocks need 4 leaves of 340 extents, and the root is in the inode.
+        assert_eq!(books.claim(4 << 20), (1024 + 4 + 2) * 4096);
+        assert_eq!(books.claim(1), 3 * 4096);
+    }
+
+    #[test]
+    fn records_of_a_compressed_archive_are_not_lost_with_its_source() {
+        let mut books = Books::new(Some(1 << 20), 512);
+        books.begin(1000);
+        books.retire(name("a.1"), 7);
+        assert!(books.make(name("t"), 500, 0, name("a.1")));
+        books.renamed(name("t"), name("a.1.zst"));
+        books.seen(name("a.1.zst"), 100);
+        books.removed(name("a.1"));
+        assert_eq!((books.used(), books.evicted_records), (100, 0));
+        books.removed(name("a.1.zst"));
+        assert_eq!((books.used(), books.evicted_records), (0, 7));
+    }
+
+    #[test]
+    fn an_archive_that_is_evicted_while_it_is_compressed_lives_on_in_the_copy() {
+        let mut books = Books::new(Some(1 << 20), 512);
+        books.begin(1000);
+        books.retire(name("a.1"), 7);
+        assert!(books.make(name("t"), 500, 0, name("a.1")));
+        books.removed(name("a.1"));
+        assert_eq!(books.evicted_records, 0);
+        books.removed(name("t"));
+        assert_eq!(books.evicted_records, 7);
+    }
+
+    #[test]
+    fn what_is_booked_during_a_look_is_newer_than_the_look() {
+        let mut books = Books::new(None, 512);
+        books.begin(100);
+        books.retire(name("old"), 1);
+        let epoch = books.begin_look();
+        books.begin(200);
+        books.retire(name("new"), 2);
+        books.end_look(epoch, 512, [(name("found"), 50)].into_iter());
+        assert_eq!(books.used(), 200 + 50 + 512);
+        assert_eq!(books.evicted_records, 1);
+    }
+
+    #[test]
+    fn a_quota_of_less_than_two_segments_keeps_nothing_free() {
+        let mut books = Books::new(Some(8 << 20), 4096);
+        assert_eq!(books.headroom(8 << 20), 0);
+        assert_eq!(books.headroom(1 << 20), books.claim(1 << 20));
+        books.begin(8 << 20);
+        assert!(!books.has_room(1) && books.has_room(0));
+    }
+}

@@ -1,0 +1,407 @@
+//! One segment after the other: opened, shared, rotated, found again.
+
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind};
+use std::sync::atomic::Ordering;
+
+use chrono::NaiveDateTime;
+
+use super::builder::OnFull;
+use super::env::{Env, Retired, lock};
+use super::event::{Cause, Event};
+use super::log::{Failure, Log, Segment};
+use super::upkeep::{self, Goal};
+use crate::error::{Error, Op};
+use crate::fs::{AppendFile, Hold};
+use crate::inventory::DirId;
+use crate::naming::sequence_label;
+use crate::stamp::{Kind, Meta};
+use crate::units::Bytes;
+
+type Done<T = ()> = std::result::Result<T, Failure>;
+
+/// Blocks of buffered writers are no smaller than this; only at a multiple of it can one have
+/// ended within a record.
+const BLOCK_MIN: u64 = 4096;
+
+/// Renames away from names that are taken.
+const NAMES: u32 = 8;
+
+/// How a segment is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Company {
+    Alone,
+    Together,
+}
+
+impl Log {
+    /// Opens the log as it is, or makes it.
+    pub(super) fn open(&mut self, env: &Env) -> Done {
+        self.open_since(env, None)
+    }
+
+    /// The same; `since` is when its period began, if it is not empty.
+    pub(super) fn open_since(&mut self, env: &Env, since: Option<NaiveDateTime>) -> Done {
+        let dir = env.open_dir().map_err(Failure::of)?;
+        let opened = match env.fs.open_log(dir, env.name(), None) {
+            Ok(file) => return self.adopt(env, dir, file, since),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.begin(env, 0, Company::Alone),
+            Err(error) => Err(Failure::of(Error::io(Op::Open, &env.path)(error))),
+        };
+        if opened.is_err() && self.segment.is_none() {
+            // Perhaps the directory was made anew under its old name.
+            env.forget_dir();
+        }
+        opened
+    }
+
+    /// Goes on with a file that is there.
+    fn adopt(
+        &mut self,
+        env: &Env,
+        dir: DirId,
+        file: Box<dyn AppendFile>,
+        since: Option<NaiveDateTime>,
+    ) -> Done {
+        let meta = file.meta().map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?;
+        if meta.stamp.nlink > 1 {
+            let names = format!("it has {} names (hard links)", meta.stamp.nlink);
+            let error = io::Error::new(ErrorKind::InvalidInput, names);
+            return Err(Failure::of(Error::io(Op::Open, &env.path)(error)));
+        }
+        let is_shared = !held(&*file, Hold::Alone);
+        if is_shared && !held(&*file, Hold::Together) {
+            // Its writer believes itself alone and counts by itself. It keeps that segment, and
+            // finds us when it looks again.
+            drop(file);
+            return self.take_over(env, dir);
+        }
+        let len = meta.stamp.len;
+        let allocated = meta.stamp.allocated.get();
+        let mut limit = env.segment.max(len);
+        {
+            let mut books = lock(&env.books);
+            let claim = books.claim(env.segment).max(allocated);
+            books.begin(claim);
+        }
+        if !lock(&env.books).has_room(0) && !self.make_room(env, Goal::Quota(0)) {
+            // There is no room for the rest of it.
+            limit = len;
+            lock(&env.books).begin(allocated);
+        }
+        let now = env.clock.now().naive_local();
+        let is_ragged = len > 0 && len % BLOCK_MIN == 0 && !ends_a_line(env, dir, len);
+        let mut segment = Segment {
+            file,
+            id: meta.stamp.id,
+            len,
+            limit,
+            is_reserved: false,
+            is_shared,
+            is_ragged,
+            opened: since.filter(|_| len > 0).unwrap_or(now),
+            records: 0,
+        };
+        if limit > len {
+            segment.is_reserved = segment.file.reserve(Bytes::new(limit)).is_ok();
+        }
+        if is_shared {
+            env.tell(Event::Shared);
+            let _ = segment.file.begin_turn();
+            if let Ok(meta) = segment.file.meta() {
+                segment.len = meta.stamp.len;
+            }
+        }
+        self.segment = Some(segment);
+        Ok(())
+    }
+
+    /// Another writer holds the log for itself: what it writes becomes an archive, and a new
+    /// log is begun that both can share.
+    fn take_over(&mut self, env: &Env, dir: DirId) -> Done {
+        self.rename_away(env, dir)?;
+        // With what the other has reserved.
+        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
+        self.begin(env, 0, Company::Together)
+    }
+
+    /// Makes a new segment that can hold a record of `need` bytes.
+    fn begin(&mut self, env: &Env, need: u64, company: Company) -> Done {
+        let limit = env.segment.max(need);
+        let claim = lock(&env.books).claim(limit);
+        if !lock(&env.books).has_room(claim)
+            && !(env.on_full == OnFull::EvictOldest && self.make_room(env, Goal::Quota(claim)))
+        {
+            return Err(Failure::because(Cause::QuotaFull));
+        }
+        let dir = env.open_dir().map_err(Failure::of)?;
+        let make = || env.fs.open_log(dir, env.name(), Some(&env.attributes));
+        let mut file = make();
+        if let Err(error) = &file
+            && is_no_space(error)
+            && env.on_full == OnFull::EvictOldest
+            && self.make_room(env, Goal::Disk(claim))
+        {
+            file = make();
+        }
+        let file = match file {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                // Somebody was faster; it is the log all the same.
+                let file = env.fs.open_log(dir, env.name(), None);
+                let file = file.map_err(|e| Failure::of(Error::io(Op::Open, &env.path)(e)))?;
+                return self.adopt(env, dir, file, None);
+            }
+            Err(error) => return Err(Failure::of(Error::io(Op::Create, &env.path)(error))),
+        };
+        let meta = file.meta().map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?;
+        lock(&env.books).begin(claim);
+        let is_shared = match company {
+            Company::Alone => !held(&*file, Hold::Alone),
+            Company::Together => true,
+        };
+        if is_shared {
+            held(&*file, Hold::Together);
+            let _ = file.begin_turn();
+        }
+        let mut reserved = file.reserve(Bytes::new(limit));
+        if let Err(error) = &reserved
+            && is_no_space(error)
+            && env.on_full == OnFull::EvictOldest
+            && self.make_room(env, Goal::Disk(claim))
+        {
+            reserved = file.reserve(Bytes::new(limit));
+        }
+        self.segment = Some(Segment {
+            file,
+            id: meta.stamp.id,
+            len: 0,
+            limit,
+            is_reserved: reserved.is_ok(),
+            is_shared,
+            is_ragged: false,
+            opened: env.clock.now().naive_local(),
+            records: 0,
+        });
+        self.head = 0;
+        if let Some(link) = &env.latest {
+            point(env, dir, link);
+        }
+        Ok(())
+    }
+
+    /// An empty segment takes a record that is longer than segments usually are.
+    pub(super) fn enlarge(&mut self, env: &Env, need: u64) -> Done {
+        let (claim, more) = {
+            let books = lock(&env.books);
+            let claim = books.claim(need);
+            (claim, claim.saturating_sub(books.active()))
+        };
+        if !lock(&env.books).has_room(more)
+            && !(env.on_full == OnFull::EvictOldest && self.make_room(env, Goal::Quota(more)))
+        {
+            return Err(Failure::because(Cause::QuotaFull));
+        }
+        lock(&env.books).begin(claim);
+        if let Some(segment) = &mut self.segment {
+            segment.limit = need;
+            segment.is_reserved = segment.file.reserve(Bytes::new(need)).is_ok();
+        }
+        Ok(())
+    }
+
+    /// Makes the segment an archive and begins a new one, which can hold `need` bytes.
+    pub(super) fn rotate(&mut self, env: &Env, need: u64) -> Done {
+        if self.check_identity(env)? {
+            return Ok(());
+        }
+        let Some(segment) = &self.segment else { return self.open(env) };
+        if segment.len == 0 {
+            return Ok(());
+        }
+        if segment.is_shared {
+            // Others make and delete archives, too.
+            upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
+        }
+        let claim = lock(&env.books).claim(need.max(env.segment));
+        let is_evicting = env.on_full == OnFull::EvictOldest;
+        let mut goes_itself = false;
+        if !lock(&env.books).has_room(claim)
+            && !(is_evicting && self.make_room(env, Goal::Quota(claim)))
+        {
+            // Only the segment itself is left to go.
+            let books = lock(&env.books);
+            let rest = claim.saturating_sub(books.active());
+            goes_itself = is_evicting && books.has_room(rest);
+            if !goes_itself {
+                return Err(Failure::because(Cause::QuotaFull));
+            }
+        }
+        let dir = env.open_dir().map_err(Failure::of)?;
+        let archive = self.rename_away(env, dir)?;
+        let Some(old) = self.segment.take() else { return Ok(()) };
+        self.head = 0;
+        self.counts.rotations = self.counts.rotations.saturating_add(1);
+        env.wants_upkeep.store(true, Ordering::Release);
+        env.is_unsynced.store(true, Ordering::Release);
+        let len = Bytes::new(old.len);
+        env.tell(Event::Rotated { archive: env.folder.join(&archive), len });
+        let company = if old.is_shared && !held(&*old.file, Hold::Alone) {
+            Company::Together
+        } else {
+            Company::Alone
+        };
+        if goes_itself {
+            drop(old);
+            env.fs
+                .remove(dir, &archive)
+                .map_err(|e| Failure::of(Error::io(Op::Delete, env.folder.join(&archive))(e)))?;
+            let mut books = lock(&env.books);
+            books.removed(&archive);
+            books.evicted_files = books.evicted_files.saturating_add(1);
+        } else {
+            let _ = old.file.end_turn();
+            lock(&env.retired).push(Retired { file: old.file, archive });
+        }
+        self.begin(env, need, company)
+    }
+
+    /// Gives the log the name of its archive.
+    fn rename_away(&mut self, env: &Env, dir: DirId) -> Done<std::ffi::OsString> {
+        let records = self.segment.as_ref().map_or(0, |segment| segment.records);
+        let now = env.clock.now().timestamp();
+        for _ in 0..NAMES {
+            let number = lock(&env.books).next_number();
+            let label = sequence_label(number, now);
+            let archive = env.policy.naming.format(env.name(), &label, "");
+            match env.fs.rename(dir, env.name(), dir, &archive) {
+                Ok(()) => {
+                    lock(&env.books).retire(&archive, records);
+                    return Ok(archive);
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    return Err(Failure::of(Error::io(Op::Rename, &env.path)(error)));
+                }
+            }
+        }
+        Err(Failure::because(Cause::Unavailable))
+    }
+
+    /// Whether the log is still the file that we hold. If not, the one that is there now is
+    /// opened, and the answer is that it was.
+    pub(super) fn check_identity(&mut self, env: &Env) -> Done<bool> {
+        let Some(segment) = &mut self.segment else { return Ok(false) };
+        let dir = env.open_dir().map_err(Failure::of)?;
+        let found = env.fs.stat(dir, env.name());
+        let why = match found {
+            Ok(Some(Meta { kind: Kind::File, stamp, .. })) if stamp.id == segment.id => {
+                if stamp.len == segment.len || segment.is_shared {
+                    segment.len = stamp.len;
+                    return Ok(false);
+                }
+                let is_cut = stamp.len < segment.len;
+                segment.len = stamp.len;
+                if !is_cut {
+                    return Ok(false);
+                }
+                // The cut has given the reservation back.
+                segment.is_reserved = segment.file.reserve(Bytes::new(segment.limit)).is_ok();
+                self.head = 0;
+                self.counts.reopened = self.counts.reopened.saturating_add(1);
+                env.tell(Event::Reopened { why: "it was truncated" });
+                return Ok(false);
+            }
+            Ok(Some(_)) => "another file has its name",
+            Ok(None) => "it was moved or deleted",
+            Err(_) => {
+                env.forget_dir();
+                "its directory cannot be looked at"
+            }
+        };
+        self.reopen(env, why)?;
+        Ok(true)
+    }
+
+    /// Lets go of the segment, which is not the log any more, and opens what is.
+    pub(super) fn reopen(&mut self, env: &Env, why: &'static str) -> Done {
+        if let Some(old) = self.segment.take() {
+            let linked = old.file.meta().is_ok_and(|meta| meta.stamp.nlink > 0);
+            if linked && held(&*old.file, Hold::Alone) {
+                let _ = old.file.trim();
+            }
+            let mut books = lock(&env.books);
+            books.end();
+            books.orphaned(linked.then_some(old.id), old.records);
+        }
+        self.head = 0;
+        self.counts.reopened = self.counts.reopened.saturating_add(1);
+        env.wants_upkeep.store(true, Ordering::Release);
+        env.tell(Event::Reopened { why });
+        if env.open_dir().is_ok_and(|dir| env.fs.stat_dir(dir).is_ok_and(|m| m.stamp.nlink == 0)) {
+            env.forget_dir();
+        }
+        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
+        self.open(env)
+    }
+
+    /// Where others append, too: waits for the turn, and sees how long the log is by now.
+    pub(super) fn begin_turn(&mut self, env: &Env) {
+        for _ in 0..4 {
+            let Some(segment) = self.segment.as_ref().filter(|segment| segment.is_shared) else {
+                return;
+            };
+            if segment.file.begin_turn().is_err() {
+                return;
+            }
+            match self.check_identity(env) {
+                Ok(false) | Err(_) => return,
+                Ok(true) => {}
+            }
+        }
+    }
+
+    pub(super) fn end_turn(&mut self) {
+        if let Some(segment) = self.segment.as_ref().filter(|segment| segment.is_shared) {
+            let _ = segment.file.end_turn();
+        }
+    }
+}
+
+/// Takes the log for appending. Where nobody can, everybody is alone.
+fn held(file: &dyn AppendFile, hold: Hold) -> bool {
+    file.hold(hold).unwrap_or(true)
+}
+
+fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Whether the last byte of the log ends a line. What cannot be read does.
+fn ends_a_line(env: &Env, dir: DirId, len: u64) -> bool {
+    use std::io::Read as _;
+    let Ok(mut file) = env.fs.read(dir, env.name()) else { return true };
+    let mut last = [0u8; 1];
+    match file.next_data(len.saturating_sub(1)) {
+        Ok(Some(range)) if range.start == len.saturating_sub(1) => {
+            file.read(&mut last).map_or(true, |count| count == 0 || last == *b"\n")
+        }
+        _ => true,
+    }
+}
+
+/// Points the link at the log. What is no link stays.
+fn point(env: &Env, dir: DirId, link: &OsStr) {
+    match env.fs.stat(dir, link) {
+        Ok(None) => {}
+        // Where it points is not known; at the log from now on.
+        Ok(Some(meta)) if meta.kind == Kind::Symlink => {
+            let _ = env.fs.remove(dir, link);
+        }
+        _ => return,
+    }
+    if let Err(error) = env.fs.link_to(dir, link, env.name()) {
+        let path = env.folder.join(link);
+        env.tell(Event::UpkeepFailed { why: Error::io(Op::Create, path)(error).chain() });
+    }
+}

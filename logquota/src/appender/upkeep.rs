@@ -1,0 +1,303 @@
+//! Upkeep: `scan -> plan -> apply` on the appender's own log, by the same planner as the
+//! program's.
+//!
+//! The appender rotates by itself; what is left to the planner is what goes for space, number
+//! and age, what is compressed, and what an interrupted run has left. Its limits are the
+//! policy's, less what the books know and a look at the disk cannot: the rest of the active
+//! segment, and what is kept free for the next one.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::env::{Env, Retired, lock};
+use super::event::Event;
+use super::guard::Guard;
+use crate::apply::{NoHooks, Options, Outcome, apply};
+use crate::error::{Error, Result};
+use crate::fs::{Hold, os};
+use crate::inventory::{Blocked, Inventory, Log};
+use crate::naming::Label;
+use crate::plan::{Action, Context, Host, Plan, plan};
+use crate::policy::{Config, Count, Limits, Policy, Reserve, RotateWhen, Selector, SetSpec};
+use crate::scan::scan;
+use crate::units::Bytes;
+
+/// What upkeep is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Everything that is due; compression only if it is asked for.
+    Routine {
+        /// Whether archives are compressed, too.
+        compress: bool,
+    },
+    /// A caller waits for so many bytes within the quota.
+    Quota(u64),
+    /// A caller waits for so many bytes, and an inode, on the disk.
+    Disk(u64),
+}
+
+/// What a look at the disk found of the active segment and the archives.
+pub(super) struct Seen {
+    pub(super) inventory: Inventory,
+    /// What the books count for archives beyond what was seen.
+    unseen: u64,
+}
+
+impl Seen {
+    pub(super) fn log(&self) -> Option<&Log> {
+        self.inventory.sets.first().and_then(|set| set.logs.first())
+    }
+
+    fn active_blocks(&self) -> u64 {
+        let active = self.log().and_then(|log| log.active.as_ref());
+        active.map_or(0, |meta| meta.stamp.allocated.get())
+    }
+}
+
+/// Looks at the directory and brings the books in line with it.
+///
+/// # Errors
+///
+/// [`Error::Lost`] and others where the log must be left alone.
+pub(super) fn look(env: &Env) -> Result<Seen> {
+    let epoch = lock(&env.books).begin_look();
+    let config = config(env, env.policy.clone());
+    let mut inventory = scan(&*env.fs, &config, &|_| None)?;
+    let directory = inventory
+        .dirs
+        .keys()
+        .next()
+        .and_then(|dir| env.fs.stat_dir(*dir).ok())
+        // It may grow by a block with the next name.
+        .map_or(0, |meta| meta.stamp.allocated.get().saturating_mul(2));
+    let mut books = lock(&env.books);
+    let logs = inventory.sets.iter_mut().flat_map(|set| &mut set.logs);
+    let mut found: Vec<(std::ffi::OsString, u64)> = Vec::new();
+    for log in logs {
+        // What we are just making is no leftover.
+        log.leftovers.retain(|leftover| !books.is_making(&leftover.place.name));
+        for archive in &log.archives {
+            if let Label::Sequence { number, .. } = archive.parsed.label {
+                books.saw_number(number);
+            }
+            let stamp = &archive.meta.stamp;
+            let bytes = stamp.allocated.get();
+            // Blocks of what is still being written back are noted later.
+            let bytes =
+                if archive.parsed.is_plain() { bytes.max(books.claim(stamp.len)) } else { bytes };
+            found.push((archive.name.clone(), bytes));
+        }
+        let leftovers = log.leftovers.iter();
+        found.extend(leftovers.map(|l| (l.place.name.clone(), l.meta.stamp.allocated.get())));
+    }
+    found.sort();
+    let seen: u64 = inventory.sets.iter().map(|set| set.used().minus(set.overhead).get()).sum();
+    books.end_look(epoch, directory, found.iter().map(|(name, bytes)| (&**name, *bytes)));
+    for archive in inventory.sets.iter().flat_map(|set| &set.logs).flat_map(|log| &log.archives) {
+        books.found(&archive.name, &archive.meta.stamp.id);
+    }
+    books.forget_orphans();
+    let mut seen = Seen { unseen: seen, inventory };
+    let archives = seen.unseen.saturating_sub(seen.active_blocks());
+    seen.unseen = books.others().saturating_sub(archives);
+    Ok(seen)
+}
+
+/// Gives the directories back that a scan has opened.
+pub(super) fn close(env: &Env, seen: &Seen) {
+    seen.inventory.dirs.keys().for_each(|dir| env.fs.close_dir(*dir));
+}
+
+/// Why the log may not be worked on, if so.
+pub(super) fn refusal(seen: &Seen) -> Option<String> {
+    let log = seen.log()?;
+    match log.blocked.as_ref()? {
+        Blocked::Symlink => Some("it is a symbolic link".to_owned()),
+        Blocked::Special => Some("it is not a regular file".to_owned()),
+        Blocked::HardLinks { names } => Some(format!("it has {names} names (hard links)")),
+        Blocked::InsecureParent { why } => Some(why.clone()),
+        Blocked::Unreadable { why } => Some(why.clone()),
+        Blocked::Missing => None,
+    }
+}
+
+/// Does what `goal` asks for, as far as it can be done. Says whether an archive was deleted.
+pub(super) fn tidy(env: &Env, goal: Goal) -> Result<bool> {
+    let in_haste = !matches!(goal, Goal::Routine { .. });
+    settle_retired(env, in_haste);
+    let locked = if env.is_real && !in_haste {
+        // Somebody else is at it: the next time will do.
+        match os::Lock::dir(&env.folder, Duration::ZERO) {
+            Ok(lock) => Some(lock),
+            Err(Error::Locked { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    } else {
+        None
+    };
+    let seen = look(env)?;
+    let result = tidy_seen(env, goal, &seen);
+    close(env, &seen);
+    drop(locked);
+    if !in_haste
+        && env.is_unsynced.swap(false, Ordering::AcqRel)
+        && let Ok(dir) = env.open_dir()
+        && env.fs.sync_dir(dir).is_err()
+    {
+        env.is_unsynced.store(true, Ordering::Release);
+    }
+    result
+}
+
+fn tidy_seen(env: &Env, goal: Goal, seen: &Seen) -> Result<bool> {
+    let now = env.clock.now();
+    let (policy, free) = {
+        let last = seen.log().and_then(|log| {
+            let active = log.active.as_ref().map(|meta| meta.stamp.mtime.secs);
+            active.into_iter().chain(log.archives.first().map(|a| a.meta.stamp.mtime.secs)).max()
+        });
+        let believes = env.policy.max_age_days.is_none() || env.believes_clock(now, last);
+        limits(env, goal, seen, believes)
+    };
+    let config = config(env, policy);
+    let context = Context { now, host: Host::default(), force: false };
+    let plan = plan(&seen.inventory, &config, &context);
+    if plan.steps.is_empty() {
+        return Ok(false);
+    }
+    let in_haste = !matches!(goal, Goal::Routine { .. });
+    let guard = Guard::new(env, &plan, free, in_haste);
+    let report = apply(&plan, &guard, &mut NoHooks, &Options { threads: 1 });
+    Ok(tell(env, &plan, &report))
+}
+
+/// The policy as it is right now, and what must stay free within the quota.
+fn limits(env: &Env, goal: Goal, seen: &Seen, believes_clock: bool) -> (Policy, u64) {
+    let books = lock(&env.books);
+    let (next, work) = (books.headroom(env.segment), books.working_room(env.segment));
+    let free = match goal {
+        Goal::Quota(bytes) => bytes,
+        Goal::Disk(_) => 0,
+        Goal::Routine { .. } if env.policy.compress.is_some() => next.saturating_add(work),
+        Goal::Routine { .. } => next,
+    };
+    let active = seen.active_blocks();
+    let growth = books.active().saturating_sub(active);
+    let mut policy = env.policy.clone();
+    policy.when = RotateWhen::Never;
+    (policy.max_size, policy.create) = (None, None);
+    if goal != (Goal::Routine { compress: true }) {
+        policy.compress = None;
+    }
+    if !believes_clock || !matches!(goal, Goal::Routine { .. }) {
+        policy.max_age_days = None;
+    }
+    // The planner judges the number of archives when it rotates, which it does not do here.
+    let kept = match policy.count {
+        Count::AtMost(count) => {
+            Some(u64::from(count).saturating_add(u64::from(active > 0 || books.active() > 0)))
+        }
+        Count::Unlimited => None,
+    };
+    policy.count = Count::Unlimited;
+    let quota = books.quota().map(|quota| {
+        let less = quota.saturating_sub(growth).saturating_sub(free).saturating_sub(seen.unseen);
+        // The active segment itself is never pressed out.
+        Bytes::new(less.max(active).max(1))
+    });
+    let reserve = match (goal, policy.limits.reserve) {
+        (Goal::Disk(bytes), _) => Some(Reserve::Bytes(Bytes::new(bytes))),
+        (Goal::Routine { .. }, Some(Reserve::Bytes(bytes))) => {
+            Some(Reserve::Bytes(bytes.plus(Bytes::new(next))))
+        }
+        (_, other) => other,
+    };
+    let max_files = [policy.limits.max_files, kept].into_iter().flatten().min();
+    policy.limits = Limits { quota, max_files, reserve };
+    // A compression may use the working room, and must leave the next segment's.
+    (policy, next)
+}
+
+fn config(env: &Env, policy: Policy) -> Config {
+    let pattern = glob_escaped(env.path.as_os_str());
+    let spec = SetSpec {
+        name: env.path.display().to_string(),
+        pattern_text: pattern.clone(),
+        selectors: vec![Selector::Pattern(pattern)],
+        policy,
+        ignore_duplicates: false,
+    };
+    Config { sets: vec![spec], global: Limits::default() }
+}
+
+/// The path as a pattern that matches itself only.
+fn glob_escaped(path: &OsStr) -> std::ffi::OsString {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let mut out = Vec::with_capacity(path.len());
+    for byte in path.as_bytes() {
+        match byte {
+            b'*' | b'?' | b'[' | b']' => out.extend_from_slice(&[b'[', *byte, b']']),
+            _ => out.push(*byte),
+        }
+    }
+    std::ffi::OsString::from_vec(out)
+}
+
+/// Tells of what was done, and says whether an archive was deleted.
+fn tell(env: &Env, plan: &Plan, report: &crate::apply::Report) -> bool {
+    let path = |place: &crate::inventory::Place| -> PathBuf { env.folder.join(&place.name) };
+    let mut evicted = false;
+    for (step, outcome) in std::iter::zip(&plan.steps, &report.outcomes) {
+        match (&step.action, outcome) {
+            (Action::Delete { at, same_as: None }, Outcome::Done) => {
+                evicted = true;
+                let mut books = lock(&env.books);
+                books.evicted_files = books.evicted_files.saturating_add(1);
+                drop(books);
+                env.tell(Event::Evicted { archive: path(at), bytes: step.bytes });
+            }
+            (Action::Compress { to, .. }, Outcome::Done) => {
+                let bytes = env.fs.stat(to.dir, &to.name).ok().flatten();
+                let bytes = bytes.map_or(Bytes::ZERO, |meta| meta.stamp.allocated);
+                env.tell(Event::Compressed { archive: path(to), bytes });
+            }
+            (_, Outcome::Failed(error)) => {
+                let is_ours = error.is_no_space() || env.is_closing.load(Ordering::Acquire);
+                if !is_ours {
+                    env.tell(Event::UpkeepFailed { why: error.chain() });
+                }
+            }
+            _ => {}
+        }
+    }
+    for error in &report.errors {
+        env.tell(Event::UpkeepFailed { why: error.chain() });
+    }
+    evicted
+}
+
+/// Closes segments that are archives now, and gives back what was reserved behind their ends.
+/// In haste they are only closed: a file that is held open gives nothing back when it is
+/// deleted.
+pub(super) fn settle_retired(env: &Env, in_haste: bool) {
+    let retired = std::mem::take(&mut *lock(&env.retired));
+    for Retired { file, archive } in retired {
+        if !in_haste && matches!(file.hold(Hold::Alone), Ok(true)) {
+            // What cannot be given back now goes with the archive.
+            let _ = file.trim();
+        }
+        let meta = file.meta();
+        drop(file);
+        if let Ok(meta) = meta {
+            let mut books = lock(&env.books);
+            let bytes = meta.stamp.allocated.get().max(books.claim(meta.stamp.len));
+            if meta.stamp.nlink == 0 {
+                books.removed(&archive);
+            } else if !in_haste {
+                books.seen_if_known(&archive, bytes);
+            }
+        }
+    }
+}
