@@ -10,9 +10,11 @@ use std::time::Duration;
 use super::block::Block;
 use super::builder::{Builder, Delivery};
 use super::combine::Combine;
+use super::drain::Queued;
 use super::env::{Env, Parts, lock};
-use super::event::{Fate, Stats};
+use super::event::{Cause, Fate, Stats};
 use super::log::{Failure, Log, as_u64};
+use super::queue::Flushed;
 use super::records::{One, Records};
 use super::upkeep::{self, Goal};
 use crate::error::{Error, Op, Result};
@@ -23,6 +25,7 @@ use crate::naming::Label;
 pub(super) enum Front {
     Written(Combine),
     Buffered(Mutex<Block>),
+    Queued(Box<Queued>),
 }
 
 /// Wakes a thread of the background.
@@ -86,7 +89,14 @@ impl Core {
         let parts = Parts { fs, folder: folder.to_owned(), name: name.to_owned(), is_real };
         let env = Env::new(builder, policy, parts);
         let front = match builder.delivery {
-            Delivery::Written | Delivery::Queued { .. } => Front::Written(Combine::default()),
+            Delivery::Written => Front::Written(Combine::default()),
+            Delivery::Queued { .. } if !builder.background => {
+                let text = "a queue needs a thread that empties it; allow `background`";
+                return Err(Error::Policy(text.to_owned()));
+            }
+            Delivery::Queued { records, bytes, when_full } => {
+                Front::Queued(Box::new(Queued::new(records, bytes.get(), when_full)?))
+            }
             Delivery::Buffered { bytes, .. } => {
                 Front::Buffered(Mutex::new(Block::new(bytes.get())))
             }
@@ -163,6 +173,7 @@ impl Core {
         match &self.front {
             Front::Written(combine) => combine.write(&self.env, &self.log, record),
             Front::Buffered(block) => self.write_buffered(lock(block), record),
+            Front::Queued(queued) => queued.push(&self.env, record),
         }
     }
 
@@ -248,6 +259,19 @@ impl Core {
                 block.align(&log);
                 own.and_then(|own| earlier.map(|_| own))
             }
+            Front::Queued(queued) => {
+                let mut fate = Ok(Fate::Accepted);
+                let mut from = 0usize;
+                while from < bytes.len() {
+                    let end = records.end_after(from).max(from.saturating_add(1));
+                    match queued.push(&self.env, bytes.get(from..end).unwrap_or_default()) {
+                        Ok(Fate::Accepted) => {}
+                        other => fate = other,
+                    }
+                    from = end;
+                }
+                fate
+            }
         }
     }
 
@@ -285,10 +309,7 @@ impl Core {
                 log.tick(&self.env);
                 block.align(&log);
             }
-            Front::Written(_) => {
-                let mut log = lock(&self.log);
-                log.tick(&self.env);
-            }
+            Front::Written(_) | Front::Queued(_) => lock(&self.log).tick(&self.env),
         }
     }
 
@@ -304,6 +325,10 @@ impl Core {
                 combine.write_pending(&self.env, &mut lock(&self.log));
                 Ok(())
             }
+            Front::Queued(queued) => match queued.queue.flush() {
+                Flushed::Done => Ok(()),
+                Flushed::Abandoned => Err(self.closed()),
+            },
         }
     }
 
@@ -334,13 +359,14 @@ impl Core {
                 block.align(&log);
                 earlier.and(done)
             }
-            Front::Written(combine) => {
+            Front::Written(_) | Front::Queued(_) => {
+                // What was handed in before this call is in front of it.
+                let earlier = self.flush();
                 let mut log = lock(&self.log);
-                combine.write_pending(&self.env, &mut log);
                 log.begin_turn(&self.env);
                 let done = act(&mut log);
                 log.end_turn();
-                done
+                earlier.and(done)
             }
         }
     }
@@ -376,16 +402,37 @@ impl Core {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let (waiting, front) = match &self.front {
+        let mut waiting = 0;
+        let mut received = None;
+        let mut lost = (0, 0);
+        let mut cause = None;
+        match &self.front {
+            Front::Written(_) => {}
             Front::Buffered(block) => {
                 let block = lock(block);
-                (block.waiting(), Some((block.received, block.received_bytes)))
+                waiting = block.waiting();
+                received = Some((block.received, block.received_bytes));
             }
-            Front::Written(_) => (0, None),
-        };
-        let counts = lock(&self.log).counts;
+            Front::Queued(queued) => {
+                waiting = queued.queue.waiting().0;
+                lost = queued.lost();
+                cause = Some(queued.cause());
+                let (records, bytes) = queued.queue.accepted();
+                received = Some(match queued.cause() {
+                    // They had been accepted.
+                    Cause::Oldest => (records, bytes),
+                    _ => (records.saturating_add(lost.0), bytes.saturating_add(lost.1)),
+                });
+            }
+        }
+        let mut counts = lock(&self.log).counts;
+        if let Some(cause) = cause {
+            counts.dropped.add(cause, lost.0);
+            counts.dropped_bytes = counts.dropped_bytes.saturating_add(lost.1);
+        }
+        let (received, received_bytes) =
+            received.unwrap_or((counts.received, counts.received_bytes));
         let books = lock(&self.env.books);
-        let (received, received_bytes) = front.unwrap_or((counts.received, counts.received_bytes));
         Stats {
             received,
             received_bytes,
@@ -406,22 +453,31 @@ impl Core {
 
     /// No record is taken any more; what waits is written.
     pub(super) fn begin_close(&self) -> Result<()> {
-        let result = self.flush();
-        if let Front::Buffered(block) = &self.front {
-            lock(block).is_closed = true;
+        match &self.front {
+            // The writer writes what is left, and ends; then the log is closed.
+            Front::Queued(queued) => {
+                queued.queue.close();
+                return Ok(());
+            }
+            Front::Buffered(block) => lock(block).is_closed = true,
+            Front::Written(_) => {}
         }
-        // What came in between.
-        let result = result.and(self.flush());
+        let result = self.flush();
         lock(&self.log).is_closed = true;
+        self.end_background();
+        result
+    }
+
+    pub(super) fn end_background(&self) {
         self.env.is_closing.store(true, Ordering::Release);
         self.keeper.ring();
         self.packer.ring();
-        result
     }
 
     /// The threads have ended: gives everything back.
     pub(super) fn end_close(&self) -> Stats {
         let mut log = lock(&self.log);
+        log.is_closed = true;
         if let Some(segment) = log.segment.take() {
             if matches!(segment.file.hold(crate::fs::Hold::Alone), Ok(true)) {
                 let _ = segment.file.trim();

@@ -332,6 +332,24 @@ impl Log {
         Ok(())
     }
 
+    /// Writes the line about what was lost in front of the log.
+    pub(super) fn tell_loss(&mut self, env: &Env, loss: Loss) {
+        let Loss { records, bytes, since, cause } = loss;
+        let line = super::note::loss_line(&loss);
+        self.begin_turn(env);
+        let written =
+            self.place_block(env, line.len()).and_then(|()| self.append(env, line.as_bytes()));
+        self.end_turn();
+        if written.is_ok() {
+            env.tell(Event::LossEnded { records, bytes, since, cause });
+        } else {
+            // The log has its own trouble, and tells of both.
+            let sum = self.loss.get_or_insert(Loss { records: 0, bytes: 0, since, cause });
+            sum.records = sum.records.saturating_add(records);
+            sum.bytes = sum.bytes.saturating_add(bytes);
+        }
+    }
+
     /// Writes a block of a buffered writer: `ends` records end in it, the first `carry` bytes
     /// belong to a record that began in the block before, and the last `head` bytes to one
     /// that goes on in the next.

@@ -55,6 +55,7 @@ mod block;
 mod builder;
 mod combine;
 mod core;
+mod drain;
 mod due;
 mod env;
 mod event;
@@ -62,8 +63,10 @@ mod guard;
 mod log;
 mod meter;
 mod note;
+mod queue;
 mod records;
 mod segment;
+mod sync;
 mod threads;
 mod upkeep;
 

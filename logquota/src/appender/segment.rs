@@ -103,7 +103,7 @@ impl Log {
             records: 0,
         };
         if limit > len {
-            segment.is_reserved = segment.file.reserve(Bytes::new(limit)).is_ok();
+            segment.is_reserved = set_aside(&*segment.file, limit, is_shared).is_ok();
         }
         if is_shared {
             env.tell(Event::Shared);
@@ -129,9 +129,7 @@ impl Log {
     fn begin(&mut self, env: &Env, need: u64, company: Company) -> Done {
         let limit = env.segment.max(need);
         let claim = lock(&env.books).claim(limit);
-        if !lock(&env.books).has_room(claim)
-            && !(env.on_full == OnFull::EvictOldest && self.make_room(env, Goal::Quota(claim)))
-        {
+        if !self.finds_room(env, claim) {
             return Err(Failure::because(Cause::QuotaFull));
         }
         let dir = env.open_dir().map_err(Failure::of)?;
@@ -164,13 +162,13 @@ impl Log {
             held(&*file, Hold::Together);
             let _ = file.begin_turn();
         }
-        let mut reserved = file.reserve(Bytes::new(limit));
+        let mut reserved = set_aside(&*file, limit, is_shared);
         if let Err(error) = &reserved
             && is_no_space(error)
             && env.on_full == OnFull::EvictOldest
             && self.make_room(env, Goal::Disk(claim))
         {
-            reserved = file.reserve(Bytes::new(limit));
+            reserved = set_aside(&*file, limit, is_shared);
         }
         self.segment = Some(Segment {
             file,
@@ -197,15 +195,13 @@ impl Log {
             let claim = books.claim(need);
             (claim, claim.saturating_sub(books.active()))
         };
-        if !lock(&env.books).has_room(more)
-            && !(env.on_full == OnFull::EvictOldest && self.make_room(env, Goal::Quota(more)))
-        {
+        if !self.finds_room(env, more) {
             return Err(Failure::because(Cause::QuotaFull));
         }
         lock(&env.books).begin(claim);
         if let Some(segment) = &mut self.segment {
             segment.limit = need;
-            segment.is_reserved = segment.file.reserve(Bytes::new(need)).is_ok();
+            segment.is_reserved = set_aside(&*segment.file, need, segment.is_shared).is_ok();
         }
         Ok(())
     }
@@ -226,9 +222,7 @@ impl Log {
         let claim = lock(&env.books).claim(need.max(env.segment));
         let is_evicting = env.on_full == OnFull::EvictOldest;
         let mut goes_itself = false;
-        if !lock(&env.books).has_room(claim)
-            && !(is_evicting && self.make_room(env, Goal::Quota(claim)))
-        {
+        if !self.finds_room(env, claim) {
             // Only the segment itself is left to go.
             let books = lock(&env.books);
             let rest = claim.saturating_sub(books.active());
@@ -264,6 +258,12 @@ impl Log {
             lock(&env.retired).push(Retired { file: old.file, archive });
         }
         self.begin(env, need, company)
+    }
+
+    /// Whether so much fits within the quota, or can be made to fit.
+    fn finds_room(&mut self, env: &Env, bytes: u64) -> bool {
+        let has_room = lock(&env.books).has_room(bytes);
+        has_room || (env.on_full == OnFull::EvictOldest && self.make_room(env, Goal::Quota(bytes)))
     }
 
     /// Gives the log the name of its archive.
@@ -306,7 +306,8 @@ impl Log {
                     return Ok(false);
                 }
                 // The cut has given the reservation back.
-                segment.is_reserved = segment.file.reserve(Bytes::new(segment.limit)).is_ok();
+                segment.is_reserved =
+                    set_aside(&*segment.file, segment.limit, segment.is_shared).is_ok();
                 self.head = 0;
                 self.counts.reopened = self.counts.reopened.saturating_add(1);
                 env.tell(Event::Reopened { why: "it was truncated" });
@@ -366,6 +367,16 @@ impl Log {
             let _ = segment.file.end_turn();
         }
     }
+}
+
+/// Reserves a segment's blocks, all or none: some file systems keep what they found when it
+/// was not enough.
+fn set_aside(file: &dyn AppendFile, len: u64, is_shared: bool) -> io::Result<()> {
+    let reserved = file.reserve(Bytes::new(len));
+    if reserved.is_err() && !is_shared {
+        let _ = file.trim();
+    }
+    reserved
 }
 
 /// Takes the log for appending. Where nobody can, everybody is alone.

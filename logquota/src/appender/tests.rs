@@ -117,6 +117,29 @@ fn a_flood_never_passes_the_quota_and_the_newest_records_are_there() {
 }
 
 #[test]
+fn a_new_day_begins_a_new_segment_once() {
+    let world = World::new();
+    let log = world.builder().rotate_every(Interval::Day).open().expect("a log");
+    let write = |log: &Appender| {
+        let fate = log.write_record(b"00000000 x\n").expect("room");
+        assert_eq!(fate, Fate::Accepted);
+    };
+    write(&log);
+    world.pass(12 * 3600);
+    log.maintain();
+    assert_eq!(log.stats().rotations, 1);
+    write(&log);
+    log.maintain();
+    assert_eq!(log.stats().rotations, 1);
+    log.close().expect("closed");
+    // The next process of the same day goes on with the same segment.
+    let log = world.builder().rotate_every(Interval::Day).open().expect("a log");
+    write(&log);
+    log.maintain();
+    assert_eq!(log.stats().rotations, 0);
+}
+
+#[test]
 fn a_buffered_flood_is_whole_when_it_is_closed() {
     let world = World::new();
     let delivery = Delivery::Buffered { bytes: Bytes::kib(4), interval: std::time::Duration::MAX };

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::builder::Delivery;
-use super::core::Core;
+use super::core::{Core, Front};
 use super::env::lock;
 use crate::error::{Error, Op, Result};
 
@@ -21,6 +21,8 @@ const STACK: usize = 512 << 10;
 
 #[derive(Default)]
 pub(super) struct Threads {
+    /// The writer of a queue ends first: the others are still there for it.
+    writer: Mutex<Option<JoinHandle<()>>>,
     handles: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -33,6 +35,11 @@ impl Threads {
         threads.spawn(core, "logquota-keep", keep)?;
         if core.env.policy.compress.is_some() {
             threads.spawn(core, "logquota-pack", pack)?;
+        }
+        if let Front::Queued(_) = &core.front {
+            threads.spawn(core, "logquota-write", write)?;
+            let writer = lock(&threads.handles).pop();
+            *lock(&threads.writer) = writer;
         }
         core.keeper.ring();
         Ok(threads)
@@ -47,25 +54,34 @@ impl Threads {
                 Ok(())
             }
             Err(error) => {
-                core.env.is_closing.store(true, Ordering::Release);
-                core.keeper.ring();
                 self.join(core);
                 Err(Error::io(Op::StartThread, &core.env.path)(error))
             }
         }
     }
 
-    /// Waits for them to end, except for the one that is waiting.
+    /// Ends them, and waits for it; but for the one that asks for it.
     pub(super) fn join(&self, core: &Core) {
-        core.keeper.ring();
-        core.packer.ring();
+        let writer = lock(&self.writer).take();
+        join_all(writer);
+        core.end_background();
         let handles = std::mem::take(&mut *lock(&self.handles));
-        for handle in handles {
-            if handle.thread().id() != std::thread::current().id() {
-                // A panic there was told by the panic hook already.
-                let _ = handle.join();
-            }
+        join_all(handles);
+    }
+}
+
+fn join_all(handles: impl IntoIterator<Item = JoinHandle<()>>) {
+    for handle in handles {
+        if handle.thread().id() != std::thread::current().id() {
+            // A panic there was told by the panic hook already.
+            let _ = handle.join();
         }
+    }
+}
+
+fn write(core: &Core) {
+    if let Front::Queued(queued) = &core.front {
+        super::drain::drain(core, queued);
     }
 }
 
