@@ -1,6 +1,7 @@
 //! Compressions: several files at once, each by way of its own temporary name.
 //!
-//! Write, finish, flush, rename without replacing, flush the folder, and only then unlink the
+//! What somebody still holds to append to it is left for a later run. Of the rest:
+//! write, finish, flush, rename without replacing, flush the folder, and only then unlink the
 //! source. Any instant of that is a good one to be killed: what is left is a temporary that
 //! the next scan recognises, or the archive twice.
 
@@ -9,7 +10,7 @@ use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::ledger::Ledger;
-use super::remove::discard;
+use super::remove::{discard, must_not_be_held};
 use super::{Hooks, Known, Outcome, Runner, is_expected, outcome_of, path};
 use crate::codec::Encoder;
 use crate::error::{Error, Op, Result};
@@ -218,6 +219,7 @@ impl<'b> Batch<'b> {
         if !is_expected(&before, job.expect, self.known) || before.stamp.nlink > 1 {
             return Err(Error::Changed { path: from() });
         }
+        must_not_be_held(self.fs, job.from, from)?;
         let temp = path(self.plan, &job.temp);
         let new = self.fs.create(job.temp.dir, &job.temp.name);
         let new = new.map_err(Error::io(Op::Create, temp))?;

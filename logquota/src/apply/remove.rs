@@ -1,19 +1,24 @@
 //! One deletion.
 
-use std::io::Read;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use super::Runner;
 use crate::codec;
 use crate::error::{Error, Op, Result};
+use crate::fs::WriteFs;
 use crate::inventory::Place;
-use crate::plan::Step;
+use crate::naming::KNOWN_SUFFIXES;
+use crate::plan::{Expect, Step};
 use crate::stamp::Kind;
 
 /// Bytes that are compared at a time.
 const CHUNK: usize = 64 << 10;
 
 impl Runner<'_> {
-    /// Deletes a file if it is still the one that was planned for and, where a copy of it is
+    /// Deletes a file if it is still the one that was planned for, nobody appends to it and, where a copy of it is
     /// the reason, if the copy has the same content.
     pub(super) fn delete(
         &mut self,
@@ -26,6 +31,9 @@ impl Runner<'_> {
             self.ledger.give(step.set, step.bytes);
             return Ok(());
         };
+        if matches!(step.expect, Expect::Unchanged(_)) && is_plain(&at.name) {
+            must_not_be_held(self.fs, at, || self.path(at))?;
+        }
         if let Some(copy) = same_as
             && !self.is_same(at, copy)?
         {
@@ -77,12 +85,34 @@ impl Runner<'_> {
     }
 }
 
+/// Whether the name is that of an archive as it was written: nobody appends to a compressed one.
+fn is_plain(name: &OsStr) -> bool {
+    let ends = |suffix: &&str| name.as_bytes().ends_with(suffix.as_bytes());
+    !KNOWN_SUFFIXES.iter().any(|suffix| !suffix.is_empty() && ends(suffix))
+}
+
+/// Refuses a file that somebody holds to append to it, whatever its name is by now: what is
+/// yet to be written would be lost with it.
+pub(super) fn must_not_be_held(
+    fs: &dyn WriteFs,
+    at: &Place,
+    path: impl Fn() -> PathBuf,
+) -> Result<()> {
+    match fs.is_held(at.dir, &at.name) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::StillWritten { path: path() }),
+        Err(error) => match error.kind() {
+            // Gone, which the next call notices; or not ours to look at, though the folder is
+            // ours to delete from: then nobody knows better than before.
+            ErrorKind::NotFound | ErrorKind::PermissionDenied => Ok(()),
+            ErrorKind::InvalidInput => Err(Error::Changed { path: path() }),
+            _ => Err(Error::io(Op::Open, path())(error)),
+        },
+    }
+}
+
 /// Best effort: what stays is recognised by the next scan.
-pub(super) fn discard(
-    fs: &dyn crate::fs::WriteFs,
-    place: &Place,
-    id: Option<crate::stamp::FileId>,
-) {
+pub(super) fn discard(fs: &dyn WriteFs, place: &Place, id: Option<crate::stamp::FileId>) {
     let found = fs.stat(place.dir, &place.name).ok().flatten();
     let is_ours = found
         .is_some_and(|meta| meta.kind == Kind::File && id.is_none_or(|id| meta.stamp.id == id));
@@ -98,7 +128,7 @@ fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
         match input.read(rest) {
             Ok(0) => break,
             Ok(n) => filled = filled.saturating_add(n),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }

@@ -157,3 +157,7 @@ fn unsupported(error: io::Error, why: &'static str) -> io::Error {
         _ => error,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make their own trees")]
+mod tests;

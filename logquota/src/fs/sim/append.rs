@@ -205,3 +205,6 @@ impl AppendFile for Log {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

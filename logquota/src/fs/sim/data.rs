@@ -136,14 +136,22 @@ impl Data {
         }
     }
 
-    /// Whether it starts with all of `other`, block by block.
-    pub(super) fn extends(&self, other: &Self) -> bool {
-        let whole = other.len / self.block;
-        self.len >= other.len && self.blocks.range(..whole).eq(other.blocks.range(..whole)) && {
-            let (mine, theirs) = (self.block_bytes(whole), other.block_bytes(whole));
-            let part = usize::try_from(other.len % self.block).unwrap_or(0);
-            (0..part).all(|i| mine.get(i).unwrap_or(&0) == theirs.get(i).unwrap_or(&0))
+    /// How many bytes from the start are the same in both.
+    pub(super) fn common_start(&self, other: &Self) -> u64 {
+        let end = self.len.min(other.len);
+        for index in 0..end.div_ceil(self.block) {
+            if self.blocks.get(&index) == other.blocks.get(&index) {
+                continue;
+            }
+            let (mine, theirs) = (self.block_bytes(index), other.block_bytes(index));
+            let longest = mine.len().max(theirs.len());
+            let same = |at: &usize| mine.get(*at).unwrap_or(&0) == theirs.get(*at).unwrap_or(&0);
+            if let Some(differs) = (0..longest).find(|at| !same(at)) {
+                let start = index.saturating_mul(self.block);
+                return end.min(start.saturating_add(u64::try_from(differs).unwrap_or(0)));
+            }
         }
+        end
     }
 
     /// Fills `buffer` from `at`; fewer bytes only at the end.

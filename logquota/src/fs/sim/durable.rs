@@ -204,7 +204,8 @@ fn tear(node: &mut Node, now: &Node, random: &mut Random) {
 
 fn torn_data(old: &Data, new: &Data, choice: u64, random: &mut Random) -> Data {
     let mut data = new.clone();
-    let safe = if new.extends(old) { old.len() } else { 0 };
+    // What was cut off and not flushed may be back, but what was in front of it stays.
+    let safe = new.common_start(old);
     let fresh = new.len() - safe.min(new.len());
     match choice {
         1 => {}

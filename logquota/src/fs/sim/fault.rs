@@ -196,10 +196,8 @@ impl Fault {
                     | O::Sync
                     | O::SyncDir
                     | O::Truncate
-                    | O::OpenLog
                     | O::Append
                     | O::Reserve
-                    | O::IsHeld
                     | O::BeginTurn
             ),
             Self::Short => matches!(op, O::Read | O::Write | O::Append),
