@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use logquota::Error;
 use logquota::apply::Outcome;
 use logquota::fs::sim::{Call, Content, Fault, SimDisk, SimFs, SimOp, Times, Unsynced};
+use logquota::fs::{Hold, ReadFs as _, WriteFs as _};
 use logquota::policy::Method;
 use logquota_tests::sandbox::{NOON, decompressed};
 use logquota_tests::workloads::text;
@@ -152,4 +154,46 @@ fn h54_a_source_stays_when_the_flush_of_its_copy_failed() {
             }
         }
     }
+}
+
+/// A program that appends to its log by itself, and has not noticed yet that it was renamed.
+#[test]
+fn h44_an_archive_that_somebody_holds_is_neither_compressed_nor_deleted() {
+    for keep in [0, 100] {
+        for hold in [Hold::Alone, Hold::Together] {
+            let (fs, mut content) = with_archive();
+            let dir = fs.open_root(Path::new("/d")).unwrap();
+            let log = fs.open_log(dir, "app.log.1".as_ref(), None).unwrap();
+            assert!(log.hold(hold).unwrap());
+            let mut machine = machine(policy(1 << 20).keep_count(keep));
+            let ran = machine.run(&fs).unwrap();
+            let is_refused = |outcome: &Outcome| matches!(outcome, Outcome::Skipped(Error::StillWritten { path }) if path == Path::new(ARCHIVE));
+            assert!(!ran.report.outcomes.is_empty(), "{}", ran.story());
+            assert!(ran.report.outcomes.iter().all(is_refused), "{}", ran.story());
+            log.append(b"one line more\n").unwrap();
+            content.extend_from_slice(b"one line more\n");
+            assert_eq!(fs.content(ARCHIVE).unwrap(), content, "no byte is lost");
+            drop(log);
+            machine.settle(&fs, 1).unwrap();
+            if keep == 0 {
+                assert!(!fs.exists(ARCHIVE));
+            } else {
+                is_compressed(&fs, &content);
+            }
+        }
+    }
+}
+
+#[test]
+fn h44_who_may_not_look_at_an_archive_can_still_delete_it() {
+    let (fs, _) = with_archive();
+    let mut machine = machine(policy(1 << 20).keep_count(0));
+    // As far as the first question of that kind, which is then refused.
+    let probe = with_archive().0;
+    machine.clone().run(&probe).unwrap();
+    let asked = probe.log().into_iter().find(|call| call.op == SimOp::IsHeld).unwrap();
+    fs.fail_at(asked.index, Fault::Access, Times::Once);
+    machine.run(&fs).unwrap();
+    assert_eq!(fs.faults_struck(), 1);
+    assert!(!fs.exists(ARCHIVE));
 }

@@ -3,6 +3,7 @@
 //! What needs root (mounts) or a tool that is missing says `skipped: …`. `LOGQUOTA_LONG=1`
 //! makes the tests that stop the program everywhere try more.
 
+mod append;
 mod calls;
 mod faults;
 mod full;

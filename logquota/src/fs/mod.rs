@@ -193,6 +193,9 @@ pub trait AppendFile: Send + Sync {
     /// is: appending up to there cannot find the disk full. They count as allocated at once.
     /// Less than is there already changes nothing.
     ///
+    /// A file system that copies on write (btrfs) keeps that promise for the first write to
+    /// each block: to append to a block that was flushed half full it needs room elsewhere.
+    ///
     /// # Errors
     ///
     /// `Unsupported` where the file system cannot. `StorageFull` or `QuotaExceeded` if there is

@@ -64,8 +64,9 @@ pub struct SimDisk {
     pub inodes: u64,
     /// The unit of allocation in bytes.
     pub block: Bytes,
-    /// Refuses with EDQUOT instead of ENOSPC, and needs a free block also to make a file or to
-    /// truncate one, as btrfs does under a quota.
+    /// Refuses with EDQUOT instead of ENOSPC, and needs a free block also to make a file, to
+    /// truncate one, or to write where something was written before, as btrfs does under a
+    /// quota.
     pub copy_on_write: bool,
 }
 

@@ -68,6 +68,15 @@ impl Data {
         end - range.start
     }
 
+    /// The longest beginning of this range for which blocks are set aside and not written.
+    pub(super) fn unwritten(&self, range: &Range<u64>) -> u64 {
+        let mut end = range.start;
+        while end < range.end && self.blocks.get(&(end / self.block)) == Some(&Block::Reserved) {
+            end = (end / self.block + 1).saturating_mul(self.block).min(range.end);
+        }
+        end - range.start
+    }
+
     pub(super) fn write(&mut self, at: u64, bytes: &[u8]) {
         let mut at = at;
         let mut rest = bytes;

@@ -317,7 +317,9 @@ impl Disk {
         let range = at..at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let free = self.free_blocks();
         let data = self.data(ino)?;
-        let count = if data.missing(&range) <= free {
+        let count = if self.shape.copy_on_write && free == 0 {
+            usize::try_from(data.unwritten(&range)).unwrap_or(usize::MAX)
+        } else if data.missing(&range) <= free {
             bytes.len()
         } else {
             usize::try_from(data.affordable(&range, free)).unwrap_or(usize::MAX)

@@ -101,7 +101,12 @@ fn a_copy_on_write_disk_that_is_full_can_use_what_was_reserved_and_not_give_it_b
     let log = make(&fs, dir);
     log.reserve(Bytes::new(2 * BLOCK)).unwrap();
     fs.fill_disk("/d/foreign").unwrap();
-    assert_eq!(log.append(&[b'x'; 1025]).unwrap(), 1024);
+    assert_eq!(log.append(&[b'x'; 300]).unwrap(), 300);
+    assert_eq!(kind(log.append(b"x")), Some(ErrorKind::QuotaExceeded), "its block is written");
+    fs.remove(dir, n("foreign")).unwrap();
+    assert_eq!(log.append(&[b'x'; 212]).unwrap(), 212);
+    fs.fill_disk("/d/foreign").unwrap();
+    assert_eq!(log.append(&[b'x'; 1025]).unwrap(), 512);
     assert_eq!(kind(log.append(b"x")), Some(ErrorKind::QuotaExceeded));
     assert_eq!(kind(log.cut(0)), Some(ErrorKind::QuotaExceeded));
     assert_eq!(kind(log.trim()), Some(ErrorKind::QuotaExceeded));
