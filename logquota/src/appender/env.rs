@@ -65,6 +65,8 @@ pub(super) struct Env {
     on_event: Option<OnEvent>,
     /// The appender is being closed: nothing long is begun or gone on with.
     pub(super) is_closing: AtomicBool,
+    /// Others append to the log, too, and claim room for themselves.
+    pub(super) is_shared: AtomicBool,
     /// The background has something to do.
     pub(super) wants_upkeep: AtomicBool,
     /// Renames that are not on the disk yet.
@@ -106,6 +108,7 @@ impl Env {
             has_events: AtomicBool::new(false),
             on_event: builder.on_event.clone(),
             is_closing: AtomicBool::new(false),
+            is_shared: AtomicBool::new(false),
             wants_upkeep: AtomicBool::new(false),
             is_unsynced: AtomicBool::new(false),
         };

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::env::{Env, lock};
+use super::upkeep;
 use crate::fs::{AppendFile, Attributes, NewFile, ReadFile, ReadFs, WriteFs};
 use crate::inventory::{DirId, Space};
 use crate::naming::is_temporary_shape;
@@ -41,6 +42,15 @@ impl<'e> Guard<'e> {
         };
         let makings = plan.steps.iter().filter_map(|step| making(&step.action)).collect();
         Self { env, makings, free, in_haste }
+    }
+
+    /// The turn at the log, which ends when this is dropped; and the books as they are now.
+    fn begin_turn(&self) -> Option<Box<dyn AppendFile>> {
+        let dir = self.env.open_dir().ok()?;
+        let turn = self.env.fs.open_log(dir, self.env.name(), None).ok()?;
+        turn.begin_turn().ok()?;
+        upkeep::look(self.env).map(|seen| upkeep::close(self.env, &seen)).ok()?;
+        Some(turn)
     }
 
     fn look(&self, dir: DirId, name: &OsStr) {
@@ -95,6 +105,8 @@ impl ReadFs for Guard<'_> {
 impl WriteFs for Guard<'_> {
     fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>> {
         let Some(making) = self.makings.get(name) else { return self.env.fs.create(dir, name) };
+        // Others claim room, too: nobody begins a segment between our look and our claim.
+        let turn = self.env.is_shared.load(Ordering::Acquire).then(|| self.begin_turn()).flatten();
         let fits = lock(&self.env.books).make(name, making.room.get(), self.free, &making.source);
         if !fits {
             return Err(io::ErrorKind::StorageFull.into());
@@ -111,6 +123,7 @@ impl WriteFs for Guard<'_> {
                 _ => Ok(file),
             }
         });
+        drop(turn);
         match made {
             Ok(file) => Ok(Box::new(GuardedFile { file, env: self.env })),
             Err(error) => {

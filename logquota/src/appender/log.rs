@@ -136,7 +136,7 @@ impl Log {
         while from < bytes.len() {
             let placed = self.place(env, batch, from).and_then(|upto| {
                 let piece = bytes.get(from..upto).unwrap_or_default();
-                self.append(env, piece).map(|()| (upto, piece.len()))
+                self.append_announced(env, piece).map(|()| (upto, piece.len()))
             });
             match placed {
                 Ok((upto, len)) => {
@@ -202,10 +202,11 @@ impl Log {
             if self.segment.is_none() {
                 self.open(env)?;
             }
-            self.announce(env)?;
+            let prefix = as_u64(self.prefix().len());
             let Some(segment) = &self.segment else { continue };
             let left =
-                usize::try_from(segment.limit.saturating_sub(segment.len)).unwrap_or(usize::MAX);
+                usize::try_from(segment.limit.saturating_sub(segment.len).saturating_sub(prefix))
+                    .unwrap_or(usize::MAX);
             if all.saturating_sub(from) <= left {
                 return Ok(all);
             }
@@ -214,7 +215,7 @@ impl Log {
                 return Ok(cut);
             }
             // The next record does not fit into what is left.
-            let next = as_u64(batch.end_after(from).saturating_sub(from));
+            let next = as_u64(batch.end_after(from).saturating_sub(from)).saturating_add(prefix);
             let claim = lock(&env.books).claim(next.max(env.segment));
             if !lock(&env.books).could_hold(claim) {
                 return Err(Failure::because(Cause::TooLarge));
@@ -303,26 +304,25 @@ impl Log {
         helped
     }
 
-    /// Writes the line about what was lost, now that writing may be possible again, and ends a
-    /// line that was cut off.
-    fn announce(&mut self, env: &Env) -> std::result::Result<(), Failure> {
-        let Some(segment) = &self.segment else { return Ok(()) };
-        let is_ragged = segment.is_ragged && segment.len > 0;
-        if self.loss.is_none() && !is_ragged {
-            return Ok(());
+    /// What comes before the next record: the end of a line that was cut off, and what was
+    /// lost.
+    fn prefix(&self) -> String {
+        let is_ragged = self.segment.as_ref().is_some_and(|s| s.is_ragged && s.len > 0);
+        let mut prefix = if is_ragged { "\n".to_owned() } else { String::new() };
+        if let Some(loss) = &self.loss {
+            prefix.push_str(&super::note::loss_line(loss));
         }
-        let mut line = if is_ragged { "\n".to_owned() } else { String::new() };
-        if let Some(loss) = self.loss {
-            line.push_str(&super::note::loss_line(&loss));
+        prefix
+    }
+
+    /// Appends one piece whole or not at all, and with it what was lost before: a line about
+    /// that alone would be followed by the next loss.
+    fn append_announced(&mut self, env: &Env, piece: &[u8]) -> std::result::Result<(), Failure> {
+        let prefix = self.prefix();
+        if prefix.is_empty() {
+            return self.append(env, piece);
         }
-        if segment.len.saturating_add(as_u64(line.len())) > segment.limit {
-            // It goes to the next segment.
-            if segment.len > 0 {
-                return self.rotate(env, 0);
-            }
-            line.clear();
-        }
-        self.append(env, line.as_bytes())?;
+        self.append(env, &[prefix.as_bytes(), piece].concat())?;
         if let Some(segment) = &mut self.segment {
             segment.is_ragged = false;
         }
@@ -387,7 +387,8 @@ impl Log {
 
     fn append_block(&mut self, env: &Env, bytes: &[u8]) -> std::result::Result<(), Failure> {
         self.begin_turn(env);
-        let result = self.place_block(env, bytes.len()).and_then(|()| self.append(env, bytes));
+        let result =
+            self.place_block(env, bytes.len()).and_then(|()| self.append_announced(env, bytes));
         self.end_turn();
         result
     }
@@ -398,9 +399,8 @@ impl Log {
             if self.segment.is_none() {
                 self.open(env)?;
             }
-            if self.head == 0 {
-                self.announce(env)?;
-            }
+            let prefix = self.prefix().len();
+            let len = len.saturating_add(prefix);
             let Some(segment) = &self.segment else { continue };
             if segment.len.saturating_add(as_u64(len)) <= segment.limit {
                 return Ok(());

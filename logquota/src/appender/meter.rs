@@ -133,6 +133,13 @@ impl Books {
         self.note_peak();
     }
 
+    /// Somebody made the active segment larger than we did.
+    pub(super) fn at_least(&mut self, active: u64) {
+        if self.active > 0 {
+            self.begin(self.active.max(active));
+        }
+    }
+
     /// The active segment became the archive `name`.
     pub(super) fn retire(&mut self, name: &OsStr, records: u64) {
         let claim = std::mem::take(&mut self.active);

@@ -27,6 +27,9 @@ const BLOCK_MIN: u64 = 4096;
 /// Renames away from names that are taken.
 const NAMES: u32 = 8;
 
+/// So many segments may wait for the background to close them.
+const RETIRED: usize = 8;
+
 /// How a segment is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Company {
@@ -105,6 +108,7 @@ impl Log {
         if limit > len {
             segment.is_reserved = set_aside(&*segment.file, limit, is_shared).is_ok();
         }
+        env.is_shared.store(is_shared, Ordering::Release);
         if is_shared {
             env.tell(Event::Shared);
             let _ = segment.file.begin_turn();
@@ -158,6 +162,7 @@ impl Log {
             Company::Alone => !held(&*file, Hold::Alone),
             Company::Together => true,
         };
+        env.is_shared.store(is_shared, Ordering::Release);
         if is_shared {
             held(&*file, Hold::Together);
             let _ = file.begin_turn();
@@ -256,6 +261,9 @@ impl Log {
         } else {
             let _ = old.file.end_turn();
             lock(&env.retired).push(Retired { file: old.file, archive });
+            if lock(&env.retired).len() > RETIRED {
+                upkeep::settle_retired(env, true);
+            }
         }
         self.begin(env, need, company)
     }

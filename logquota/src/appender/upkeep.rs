@@ -100,7 +100,9 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
     }
     books.forget_orphans();
     let mut seen = Seen { unseen: seen, inventory };
-    let archives = seen.unseen.saturating_sub(seen.active_blocks());
+    let active = seen.active_blocks();
+    books.at_least(active);
+    let archives = seen.unseen.saturating_sub(active);
     seen.unseen = books.others().saturating_sub(archives);
     Ok(seen)
 }
@@ -204,17 +206,32 @@ fn limits(env: &Env, goal: Goal, seen: &Seen, believes_clock: bool) -> (Policy, 
     policy.count = Count::Unlimited;
     let quota = books.quota().map(|quota| {
         let less = quota.saturating_sub(growth).saturating_sub(free).saturating_sub(seen.unseen);
-        // The active segment itself is never pressed out.
-        Bytes::new(less.max(active).max(1))
+        Bytes::new(less)
     });
+    // What the disk lacks is taken from what we have there, whatever it says is free: that
+    // may be reserved, or count for somebody else's quota.
+    let set = seen.inventory.sets.first();
+    let used = set.map_or(Bytes::ZERO, |set| set.used());
+    let disk = match goal {
+        Goal::Disk(bytes) => Some(used.minus(Bytes::new(bytes))),
+        Goal::Quota(_) | Goal::Routine { .. } => None,
+    };
+    let inodes = match goal {
+        Goal::Disk(_) => set
+            .filter(|set| set.space.free_files == Some(0))
+            .map(|set| set.files().saturating_sub(1)),
+        Goal::Quota(_) | Goal::Routine { .. } => None,
+    };
+    // The active segment itself is never pressed out.
+    let quota = [quota, disk].into_iter().flatten().min();
+    let quota = quota.map(|quota| quota.max(Bytes::new(active)).max(Bytes::new(1)));
     let reserve = match (goal, policy.limits.reserve) {
-        (Goal::Disk(bytes), _) => Some(Reserve::Bytes(Bytes::new(bytes))),
         (Goal::Routine { .. }, Some(Reserve::Bytes(bytes))) => {
             Some(Reserve::Bytes(bytes.plus(Bytes::new(next))))
         }
         (_, other) => other,
     };
-    let max_files = [policy.limits.max_files, kept].into_iter().flatten().min();
+    let max_files = [policy.limits.max_files, kept, inodes].into_iter().flatten().min();
     policy.limits = Limits { quota, max_files, reserve };
     // A compression may use the working room, and must leave the next segment's.
     (policy, next)
