@@ -1,15 +1,14 @@
-//! Logs that are appended to, on real file systems: blocks set aside, and who holds them.
+//! Logs that are appended to, on real file systems: blocks set aside, and room that is still taken.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use logquota::Bytes;
 use logquota::fs::os::OsFs;
-use logquota::fs::{AppendFile, Attributes, Hold, ReadFs as _, WriteFs as _};
+use logquota::fs::{AppendFile, Attributes, ReadFs as _, WriteFs as _};
 use logquota_tests::mounts::{Mount, needs, needs_root};
 
 const MIB: u64 = 1 << 20;
@@ -155,43 +154,4 @@ fn h45_an_unlinked_log_keeps_its_blocks_until_it_is_closed() {
         let is_free = |_| before - free(mount).min(before) < MIB;
         assert!((0..10_000).any(is_free), "{name}: they are free");
     });
-}
-
-#[test]
-fn a_hold_keeps_other_programs_out_and_ends_with_the_program() {
-    if needs(&["flock"]) {
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let os = OsFs::new();
-    let dir = os.open_root(folder.path()).expect("the folder");
-    let log = make(folder.path(), "a.log");
-    let path = folder.path().join("a.log");
-    let flock = |kind: &str| {
-        let status = Command::new("flock").args(["-n", kind]).arg(&path).arg("true").status();
-        status.expect("it runs").success()
-    };
-    assert!(flock("-x"));
-    assert!(log.hold(Hold::Together).expect("an answer"));
-    assert!(flock("-s") && !flock("-x"));
-    assert!(log.hold(Hold::Alone).expect("an answer"));
-    assert!(!flock("-s"));
-    drop(log);
-    assert!(!os.is_held(dir, OsStr::new("a.log")).expect("an answer"));
-    // Another program that holds it, and dies.
-    let mut child = Command::new("flock")
-        .args(["-s"])
-        .arg(&path)
-        .args(["sh", "-c", "echo; exec cat"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let mut line = [0];
-    let mut out = child.stdout.take().expect("its output");
-    std::io::Read::read_exact(&mut out, &mut line).expect("it has the lock");
-    assert!(os.is_held(dir, OsStr::new("a.log")).expect("an answer"));
-    drop(child.stdin.take());
-    child.wait().expect("its end");
-    assert!(!os.is_held(dir, OsStr::new("a.log")).expect("an answer"));
 }

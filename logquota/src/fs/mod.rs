@@ -229,16 +229,14 @@ pub trait AppendFile: Send + Sync {
     /// Whatever the system says.
     fn sync(&self) -> io::Result<()>;
 
-    /// Holds the log (`flock(2)`) or holds it in another way from now on; does not wait. `false`
-    /// if others are in the way. Then *nothing* is held, also where it was before: a change
-    /// gives the old hold up first.
-    ///
-    /// Somebody who asks [`WriteFs::is_held`] at the same instant is in the way, too: a
-    /// `false` that surprises is worth a second try.
+    /// Holds the log, or holds it in another way from now on; does not wait. `false` if others
+    /// are in the way: then what was held before is still held. Without a gap in which
+    /// nothing is.
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the file system has no locks, and whatever the system says.
+    /// `Unsupported` where the system (before Linux 3.15) or the file system has no locks for
+    /// open files, and whatever the system says.
     fn hold(&self, hold: Hold) -> io::Result<bool>;
 
     /// Waits until no other open file has its turn on this log, and takes it. Who dies or
@@ -246,8 +244,7 @@ pub trait AppendFile: Send + Sync {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the system (before Linux 3.15) or the file system has no such locks,
-    /// and whatever the system says.
+    /// As [`AppendFile::hold`].
     fn begin_turn(&self) -> io::Result<()>;
 
     /// Gives the turn back. Without effect if it was not ours.
@@ -287,8 +284,7 @@ pub trait WriteFs: ReadFs {
     /// Whether somebody holds this log with [`AppendFile::hold`], in whichever way; also this
     /// process. A file system without locks has nobody who does.
     ///
-    /// To know it, it is locked for an instant: two who ask at the same time may see each
-    /// other, so `true` is sometimes wrong; and the answer may be out of date as it is given.
+    /// Asking is in nobody's way. The answer may be out of date as it is given.
     ///
     /// # Errors
     ///

@@ -1,16 +1,22 @@
 //! Logs that are open for appending: blocks set aside, and the locks that writers keep.
 //!
-//! Two kinds of locks, since they are about two things. `flock(2)` says that a log is in use,
-//! for as long as it is open. A lock on one byte that belongs to the open file (`F_OFD_SETLKW`,
-//! Linux 3.15) says whose turn it is to append; it waits without asking again and again, and
-//! neither kind knows of the other. Both die with the open file.
+//! The locks are those that belong to an open file (`F_OFD_SETLK`, Linux 3.15) and die with it,
+//! on bytes so far behind any content that who locks parts of logs for other reasons is not in
+//! the way. They are all locks for writing, which only those get who may write: a user who
+//! may read a log cannot keep it from being deleted (with `flock(2)` he could; CVE-2022-1348).
+//! By a lock for reading he can still be in the way of [`hold`](AppendFile::hold) and
+//! [`begin_turn`](AppendFile::begin_turn).
+//!
+//! One byte is the turn. Of the others, who holds a log alone locks all, and who holds it
+//! together with others one that is free: locks for reading would need a log that is open
+//! for reading, too.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 use super::resolve::{again, stat_fd};
@@ -18,9 +24,14 @@ use crate::fs::{AppendFile, Hold};
 use crate::stamp::Meta;
 use crate::units::Bytes;
 
-/// The byte that is locked for a turn. No content gets so far, so that who locks parts of
-/// logs for other reasons is not in the way.
+/// The byte that is locked for a turn.
 const TURN: libc::off_t = libc::off_t::MAX - 1;
+
+/// How many can hold a log together.
+const SLOTS: libc::off_t = 4096;
+
+/// The first of the bytes that are locked to hold a log.
+const HOLD: libc::off_t = TURN - SLOTS;
 
 #[derive(Debug)]
 pub(super) struct Log {
@@ -32,25 +43,22 @@ impl Log {
         Self { fd }
     }
 
-    /// Locks the byte of the turn, or unlocks it; waits for it if need be.
-    fn turn(&self, kind: libc::c_int) -> io::Result<()> {
-        let short = |number: libc::c_int| {
-            libc::c_short::try_from(number).map_err(|_| io::Error::from(Errno::INVAL))
-        };
-        let lock = libc::flock {
-            l_type: short(kind)?,
-            l_whence: short(libc::SEEK_SET)?,
-            l_start: TURN,
-            l_len: 1,
-            l_pid: 0,
-        };
-        loop {
-            match fcntl(&self.fd, FcntlArg::F_OFD_SETLKW(&lock)) {
-                Ok(_) => return Ok(()),
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(unsupported(error.into(), "it has no locks for turns")),
+    /// Locks one of the bytes, the first that is free, and gives back those that it had besides.
+    fn take_slot(&self) -> io::Result<bool> {
+        for slot in 0..SLOTS {
+            let at = HOLD + slot;
+            if take(&self.fd, at, 1)? {
+                give_back(&self.fd, HOLD, slot)?;
+                give_back(&self.fd, at + 1, SLOTS - slot - 1)?;
+                return Ok(true);
+            }
+            // A length of 0 is all that follows: somebody who locks whole files.
+            let is_alone = |lock: &libc::flock| lock.l_len == 0 || lock.l_len >= SLOTS;
+            if find(&self.fd, libc::F_WRLCK, at, 1)?.as_ref().is_some_and(is_alone) {
+                return Ok(false);
             }
         }
+        Ok(false)
     }
 }
 
@@ -86,44 +94,85 @@ impl AppendFile for Log {
     }
 
     fn hold(&self, hold: Hold) -> io::Result<bool> {
-        let operation = match hold {
-            Hold::Alone => FlockOperation::NonBlockingLockExclusive,
-            Hold::Together => FlockOperation::NonBlockingLockShared,
-        };
-        match again(|| rustix::fs::flock(&self.fd, operation)) {
-            Ok(()) => Ok(true),
-            Err(Errno::WOULDBLOCK) => Ok(false),
-            Err(error) => Err(unsupported(error.into(), "its file system has no locks")),
+        match hold {
+            Hold::Alone => take(&self.fd, HOLD, SLOTS),
+            Hold::Together => self.take_slot(),
         }
     }
 
     fn begin_turn(&self) -> io::Result<()> {
-        self.turn(libc::F_WRLCK)
+        let lock = range(libc::F_WRLCK, TURN, 1)?;
+        again(|| call(&self.fd, FcntlArg::F_OFD_SETLKW(&lock))).map_err(no_locks)
     }
 
     fn end_turn(&self) -> io::Result<()> {
-        self.turn(libc::F_UNLCK)
+        give_back(&self.fd, TURN, 1)
     }
 }
 
-/// Whether anybody else holds the file. The lock that tells goes when `file` is closed.
+/// Whether anybody else holds the file. Asks whether a lock for reading would be refused:
+/// nothing is locked by that, and the locks of mere readers do not count.
 pub(super) fn is_held(file: BorrowedFd<'_>) -> io::Result<bool> {
-    let exclusive = again(|| rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive));
-    let answer = match exclusive {
-        // Over NFS the lock that excludes others is for who may write.
-        Err(Errno::BADF) => {
-            again(|| rustix::fs::flock(file, FlockOperation::NonBlockingLockShared))
-        }
-        other => other,
-    };
-    match answer {
-        Ok(()) => Ok(false),
-        Err(Errno::WOULDBLOCK) => Ok(true),
-        Err(error) => match unsupported(error.into(), "") {
-            error if error.kind() == io::ErrorKind::Unsupported => Ok(false),
-            error => Err(error),
-        },
+    match find(file, libc::F_RDLCK, HOLD, SLOTS) {
+        Ok(found) => Ok(found.is_some()),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
+        Err(error) => Err(error),
     }
+}
+
+fn range(kind: libc::c_int, start: libc::off_t, len: libc::off_t) -> io::Result<libc::flock> {
+    let short = |number: libc::c_int| {
+        libc::c_short::try_from(number).map_err(|_| io::Error::from(Errno::INVAL))
+    };
+    Ok(libc::flock {
+        l_type: short(kind)?,
+        l_whence: short(libc::SEEK_SET)?,
+        l_start: start,
+        l_len: len,
+        l_pid: 0,
+    })
+}
+
+fn call(fd: impl AsFd, operation: FcntlArg<'_>) -> rustix::io::Result<()> {
+    match fcntl(fd, operation) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Errno::from_raw_os_error(error as i32)),
+    }
+}
+
+/// Locks what others must not have locked; `false` if they have.
+fn take(fd: &OwnedFd, start: libc::off_t, len: libc::off_t) -> io::Result<bool> {
+    let lock = range(libc::F_WRLCK, start, len)?;
+    match again(|| call(fd, FcntlArg::F_OFD_SETLK(&lock))) {
+        Ok(()) => Ok(true),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+        Err(error) => Err(no_locks(error)),
+    }
+}
+
+fn give_back(fd: &OwnedFd, start: libc::off_t, len: libc::off_t) -> io::Result<()> {
+    if len == 0 {
+        // To the system that would mean all that follows.
+        return Ok(());
+    }
+    let lock = range(libc::F_UNLCK, start, len)?;
+    again(|| call(fd, FcntlArg::F_OFD_SETLK(&lock))).map_err(no_locks)
+}
+
+/// What somebody else has locked there that is in the way of such a lock.
+fn find(
+    fd: impl AsFd,
+    kind: libc::c_int,
+    start: libc::off_t,
+    len: libc::off_t,
+) -> io::Result<Option<libc::flock>> {
+    let mut lock = range(kind, start, len)?;
+    again(|| call(&fd, FcntlArg::F_OFD_GETLK(&mut lock))).map_err(no_locks)?;
+    Ok((libc::c_int::from(lock.l_type) != libc::F_UNLCK).then_some(lock))
+}
+
+fn no_locks(error: Errno) -> io::Error {
+    unsupported(error, "its file system has no locks for open files")
 }
 
 /// Blocks for the first `len` bytes.
@@ -133,7 +182,7 @@ pub(super) fn reserve(file: BorrowedFd<'_>, len: Bytes) -> io::Result<()> {
     }
     let keep = FallocateFlags::KEEP_SIZE;
     again(|| rustix::fs::fallocate(file, keep, 0, len.get()))
-        .map_err(|error| unsupported(error.into(), "its file system cannot set blocks aside"))
+        .map_err(|error| unsupported(error, "its file system cannot set blocks aside"))
 }
 
 /// Gives back blocks behind the end: a file system takes a length that is set, also to what it
@@ -148,16 +197,19 @@ fn too_short() -> io::Error {
 }
 
 /// What a system or file system says that knows no such call.
-fn unsupported(error: io::Error, why: &'static str) -> io::Error {
-    let code = error.raw_os_error().map(Errno::from_raw_os_error);
-    match code {
-        Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => {
+fn unsupported(error: Errno, why: &'static str) -> io::Error {
+    match error {
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK => {
             io::Error::new(io::ErrorKind::Unsupported, why)
         }
-        _ => error,
+        other => other.into(),
     }
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests make their own trees")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests make their own trees"
+)]
 mod tests;

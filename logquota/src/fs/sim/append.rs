@@ -29,13 +29,10 @@ impl Holds {
         self.held.range((ino, 0)..=(ino, u64::MAX)).next().is_some()
     }
 
-    /// What was held before goes first, as with `flock(2)`.
+    /// If others are in the way, what was held before stays.
     fn hold(&mut self, ino: Ino, file: u64, hold: Hold) -> bool {
-        if self.held.get(&(ino, file)) == Some(&hold) {
-            return true;
-        }
-        self.held.remove(&(ino, file));
-        let mut others = self.held.range((ino, 0)..=(ino, u64::MAX));
+        let all = self.held.range((ino, 0)..=(ino, u64::MAX));
+        let mut others = all.filter(|((_, other), _)| *other != file);
         let is_free = match hold {
             Hold::Alone => others.next().is_none(),
             Hold::Together => others.all(|(_, other)| *other == Hold::Together),

@@ -190,11 +190,58 @@ fn one_holds_a_log_alone_or_several_do_together() {
     assert!(b.hold(Hold::Together).expect("an answer"));
     assert!(scene.is_held("a.log"));
     assert!(!a.hold(Hold::Alone).expect("an answer"), "b is there, too");
-    // And with that the hold of `a` is gone.
+    assert!(!b.hold(Hold::Alone).expect("an answer"), "a is still");
+    drop(a);
+    assert!(scene.is_held("a.log"));
     assert!(b.hold(Hold::Alone).expect("an answer"));
     drop(b);
     assert!(!scene.is_held("a.log"));
-    assert!(a.hold(Hold::Alone).expect("an answer"));
+}
+
+#[test]
+fn hundreds_hold_a_log_together_in_any_order() {
+    let scene = Scene::new();
+    drop(scene.make("a.log"));
+    let mut logs: Vec<_> = (0..200).map(|_| scene.open("a.log").expect("a handle")).collect();
+    for log in logs.iter().chain(logs.iter().rev()) {
+        assert!(log.hold(Hold::Together).expect("an answer"));
+    }
+    while let Some(last) = logs.pop() {
+        assert_eq!(last.hold(Hold::Alone).expect("an answer"), logs.is_empty());
+        // From the middle, so that the free ones are anywhere.
+        if logs.len() > 2 {
+            drop(logs.swap_remove(logs.len() / 2));
+        }
+    }
+    assert!(!scene.is_held("a.log"));
+}
+
+/// CVE-2022-1348 was that: a lock that everybody could take.
+#[test]
+fn h34_who_may_only_read_a_log_cannot_hold_it() {
+    let scene = Scene::new();
+    let log = scene.make("a.log");
+    let reader = fs::File::open(scene.path("a.log")).expect("a reader");
+    fs2::FileExt::try_lock_exclusive(&reader).expect("a lock");
+    let lock = range(libc::F_RDLCK, 0, 0).expect("a lock");
+    fcntl(&reader, FcntlArg::F_OFD_SETLK(&lock)).expect("a lock");
+    let lock = range(libc::F_WRLCK, 0, 0).expect("a lock");
+    assert!(fcntl(&reader, FcntlArg::F_OFD_SETLK(&lock)).is_err());
+    assert!(!scene.is_held("a.log"));
+    assert!(!log.hold(Hold::Together).expect("an answer"), "but it is in the way");
+}
+
+#[test]
+fn who_locks_the_whole_log_for_writing_holds_it() {
+    let scene = Scene::new();
+    let log = scene.make("a.log");
+    let other = fs::OpenOptions::new().write(true).open(scene.path("a.log")).expect("a writer");
+    let lock = range(libc::F_WRLCK, 0, 0).expect("a lock");
+    fcntl(&other, FcntlArg::F_OFD_SETLK(&lock)).expect("a lock");
+    assert!(scene.is_held("a.log"));
+    for hold in [Hold::Alone, Hold::Together] {
+        assert!(!log.hold(hold).expect("an answer"));
+    }
 }
 
 #[test]
