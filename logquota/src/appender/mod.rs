@@ -51,6 +51,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+mod account;
 mod block;
 mod builder;
 mod combine;
@@ -63,6 +64,7 @@ mod guard;
 mod log;
 mod meter;
 mod note;
+mod opening;
 mod queue;
 mod records;
 mod segment;

@@ -4,7 +4,7 @@
 //! They hold the core, not the appender's handle; so the last clone that is dropped ends them.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,6 +18,36 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// So much stack is plenty for what the threads do.
 const STACK: usize = 512 << 10;
+
+/// Wakes a thread of the background.
+#[derive(Default)]
+pub(super) struct Bell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        *lock(&self.rung) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until it rings, at most so long; says whether it did.
+    pub(super) fn wait(&self, most: Option<Duration>) -> bool {
+        let rung = lock(&self.rung);
+        let mut rung = match most {
+            Some(most) => {
+                let waited = self.changed.wait_timeout_while(rung, most, |rung| !*rung);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                let waited = self.changed.wait_while(rung, |rung| !*rung);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        std::mem::take(&mut *rung)
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Threads {
