@@ -235,7 +235,8 @@ impl Log {
     /// Appends one piece whole or not at all.
     fn append(&mut self, env: &Env, piece: &[u8]) -> std::result::Result<(), Failure> {
         let mut done = 0usize;
-        let mut may_make_room = env.on_full == OnFull::EvictOldest;
+        // Others may take at once what was made free.
+        let mut tries = if env.on_full == OnFull::EvictOldest { TRIES } else { 0 };
         loop {
             let Some(segment) = &mut self.segment else {
                 return Err(Failure::because(Cause::Unavailable));
@@ -253,8 +254,8 @@ impl Log {
                 }
                 Err(error) => Failure::of(Error::io(Op::Write, &env.path)(error)),
             };
-            if failure.cause == Cause::DiskFull && may_make_room {
-                may_make_room = false;
+            if failure.cause == Cause::DiskFull && tries > 0 {
+                tries = tries.saturating_sub(1);
                 if self.make_room(env, Goal::Disk(as_u64(rest.len()).saturating_add(1 << 16))) {
                     continue;
                 }
@@ -287,21 +288,30 @@ impl Log {
         if self.is_stuck {
             return false;
         }
-        let helped = match upkeep::tidy(env, goal) {
-            Ok(evicted) => evicted,
-            Err(error) => {
-                env.tell(Event::UpkeepFailed { why: error.chain() });
-                false
-            }
-        };
         env.wants_upkeep.store(true, Ordering::Release);
-        if let Goal::Quota(bytes) = goal {
-            let has_room = lock(&env.books).has_room(bytes);
-            self.is_stuck = !has_room && !helped;
-            return has_room;
+        for _ in 0..TRIES {
+            let helped = match upkeep::tidy(env, goal) {
+                Ok(evicted) => evicted,
+                Err(error) => {
+                    env.tell(Event::UpkeepFailed { why: error.chain() });
+                    break;
+                }
+            };
+            let is_enough = match goal {
+                Goal::Quota(bytes) => lock(&env.books).has_room(bytes),
+                Goal::Disk(_) | Goal::Routine { .. } => helped,
+            };
+            if is_enough {
+                return true;
+            }
+            // What the background is just at work on looks changed to us; then another look
+            // helps. Without an archive none does.
+            if !lock(&env.books).has_files() {
+                break;
+            }
         }
-        self.is_stuck = !helped;
-        helped
+        self.is_stuck = true;
+        false
     }
 
     /// What comes before the next record: the end of a line that was cut off, and what was

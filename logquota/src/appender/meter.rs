@@ -96,6 +96,11 @@ impl Books {
         self.others().saturating_add(self.active)
     }
 
+    /// Whether there is anything besides the active segment.
+    pub(super) fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     /// Whether `more` bytes fit in.
     pub(super) fn has_room(&self, more: u64) -> bool {
         self.quota.is_none_or(|quota| self.used().saturating_add(more) <= quota)

@@ -281,8 +281,11 @@ fn tell(env: &Env, plan: &Plan, report: &crate::apply::Report) -> bool {
                 env.tell(Event::Compressed { archive: path(to), bytes });
             }
             (_, Outcome::Failed(error)) => {
-                let is_ours = error.is_no_space() || env.is_closing.load(Ordering::Acquire);
-                if !is_ours {
+                // A caller may evict what is being compressed.
+                let is_gone = matches!(error, Error::Io { source, .. }
+                    if source.kind() == std::io::ErrorKind::NotFound);
+                let is_closing = env.is_closing.load(Ordering::Acquire);
+                if !(error.is_no_space() || is_gone || is_closing) {
                     env.tell(Event::UpkeepFailed { why: error.chain() });
                 }
             }
