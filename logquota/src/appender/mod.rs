@@ -62,6 +62,8 @@ mod env;
 mod event;
 mod guard;
 mod log;
+#[cfg(feature = "log")]
+mod logger;
 mod meter;
 mod note;
 mod opening;
@@ -70,11 +72,17 @@ mod records;
 mod segment;
 mod sync;
 mod threads;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod upkeep;
 
 pub use self::builder::{Builder, Delivery, Interval, OnFull, WhenFull};
 pub use self::event::{Cause, Dropped, Event, Fate, Stats};
+#[cfg(feature = "log")]
+pub use self::logger::Logger;
 pub use self::records::Records;
+#[cfg(feature = "tracing")]
+pub use self::tracing::EventWriter;
 
 use self::core::Core;
 use self::threads::Threads;
