@@ -76,6 +76,50 @@ impl std::fmt::Display for Op {
     }
 }
 
+/// Why an [`Appender`](crate::Appender) loses records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The quota is used up and nothing may be evicted for it.
+    QuotaFull,
+    /// The file system has no block or no inode left (ENOSPC, EDQUOT).
+    DiskFull,
+    /// The file system cannot be written (EROFS).
+    ReadOnly,
+    /// The device fails (EIO), or another error that no policy can help.
+    Io,
+    /// The log cannot be opened: its directory is missing or forbidden.
+    Unavailable,
+    /// The queue in front of the log is full.
+    QueueFull,
+    /// It was the oldest in the full queue, and made way.
+    Oldest,
+    /// It is longer than the quota, or the queue, can hold.
+    TooLarge,
+}
+
+impl Cause {
+    /// In words, as the line in the log has them.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::QuotaFull => "quota used up",
+            Self::DiskFull => "disk full",
+            Self::ReadOnly => "file system read-only",
+            Self::Io => "input/output error",
+            Self::Unavailable => "log cannot be opened",
+            Self::QueueFull | Self::Oldest => "queue full",
+            Self::TooLarge => "record too large",
+        }
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
 /// What can go wrong. `Display` gives its own level; the cause is `source()`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -133,7 +177,7 @@ pub enum Error {
         /// The log.
         path: PathBuf,
         /// Why.
-        cause: crate::appender::Cause,
+        cause: Cause,
         /// The error behind it, if the system gave one.
         #[source]
         source: Option<Box<Error>>,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
+pub use crate::error::Cause;
 use crate::units::Bytes;
 
 /// What became of a record that was not refused with an error.
@@ -14,50 +15,6 @@ pub enum Fate {
     Accepted,
     /// It was thrown away, as the policy says, and counted; a line in the log will say so.
     Dropped(Cause),
-}
-
-/// Why records are lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Cause {
-    /// The quota is used up and nothing may be evicted for it.
-    QuotaFull,
-    /// The file system has no block or no inode left (ENOSPC, EDQUOT).
-    DiskFull,
-    /// The file system cannot be written (EROFS).
-    ReadOnly,
-    /// The device fails (EIO), or another error that no policy can help.
-    Io,
-    /// The log cannot be opened: its directory is missing or forbidden.
-    Unavailable,
-    /// The queue in front of the log is full.
-    QueueFull,
-    /// It was the oldest in the full queue, and made way.
-    Oldest,
-    /// It is longer than the quota, or the queue, can hold.
-    TooLarge,
-}
-
-impl Cause {
-    /// In words, as the line in the log has them.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::QuotaFull => "quota used up",
-            Self::DiskFull => "disk full",
-            Self::ReadOnly => "file system read-only",
-            Self::Io => "input/output error",
-            Self::Unavailable => "log cannot be opened",
-            Self::QueueFull | Self::Oldest => "queue full",
-            Self::TooLarge => "record too large",
-        }
-    }
-}
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.words())
-    }
 }
 
 /// Records that were lost, by cause.
