@@ -306,7 +306,7 @@ impl Log {
             }
             // What the background is just at work on looks changed to us; then another look
             // helps. Without an archive none does.
-            if !lock(&env.books).has_files() {
+            if lock(&env.books).files() == 0 {
                 break;
             }
         }

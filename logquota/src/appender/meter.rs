@@ -96,9 +96,9 @@ impl Books {
         self.others().saturating_add(self.active)
     }
 
-    /// Whether there is anything besides the active segment.
-    pub(super) fn has_files(&self) -> bool {
-        !self.files.is_empty()
+    /// How many files there are besides the active segment.
+    pub(super) fn files(&self) -> usize {
+        self.files.len()
     }
 
     /// Whether `more` bytes fit in.

@@ -15,6 +15,7 @@ use crate::error::{Error, Op};
 use crate::fs::{AppendFile, Hold};
 use crate::inventory::DirId;
 use crate::naming::sequence_label;
+use crate::policy::Count;
 use crate::stamp::{Kind, Meta};
 use crate::units::Bytes;
 
@@ -27,8 +28,8 @@ const BLOCK_MIN: u64 = 4096;
 /// Renames away from names that are taken.
 const NAMES: u32 = 8;
 
-/// So many segments may wait for the background to close them.
-const RETIRED: usize = 8;
+/// So many segments may wait for the background to close or delete them.
+const BEHIND: usize = 4;
 
 /// How a segment is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -261,11 +262,25 @@ impl Log {
         } else {
             let _ = old.file.end_turn();
             lock(&env.retired).push(Retired { file: old.file, archive });
-            if lock(&env.retired).len() > RETIRED {
-                upkeep::settle_retired(env, true);
-            }
+            self.keep_up(env);
         }
         self.begin(env, need, company)
+    }
+
+    /// Where the background does not keep up, the caller does its work: what is open, and
+    /// what is one archive too many, must not grow without end.
+    fn keep_up(&mut self, env: &Env) {
+        let waiting = lock(&env.retired).len();
+        if waiting > BEHIND {
+            upkeep::settle_retired(env, true);
+        }
+        let kept = match env.policy.count {
+            Count::AtMost(count) => usize::try_from(count).unwrap_or(usize::MAX),
+            Count::Unlimited => return,
+        };
+        if lock(&env.books).files() > kept.saturating_add(BEHIND) {
+            let _ = self.make_room(env, Goal::Quota(0));
+        }
     }
 
     /// Whether so much fits within the quota, or can be made to fit.

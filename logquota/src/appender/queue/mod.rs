@@ -26,6 +26,9 @@ use ring::Ring;
 /// How long the consumer lets records gather before it takes less than a good block.
 pub(super) const GATHER: Duration = Duration::from_millis(5);
 
+/// Records that are taken at a time: those without a byte would have no end.
+const TAKEN_MAX: usize = 1 << 16;
+
 /// The consumer is awake, and no number of records wakes it.
 const AWAKE: usize = usize::MAX;
 
@@ -287,8 +290,7 @@ impl Queue {
             loan.copy_to(out);
             state = sync::lock(&self.state);
             state.ring.give_back(loan);
-            // Records without a byte would have no end.
-            if bytes >= most || records >= most {
+            if bytes >= most || records >= TAKEN_MAX {
                 break;
             }
         }
@@ -303,6 +305,13 @@ impl Queue {
             drop(state);
             self.settled.notify_all();
         }
+    }
+
+    /// Whether the consumer should write all that it has: there is nothing more to take, or
+    /// somebody waits for it.
+    pub(super) fn is_dry(&self) -> bool {
+        let state = sync::lock(&self.state);
+        state.ring.is_empty() || state.flushing > 0
     }
 
     /// Waits until everything that was accepted before is done or dropped.
