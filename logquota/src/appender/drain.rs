@@ -133,7 +133,7 @@ pub(super) fn drain(core: &Core, queued: &Queued) {
     let mut is_announced = false;
     loop {
         let taken = queued.queue.take(&mut hand.bytes, &mut hand.lens, TAKE, PATIENCE);
-        let is_dry = queued.queue.waiting().0 <= as_u64(hand.lens.len());
+        let is_dry = queued.queue.is_dry();
         // While the queue is full, one line in a while is enough.
         let may_announce = is_dry || !is_announced;
         is_announced =
