@@ -8,6 +8,7 @@ use logquota::{Bytes, Codec};
 
 use crate::exit::Exit;
 use crate::output;
+use crate::pipe::args::PipeArgs;
 
 /// Keeps logs within a hard disk quota: rotates, compresses and deletes by a plan that is
 /// shown first and done exactly as shown.
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// Show what each set and log uses, and when it is next due
     Status(StatusArgs),
+    /// Write standard input to a log that rotates and stays within its quota
+    Pipe(PipeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -208,6 +211,7 @@ mod tests {
             vec!["logquota", "apply"],
             vec!["logquota", "run", "--size", "1M", "/x"],
             vec!["logquota", "run", "--quota", "1MB", "/x"],
+            vec!["logquota", "pipe", "--quo", "1M", "/x"],
         ] {
             assert!(Args::try_parse_from(&line).is_err(), "{line:?}");
         }

@@ -13,6 +13,7 @@ mod args;
 pub mod exit;
 mod hooks;
 mod output;
+mod pipe;
 mod plan;
 mod progress;
 mod render;
@@ -67,5 +68,6 @@ fn dispatch(args: &Args, out: &mut Output) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::run(args, out),
         Command::Apply(args) => apply::run(args, out),
         Command::Status(args) => status::run(args, out),
+        Command::Pipe(args) => pipe::run(args, out),
     }
 }

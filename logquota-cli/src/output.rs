@@ -112,6 +112,11 @@ pub(crate) fn error_line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "logquota: error: {}", clean(text));
 }
 
+/// One line to know from a thread that has no [`Output`].
+pub(crate) fn warning_line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "logquota: warning: {}", clean(text));
+}
+
 /// Text that may hold anything, for a terminal: unchanged if it is harmless.
 pub(crate) fn clean(text: &str) -> String {
     let escaped = printable(text);

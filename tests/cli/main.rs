@@ -5,6 +5,7 @@ mod config;
 mod kit;
 mod locks;
 mod output;
+mod pipe;
 mod plan;
 mod run;
 mod state;
