@@ -34,7 +34,8 @@ pub(crate) fn run(args: &PipeArgs, out: &mut Output) -> Result<Exit, Failure> {
     let input = Stdin::open()
         .map_err(|error| Failure::Failed(format!("failed to catch signals: {error}")))?;
     let tee = args.tee.then(|| Tee::new(input.stop_flag()));
-    let log = Log::open(args, tee, out).map_err(|error| match error {
+    let log = input::with_signals_blocked(|| Log::open(args, tee, out));
+    let log = log.map_err(|error| match error {
         Error::Policy(why) => Failure::Usage(why),
         error @ Error::Locked { .. } => Failure::Library(error),
         error => Failure::Failed(log::advice(&args.log, &error)),

@@ -261,12 +261,8 @@ fn a_log_that_cannot_be_opened_is_told_at_once_with_what_to_do() {
         (sandbox.logs(), "not the folder"),
         (sandbox.path("file/player.log"), "file"),
     ] {
-        let output = logquota([
-            "pipe".as_ref(),
-            "--quota".as_ref(),
-            "1M".as_ref(),
-            log.as_os_str(),
-        ]);
+        let output =
+            logquota(["pipe".as_ref(), "--quota".as_ref(), "1M".as_ref(), log.as_os_str()]);
         assert_code(&output, 1);
         assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
     }

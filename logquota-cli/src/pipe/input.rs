@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
@@ -17,6 +18,19 @@ use super::pump::{Input, Switch, Wake};
 
 /// What the pipe is asked to hold, so that its writer has to wait less often for us.
 const PIPE: usize = 1 << 20;
+
+/// Does something that starts threads. They never get our signals, so that one that is sent
+/// before some bytes is seen before them: this thread is the only one that it may interrupt.
+pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
+    let ours = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1];
+    let ours: SigSet = ours.into_iter().collect();
+    let is_blocked = ours.thread_block().is_ok();
+    let result = f();
+    if is_blocked {
+        let _ = ours.thread_unblock();
+    }
+    result
+}
 
 /// Standard input.
 pub(crate) struct Stdin {

@@ -30,9 +30,7 @@ fn who_writes_without_end_does_not_keep_a_pipe_from_ending() {
     let mut pipe = Pipe::start(&["--quota", "1M"], &log);
     pipe.line("first");
     let mut stdin = pipe.stdin.take().expect("its standard input");
-    let writer = std::thread::spawn(move || {
-        while stdin.write_all(&[b'x'; 4096]).is_ok() {}
-    });
+    let writer = std::thread::spawn(move || while stdin.write_all(&[b'x'; 4096]).is_ok() {});
     pipe.signal(Signal::TERM);
     let output = pipe.child.wait_with_output().expect("it ends");
     assert_code(&output, 0);
