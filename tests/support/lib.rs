@@ -2,6 +2,7 @@
 //! canary trees, and the bodies of the fuzz targets.
 
 pub mod canary;
+pub mod flood;
 pub mod fuzz_config;
 pub mod fuzz_names;
 pub mod fuzz_plan;
