@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset};
@@ -26,6 +26,10 @@ const JUMP_SECONDS: i64 = 3_600;
 
 /// How long nothing is deleted for its age after the clock was in doubt.
 const DOUBT: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long a caller waits for what is deleted already. Much longer than it takes, but for a
+/// reader that waits for the disk.
+const RELEASE: Duration = Duration::from_millis(50);
 
 /// A segment that is an archive already, and that we still hold open.
 pub(super) struct Retired {
@@ -57,6 +61,8 @@ pub(super) struct Env {
     /// Whether the directory is a real one, on which a lock can be taken.
     pub(super) is_real: bool,
     pub(super) books: Mutex<Books>,
+    /// What was deleted while it was read is closed now.
+    pub(super) released: Condvar,
     pub(super) retired: Mutex<Vec<Retired>>,
     pub(super) dir: Mutex<Option<DirId>>,
     watch: Mutex<Option<Watch>>,
@@ -101,6 +107,7 @@ impl Env {
             background: builder.background,
             is_real: parts.is_real,
             books: Mutex::new(Books::new(quota, 4096)),
+            released: Condvar::new(),
             retired: Mutex::new(Vec::new()),
             dir: Mutex::new(None),
             watch: Mutex::new(None),
@@ -137,6 +144,16 @@ impl Env {
         if let Some(dir) = lock(&self.dir).take() {
             self.fs.close_dir(dir);
         }
+    }
+
+    /// Whether `has_room` comes true, now or when what was deleted while it was read is closed:
+    /// whoever reads it lets go with the next piece of it.
+    pub(super) fn await_released(&self, has_room: impl Fn(&Books) -> bool) -> bool {
+        let books = lock(&self.books);
+        let waits = |books: &mut Books| !has_room(books) && books.unnamed() > 0;
+        let waited = self.released.wait_timeout_while(books, RELEASE, waits);
+        let (books, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        has_room(&books)
     }
 
     pub(super) fn tell(&self, event: Event) {

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -94,7 +95,13 @@ impl ReadFs for Guard<'_> {
     }
 
     fn read(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn ReadFile + '_>> {
-        self.env.fs.read(dir, name)
+        if !self.makings.values().any(|making| making.source == name) {
+            return self.env.fs.read(dir, name);
+        }
+        lock(&self.env.books).begin_reading(name);
+        let mut reader = GuardedRead { file: None, env: self.env, name: name.to_owned() };
+        reader.file = Some(self.env.fs.read(dir, name)?);
+        Ok(Box::new(reader))
     }
 
     fn effective_uid(&self) -> u32 {
@@ -197,6 +204,49 @@ impl WriteFs for Guard<'_> {
 
     fn link_to(&self, dir: DirId, name: &OsStr, target: &OsStr) -> io::Result<()> {
         self.env.fs.link_to(dir, name, target)
+    }
+}
+
+/// An archive that is being compressed. It may be evicted meanwhile, and then is let go of:
+/// what is held open gives nothing back when it is deleted.
+struct GuardedRead<'e> {
+    /// Always there, but while it is dropped.
+    file: Option<Box<dyn ReadFile + 'e>>,
+    env: &'e Env,
+    name: OsString,
+}
+
+impl<'e> GuardedRead<'e> {
+    fn file(&mut self) -> io::Result<&mut Box<dyn ReadFile + 'e>> {
+        self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Drop for GuardedRead<'_> {
+    fn drop(&mut self) {
+        drop(self.file.take());
+        lock(&self.env.books).end_reading(&self.name);
+        self.env.released.notify_all();
+    }
+}
+
+impl Read for GuardedRead<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if lock(&self.env.books).is_unnamed(&self.name) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.file()?.read(buf)
+    }
+}
+
+impl ReadFile for GuardedRead<'_> {
+    fn meta(&self) -> io::Result<Meta> {
+        let file = self.file.as_ref();
+        file.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |file| file.meta())
+    }
+
+    fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+        self.file()?.next_data(from)
     }
 }
 

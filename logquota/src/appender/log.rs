@@ -298,8 +298,12 @@ impl Log {
                 }
             };
             let is_enough = match goal {
-                Goal::Quota(bytes) => lock(&env.books).has_room(bytes),
-                Goal::Disk(_) | Goal::Routine { .. } => helped,
+                Goal::Quota(bytes) => env.await_released(|books| books.has_room(bytes)),
+                Goal::Disk(_) | Goal::Routine { .. } => {
+                    // It is not free on the disk before.
+                    env.await_released(|books| books.unnamed() == 0);
+                    helped
+                }
             };
             if is_enough {
                 return true;

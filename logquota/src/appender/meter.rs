@@ -39,6 +39,8 @@ pub(super) struct Books {
     epoch: u64,
     /// The highest number that an archive has.
     number: u64,
+    /// Archives that are being read by us, and what each still occupies without a name.
+    reading: BTreeMap<OsString, u64>,
     /// Segments that somebody took away from us, and our records in them.
     orphans: Vec<(FileId, u64)>,
     pub(super) peak: u64,
@@ -58,6 +60,7 @@ impl Books {
             active: 0,
             epoch: 0,
             number: 0,
+            reading: BTreeMap::new(),
             orphans: Vec::new(),
             peak: 0,
             evicted_records: 0,
@@ -88,11 +91,11 @@ impl Books {
     }
 
     /// Everything but the active segment.
-    pub(super) const fn others(&self) -> u64 {
-        self.files_sum.saturating_add(self.directory)
+    pub(super) fn others(&self) -> u64 {
+        self.files_sum.saturating_add(self.directory).saturating_add(self.unnamed())
     }
 
-    pub(super) const fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         self.others().saturating_add(self.active)
     }
 
@@ -233,6 +236,9 @@ impl Books {
     /// otherwise they are gone, too.
     pub(super) fn removed(&mut self, name: &OsStr) {
         let Some(entry) = self.take(name) else { return };
+        if let Some(bytes) = self.reading.get_mut(name) {
+            *bytes = bytes.saturating_add(entry.bytes);
+        }
         if entry.records == 0 {
             return;
         }
@@ -243,6 +249,26 @@ impl Books {
             Some((_, heir)) => heir.records = heir.records.saturating_add(entry.records),
             None => self.evicted_records = self.evicted_records.saturating_add(entry.records),
         }
+    }
+
+    /// An archive is opened to be read. If it is deleted meanwhile, it still occupies what it did.
+    pub(super) fn begin_reading(&mut self, name: &OsStr) {
+        self.reading.entry(name.to_owned()).or_insert(0);
+    }
+
+    /// It is closed again.
+    pub(super) fn end_reading(&mut self, name: &OsStr) {
+        self.reading.remove(name);
+    }
+
+    /// Whether an archive that is being read has been deleted.
+    pub(super) fn is_unnamed(&self, name: &OsStr) -> bool {
+        self.reading.get(name).is_some_and(|bytes| *bytes > 0)
+    }
+
+    /// What deleted files occupy that we have open.
+    pub(super) fn unnamed(&self) -> u64 {
+        self.reading.values().fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
 
     /// Begins a look at the disk. What is booked from now on is newer than what it sees.
@@ -342,6 +368,19 @@ mod tests {
         assert_eq!(books.evicted_records, 0);
         books.removed(name("t"));
         assert_eq!(books.evicted_records, 7);
+    }
+
+    #[test]
+    fn h45_an_archive_that_is_deleted_while_it_is_read_counts_until_it_is_closed() {
+        let mut books = Books::new(Some(1000), 512);
+        books.begin(600);
+        books.retire(name("a.1"), 7);
+        books.begin_reading(name("a.1"));
+        assert!(!books.is_unnamed(name("a.1")));
+        books.removed(name("a.1"));
+        assert!(books.is_unnamed(name("a.1")) && !books.has_room(500));
+        books.end_reading(name("a.1"));
+        assert!(books.has_room(1000));
     }
 
     #[test]

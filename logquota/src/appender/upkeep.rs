@@ -280,6 +280,9 @@ fn tell(env: &Env, plan: &Plan, report: &crate::apply::Report) -> bool {
                 let bytes = bytes.map_or(Bytes::ZERO, |meta| meta.stamp.allocated);
                 env.tell(Event::Compressed { archive: path(to), bytes });
             }
+            // Evicted meanwhile: there is nothing left to do.
+            (Action::Compress { from, .. }, Outcome::Failed(_))
+                if matches!(env.fs.stat(from.dir, &from.name), Ok(None)) => {}
             (_, Outcome::Failed(error)) => {
                 // A caller may evict what is being compressed.
                 let is_gone = matches!(error, Error::Io { source, .. }
