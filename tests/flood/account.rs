@@ -19,6 +19,17 @@ pub(crate) fn of_process(found: &Found, process: u32) -> Numbers {
     numbers
 }
 
+/// Numbers that should go on without a gap: ranges, for messages.
+pub(crate) fn ranges(numbers: &[u64]) -> String {
+    let parts = numbers.chunk_by(|a, b| a + 1 == *b);
+    let part = |part: &[u64]| match part {
+        [one] => one.to_string(),
+        [first, .., last] => format!("{first} to {last}"),
+        [] => String::new(),
+    };
+    parts.map(part).collect::<Vec<_>>().join(", ")
+}
+
 /// Reads the log; everything in it must be whole.
 #[track_caller]
 pub(crate) fn read_whole(log: &Path, about: &str) -> Found {
@@ -34,10 +45,10 @@ pub(crate) fn read_whole(log: &Path, about: &str) -> Found {
 pub(crate) fn assert_account(found: &Found, process: u32, told: &Told, about: &str) {
     let about = format!("{about}: {told}");
     let number = |name| told.number(name);
-    assert_eq!(number("received"), number("written") + number("dropped"), "{about}");
-    assert_eq!(number("waiting"), 0, "{about}");
     let there = of_process(found, process);
     let count: usize = there.values().map(Vec::len).sum();
+    assert_eq!(number("received"), number("written") + number("dropped"), "{count}, {about}");
+    assert_eq!(number("waiting"), 0, "{about}");
     assert_eq!(number("written"), count as u64 + number("evicted_records"), "{count}, {about}");
     let threads = told.0["threads"].as_array().expect("threads");
     let mut refused = 0;

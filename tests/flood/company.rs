@@ -9,7 +9,7 @@ use std::time::Duration;
 use logquota_tests::flood::read;
 use logquota_tests::mounts::{Mount, needs, needs_root};
 
-use crate::account::{assert_account, of_process, read_whole};
+use crate::account::{assert_account, of_process, ranges, read_whole};
 use crate::kills::{Chance, Killed, assert_torn_only_by_kills};
 use crate::kit::{
     Flooder, LOGQUOTA, MIB, PATIENCE, Sampler, Told, is_long, listing, logs, scratch, temporaries,
@@ -143,7 +143,7 @@ fn h36_h52_processes_that_come_go_and_are_killed_leave_whole_records_and_exact_a
         for (thread, taken) in (0u32..).zip(&guest.acknowledged) {
             let numbers = there.get(&thread).map_or(&[][..], Vec::as_slice);
             let in_order = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-            assert!(in_order, "process {}, thread {thread}: {numbers:?}", guest.process);
+            assert!(in_order, "process {}, thread {thread}: {}", guest.process, ranges(numbers));
             // The last ones of a thread that are there are the last ones that were taken.
             let last = numbers.last();
             let is_whole = last.is_none_or(|last| *last + 1 == *taken || last == taken);
@@ -176,7 +176,8 @@ fn h36_runs_of_the_program_beside_a_flood_leave_its_quota_and_its_account_as_the
     let scratch = scratch();
     let config = config(scratch.path(), &logs);
     let sampler = Sampler::start(&logs, true);
-    let mut flooders = vec![Flooder::start(&log, &args("id=0")), Flooder::start(&log, &args("id=1"))];
+    let mut flooders =
+        vec![Flooder::start(&log, &args("id=0")), Flooder::start(&log, &args("id=1"))];
     let records = if is_long() { 20_000 } else { 4_000 };
     for flooder in &mut flooders {
         flooder.begin(&format!("go {records}"));

@@ -136,7 +136,8 @@ fn disturb(mount: &Mount, chance: &mut Chance, stop: &mpsc::Receiver<()>) -> u32
             Ok(()) => rounds += 1,
             Err(error) => panic!("{error}"),
         }
-        if stop.recv_timeout(Duration::from_millis(chance.below(4))) != Err(mpsc::RecvTimeoutError::Timeout)
+        if stop.recv_timeout(Duration::from_millis(chance.below(4)))
+            != Err(mpsc::RecvTimeoutError::Timeout)
         {
             return rounds;
         }
@@ -163,7 +164,11 @@ fn h37_while_others_fill_and_free_the_disk_the_quota_holds_and_the_account_is_ex
                 let other = scope.spawn(move || disturb(mount, &mut Chance::new(), &stopped));
                 let told = flooder.go(if is_long() { 60_000 } else { 6_000 });
                 drop(stop);
-                println!("{about}: {} dropped, longest {} us", told.number("dropped"), told.number("longest_us"));
+                println!(
+                    "{about}: {} dropped, longest {} us",
+                    told.number("dropped"),
+                    told.number("longest_us")
+                );
                 other.join().expect("no panic")
             });
             // It works again by itself.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use logquota_tests::flood::{Found, read};
 use logquota_tests::mounts::{Mount, needs, needs_root};
 
-use crate::account::of_process;
+use crate::account::{of_process, ranges};
 use crate::kit::{Flooder, MIB, Sampler, is_long, listing, logs, scratch, temporaries};
 
 const QUOTA: u64 = 4 * MIB;
@@ -94,7 +94,7 @@ fn assert_acknowledged(found: &Found, killed: &[Killed], about: &str) {
             let numbers = there.get(&thread).map_or(&[][..], Vec::as_slice);
             let about = format!("{about}: process {process}, thread {thread}, {taken} taken");
             let in_order = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-            assert!(in_order, "{about}: {numbers:?}");
+            assert!(in_order, "{about}: {}", ranges(numbers));
             let Some((first, last)) = numbers.first().zip(numbers.last()) else {
                 assert!(*process <= oldest || *taken == 0, "{about}: none is there, {oldest}");
                 continue;
@@ -153,7 +153,7 @@ fn kill_often(mount: &Mount, is_alone: bool, name: &str, kills: u32) {
         assert_eq!(told.events("UpkeepFailed"), 0, "{about}: {told}");
         let found = read(&log);
         assert_torn_only_by_kills(&found, &killed, &format!("{about}\n{}", listing(&logs)));
-        assert_acknowledged(&found, &killed, &about);
+        assert_acknowledged(&found, &killed, &format!("{about}\n{}", listing(&logs)));
         torn = torn.max(found.torn.len());
         assert_not_twice(&logs);
     }
@@ -214,7 +214,7 @@ fn h52_a_buffered_log_that_was_killed_goes_on_with_whole_records_within_its_quot
         for (thread, count) in (0u32..).zip(&killed.acknowledged) {
             let numbers = there.get(&thread).map_or(&[][..], Vec::as_slice);
             let in_order = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-            assert!(in_order, "process {process}, thread {thread}: {numbers:?}");
+            assert!(in_order, "process {process}, thread {thread}: {}", ranges(numbers));
             taken += count;
             missing += count.saturating_sub(numbers.last().map_or(0, |last| last + 1));
         }

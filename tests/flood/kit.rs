@@ -76,13 +76,6 @@ impl Flooder {
         flooder
     }
 
-    /// One that `command` runs, such as `strace`; and what it says of its beginning.
-    #[track_caller]
-    pub(crate) fn wrapped(mut command: Command, log: &Path, args: &[&str]) -> (Self, Told) {
-        command.arg(FLOODER);
-        Self::from(command, log, args)
-    }
-
     /// The command that runs one, for more than arguments: another user, another environment.
     #[track_caller]
     pub(crate) fn from(command: Command, log: &Path, args: &[&str]) -> (Self, Told) {

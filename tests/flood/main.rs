@@ -5,5 +5,12 @@
 //! floods with more, and kills more often. Nothing here judges how long a call takes.
 
 mod account;
+mod company;
+mod faults;
+mod full;
+mod kills;
 mod kit;
+mod memory;
 mod quota;
+mod surprises;
+mod times;
