@@ -1,6 +1,6 @@
 //! A broken file makes a player throw exceptions in a loop, and the disk is nearly full.
 //!
-//! `cargo run --release -p logquota --example player_flood -- [--seconds N] [DIR]`
+//! `cargo run --release --example player_flood -- [--seconds N] [DIR]`
 //!
 //! Eight threads log exceptions of 2 KiB as fast as they can, into a log with a quota of
 //! 32 MiB. As root they do it on a disk of their own: 48 MiB of memory, of which somebody else
@@ -57,9 +57,9 @@ fn main() -> ExitCode {
 fn run() -> Result<bool> {
     let (seconds, folder) = arguments()?;
     let place = Place::prepare(folder)?;
-    let screen = Screen { is_live: io::stdout().is_terminal(), line: Mutex::new(()) };
-    println!("{}", place.describe());
-    println!("{THREADS} threads log exceptions of 2 KiB for {seconds} s; quota {QUOTA}.\n");
+    let screen = Screen { is_live: io::stdout().is_terminal() };
+    println!("{}", place.describe()?);
+    println!("{THREADS} threads log exceptions of 2 KiB for {seconds} s; the quota is {QUOTA}.\n");
 
     let news = Mutex::new(Vec::new());
     let news: &'static Mutex<Vec<String>> = Box::leak(Box::new(news));
@@ -77,21 +77,31 @@ fn run() -> Result<bool> {
     let time = Duration::from_secs_f64(seconds);
     let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| -> Result<()> {
+        let _at_the_end = Stop(&stop);
         for thread in 0..THREADS {
             let (log, stop, sent) = (&log, &stop, &sent);
             scope.spawn(move || flood(log, thread, stop, sent));
         }
-        let shown = watch(&place, &log, time, &screen, news);
-        stop.store(true, Ordering::Relaxed);
-        shown
+        watch(&place, &log, time, &screen, news)
     })?;
     let stats = log.close()?;
     screen.row(&stats, time, &place)?;
-    screen.end();
+    screen.end()?;
 
     let exact = account(&place, &stats, sent.load(Ordering::Relaxed))?;
-    place.leave(exact)?;
+    if !exact || place.temporary.is_none() {
+        println!("The logs are in {}.", place.keep().display());
+    }
     Ok(exact)
+}
+
+/// Ends the flood, also if the show broke off.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The player: it throws, and throws, and throws.
@@ -136,24 +146,24 @@ fn watch(
     let beat = Duration::from_millis(if screen.is_live { 100 } else { 500 });
     let mut thief = place.is_ours.then(|| place.folder.with_file_name("everything-else.bin"));
     let mut stolen = None;
-    screen.head();
+    screen.head()?;
     while began.elapsed() < time {
         let now = began.elapsed();
         if now > time.mul_f64(0.4)
             && let Some(path) = thief.take()
         {
             fill(&path, usize::MAX);
-            screen.note("  somebody else takes all that is free on the disk");
+            screen.note("  somebody else takes all that is free on the disk")?;
             stolen = Some(path);
         }
         if now > time.mul_f64(0.7)
             && let Some(path) = stolen.take()
         {
             fs::remove_file(path)?;
-            screen.note("  somebody else gives it back");
+            screen.note("  somebody else gives it back")?;
         }
         for text in news.lock().expect("never poisoned").drain(..) {
-            screen.note(&format!("  {text}"));
+            screen.note(&format!("  {text}"))?;
         }
         screen.row(&log.stats(), now, place)?;
         std::thread::sleep(beat.min(time.saturating_sub(began.elapsed())));
@@ -290,11 +300,13 @@ impl Place {
         Ok(Self { folder, is_ours, temporary: Some(root) })
     }
 
-    fn describe(&self) -> String {
-        let folder = self.folder.display();
-        let free = self.free().map_or("?".to_owned(), |free| free.to_string());
-        let whose = if self.is_ours { "48 MiB of our own, 12 MiB taken" } else { "the machine's" };
-        format!("Directory {folder}, disk: {whose}, {free} free.")
+    fn describe(&self) -> Result<String> {
+        let (folder, free) = (self.folder.display(), self.free()?);
+        Ok(if self.is_ours {
+            format!("A disk of 48 MiB, of which somebody else has 12; {free} are free.")
+        } else {
+            format!("{folder}: {free} are free on this disk.")
+        })
     }
 
     fn free(&self) -> Result<Bytes> {
@@ -302,18 +314,22 @@ impl Place {
         Ok(Bytes::new(space.blocks_available() * space.fragment_size()))
     }
 
-    /// Takes away what was made; what is wrong stays, for a look.
-    fn leave(self, exact: bool) -> Result<()> {
-        match self.temporary {
-            Some(root) if exact || self.is_ours => {
-                if self.is_ours {
-                    umount(&root)?;
-                }
-                fs::remove_dir_all(root)?;
-            }
-            _ => println!("The logs are in {}.", self.folder.display()),
+    /// Leaves the logs where they are, for a look; a disk of our own is gone all the same.
+    fn keep(mut self) -> PathBuf {
+        if !self.is_ours {
+            self.temporary = None;
         }
-        Ok(())
+        self.folder.clone()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(root) = &self.temporary else { return };
+        if self.is_ours {
+            let _ = umount(root);
+        }
+        let _ = fs::remove_dir_all(root);
     }
 }
 
@@ -342,15 +358,21 @@ fn fill(path: &Path, bytes: usize) {
 /// A line that is written over again and again, or lines if nobody watches.
 struct Screen {
     is_live: bool,
-    line: Mutex<()>,
 }
 
 impl Screen {
-    fn head(&self) {
-        println!(
+    fn head(&self) -> io::Result<()> {
+        writeln!(
+            io::stdout(),
             "{:>7} {:>13} {:>13} {:>13} {:>7} {:>10} {:>9}",
-            "time", "received", "written", "evicted", "dropped", "used", "disk free"
-        );
+            "time",
+            "received",
+            "written",
+            "evicted",
+            "dropped",
+            "used",
+            "disk free"
+        )
     }
 
     fn row(&self, stats: &Stats, now: Duration, place: &Place) -> Result<()> {
@@ -364,25 +386,19 @@ impl Screen {
             stats.used.to_string(),
             place.free()?.to_string(),
         );
-        let _alone = self.line.lock();
-        if self.is_live {
-            print!("\r\x1b[K{row}");
-            io::stdout().flush()?;
-        } else {
-            println!("{row}");
-        }
-        Ok(())
+        let (before, after) = if self.is_live { ("\r\x1b[K", "") } else { ("", "\n") };
+        write!(io::stdout(), "{before}{row}{after}")?;
+        Ok(io::stdout().flush()?)
     }
 
     /// Something that stays above the line.
-    fn note(&self, text: &str) {
-        let _alone = self.line.lock();
+    fn note(&self, text: &str) -> io::Result<()> {
         let text: String = text.chars().take(79).collect();
-        if self.is_live { println!("\r\x1b[K{text}") } else { println!("{text}") }
+        writeln!(io::stdout(), "{}{text}", if self.is_live { "\r\x1b[K" } else { "" })
     }
 
-    fn end(&self) {
-        println!("{}", if self.is_live { "\n" } else { "" });
+    fn end(&self) -> io::Result<()> {
+        writeln!(io::stdout(), "{}", if self.is_live { "\n" } else { "" })
     }
 }
 
