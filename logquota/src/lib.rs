@@ -1,5 +1,12 @@
 //! Log rotation and hard disk quotas, with deletion plans that are shown first and then
 //! done exactly as shown.
+//!
+//! For a program's own log: an [`Appender`], which never lets it grow past its quota; with the
+//! feature `tracing` it is a writer for tracing-subscriber, with the feature `log` there is a
+//! logger for the macros of `log`.
+//!
+//! For the logs of others: [`scan`](scan::scan) a folder, [`plan`](plan::plan) what has to go,
+//! look at the plan, and [`apply`](apply::apply) it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What comes from a disk may be anything, and only the program prints. Tests may say what
 // they expect.
@@ -43,3 +50,7 @@ pub use crate::units::{Age, Bytes, Generation};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/appender.md")]
+struct AppenderChapter;
