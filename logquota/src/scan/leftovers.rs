@@ -1,11 +1,13 @@
 //! Files with the shape of our temporary names: which of them are ours.
 //!
 //! The shape proves nothing: anybody can make such a name. It is ours if it is the name that
-//! work on a file beside it would have used. For a copy whose name had the time in it that
-//! cannot be computed again; then the owner decides.
+//! work on a file beside it would have used. For a copy whose name had the time in it, and for
+//! a compressed archive whose source has been evicted meanwhile, that cannot be computed
+//! again; then the owner decides, and how the file begins.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
 
 use super::look::{is_plain_file, place};
 use super::walk::World;
@@ -43,7 +45,7 @@ fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [
             for target in targets(log, &spec.policy) {
                 expected.entry(temporary_name(&target)).or_insert(at);
             }
-            if copies(&spec.policy) && copying.is_none() {
+            if (copies(&spec.policy) || forgets(&spec.policy)) && copying.is_none() {
                 copying = Some(at);
             }
         }
@@ -62,7 +64,10 @@ fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [
         let found = proven.or(copying).filter(|at| {
             let owner = logs.get(at.0).and_then(|logs| logs.get(at.1)).is_some_and(|log| {
                 let policy = world.config.sets.get(at.0).map(|spec| &spec.policy);
-                policy.is_some_and(|p| is_owner(&meta, log, p, euid, proven.is_some()))
+                policy.is_some_and(|p| {
+                    is_owner(&meta, log, p, euid, proven.is_some())
+                        && (proven.is_some() || copies(p) || is_packed(world, index, name))
+                })
             });
             is_file && owner
         });
@@ -108,6 +113,30 @@ fn targets(log: &Log, policy: &Policy) -> Vec<OsString> {
 fn copies(policy: &Policy) -> bool {
     matches!(policy.method, Method::Copy | Method::CopyTruncate | Method::RenameCopy)
 }
+
+/// Whether archives that are being compressed may be gone before that is done: an appender
+/// evicts what it needs the room of. Their names have the time in them.
+fn forgets(policy: &Policy) -> bool {
+    policy.compress.is_some() && policy.naming.style == Style::Sequence
+}
+
+/// Whether the file is empty, or begins as what a compressor makes. One that cannot be read
+/// does not.
+fn is_packed(world: &World<'_>, folder: usize, name: &OsStr) -> bool {
+    let Some(folder) = world.folders.get(folder) else { return false };
+    let mut begin = Vec::new();
+    let read = world.fs.read(folder.dir, name).and_then(|file| {
+        let mut first = file.take(4);
+        first.read_to_end(&mut begin)
+    });
+    read.is_ok() && (begin.is_empty() || begin.starts_with(&GZIP) || begin == ZSTD)
+}
+
+/// How a file of `gzip` begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// How a file of `zstd` begins.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Whether the file has an owner that our work could have given it. One that is not proven
 /// by its name must be of the one who works.
