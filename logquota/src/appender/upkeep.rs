@@ -50,6 +50,15 @@ impl Seen {
         self.inventory.sets.first().and_then(|set| set.logs.first())
     }
 
+    /// Temporary files stay where they are, and count. Without the directory's lock nobody
+    /// knows whether another process is at work on them.
+    fn spare_leftovers(&mut self) {
+        let logs = self.inventory.sets.iter_mut().flat_map(|set| &mut set.logs);
+        for leftover in logs.flat_map(|log| log.leftovers.drain(..)) {
+            self.unseen = self.unseen.saturating_add(leftover.meta.stamp.allocated.get());
+        }
+    }
+
     fn active_blocks(&self) -> u64 {
         let active = self.log().and_then(|log| log.active.as_ref());
         active.map_or(0, |meta| meta.stamp.allocated.get())
@@ -139,7 +148,10 @@ pub(super) fn tidy(env: &Env, goal: Goal) -> Result<bool> {
     } else {
         None
     };
-    let seen = look(env)?;
+    let mut seen = look(env)?;
+    if in_haste {
+        seen.spare_leftovers();
+    }
     let result = tidy_seen(env, goal, &seen);
     close(env, &seen);
     drop(locked);
