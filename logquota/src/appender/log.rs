@@ -58,6 +58,12 @@ impl Failure {
     pub(super) const fn because(cause: Cause) -> Self {
         Self { cause, error: None }
     }
+
+    /// Whether a name was not there.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(&self.error, Some(Error::Io { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound)
+    }
 }
 
 /// Counts that need no look at the books.

@@ -124,7 +124,11 @@ impl Log {
     /// Another writer holds the log for itself: what it writes becomes an archive, and a new
     /// log is begun that both can share.
     fn take_over(&mut self, env: &Env, dir: DirId) -> Done {
-        self.rename_away(env, dir)?;
+        match self.rename_away(env, dir) {
+            // So does somebody else.
+            Err(failure) if failure.is_not_found() => {}
+            other => drop(other?),
+        }
         // With what the other has reserved.
         upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
         self.begin(env, 0, Company::Together)
@@ -238,7 +242,13 @@ impl Log {
             }
         }
         let dir = env.open_dir().map_err(Failure::of)?;
-        let archive = self.rename_away(env, dir)?;
+        let archive = match self.rename_away(env, dir) {
+            // Somebody was faster since we looked.
+            Err(failure) if failure.is_not_found() => {
+                return self.reopen(env, "it was moved or deleted");
+            }
+            other => other?,
+        };
         let Some(old) = self.segment.take() else { return Ok(()) };
         self.head = 0;
         self.counts.rotations = self.counts.rotations.saturating_add(1);
