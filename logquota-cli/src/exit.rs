@@ -10,6 +10,9 @@
 //! | 5 | the plan was refused: another host, other files, expired, already applied |
 //! | 6 | the quota cannot be met: nothing is left that may be deleted |
 //!
+//! For `pipe`: 6 if lines were lost to the quota, 1 if lines were lost to the disk; 0 if
+//! `--on-full drop` asked for that.
+//!
 //! When several apply, the one that needs a person most: 4, then 6, then 1.
 
 use logquota::Error;
