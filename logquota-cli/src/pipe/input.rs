@@ -134,7 +134,8 @@ impl Input for Stdin {
     }
 
     fn waiting(&mut self) -> usize {
-        let waiting = rustix::io::ioctl_fionread(&self.fd).unwrap_or(PIPE as u64);
+        // Who cannot say so is not waited for.
+        let waiting = rustix::io::ioctl_fionread(&self.fd).unwrap_or(0);
         usize::try_from(waiting).unwrap_or(PIPE)
     }
 }

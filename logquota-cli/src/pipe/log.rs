@@ -165,12 +165,14 @@ impl Sink for Log {
     }
 
     fn switch(&mut self, how: Switch) -> bool {
-        let (what, result) = match how {
-            Switch::Rotate => ("rotate", self.appender.rotate().map(drop)),
-            Switch::Reopen => ("open the log again", self.appender.reopen()),
+        let result = match how {
+            Switch::Rotate | Switch::MakeRoom => self.appender.rotate().map(drop),
+            Switch::Reopen => self.appender.reopen(),
         };
-        if let Err(error) = &result {
-            self.failed(what, error);
+        match (how, &result) {
+            (Switch::Rotate, Err(error)) => self.failed("rotate", error),
+            (Switch::Reopen, Err(error)) => self.failed("open the log again", error),
+            (Switch::MakeRoom, _) | (_, Ok(())) => {}
         }
         result.is_ok()
     }

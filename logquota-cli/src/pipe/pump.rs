@@ -72,8 +72,10 @@ pub(crate) enum Wake {
 /// How another segment is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Switch {
-    /// The log becomes an archive.
+    /// The log becomes an archive, as somebody has asked.
     Rotate,
+    /// The same, so that a record has room. If that fails it goes on as it is.
+    MakeRoom,
     /// Somebody has renamed the log: another is opened under its name.
     Reopen,
 }
@@ -198,7 +200,7 @@ impl<I: Input, S: Sink> Pump<I, S> {
         let len = self.block.complete();
         let Some(start) = self.too_late(len) else { return self.write(len) };
         self.write(start);
-        self.switch(Switch::Rotate);
+        self.switch(Switch::MakeRoom);
         self.write(len - start);
     }
 
@@ -249,7 +251,7 @@ impl<I: Input, S: Sink> Pump<I, S> {
     fn ask(&mut self, how: Switch) {
         match how {
             Switch::Reopen => self.due.reopen = true,
-            Switch::Rotate => self.due.rotate = true,
+            Switch::Rotate | Switch::MakeRoom => self.due.rotate = true,
         }
         self.waited = 0;
     }
