@@ -123,7 +123,12 @@ impl Input for Stdin {
             let [input, wakes] = fds.map(|fd| !fd.revents().is_empty());
             if wakes {
                 self.signals.quieten();
-            } else if input {
+            }
+            // A signal from before these bytes may have been handled only now, on the way back.
+            if let Some(wake) = self.signals.take() {
+                return wake;
+            }
+            if input {
                 return Wake::Input;
             }
         }
