@@ -85,7 +85,7 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
         // Written now: a page that is touched for the first time is slow.
         latencies = (0..order.threads).map(|_| vec![1; calls]).collect();
     }
-    let (rss, cpu, start) = (begin_peak(), cpu_seconds(), Instant::now());
+    let (memory, cpu, start) = (begin_peak(), cpu_seconds(), Instant::now());
     let Some(sink) = open(&order.subject, &setup) else {
         println!("{ABSENT}");
         return Ok(());
@@ -99,7 +99,7 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
     let said = sink.finish();
     let wall = start.elapsed().as_secs_f64();
     let cpu = cpu_seconds() - cpu;
-    let growth = peak() as f64 - rss as f64;
+    let growth = peak() as f64 - memory as f64;
     let disk = bytes_in(&order.dir)?;
     let mut figures = figures(order, offered, wall, cpu, &said, disk);
     figures.push(("callers MB/s", offered as f64 / callers / 1e6));
@@ -247,18 +247,20 @@ pub(crate) fn usage_of(who: UsageWho) -> f64 {
     seconds(usage.user_time()) + seconds(usage.system_time())
 }
 
-/// Starts the kernel's record of the peak anew; returns the present size.
+/// Starts the kernel's record of the peak anew; returns the present size. Without the pages of
+/// the program's file: a subject with more code is not one that takes more memory.
 fn begin_peak() -> u64 {
     let _ = fs::write("/proc/self/clear_refs", "5");
-    status("VmRSS:")
+    status_of("self", "VmRSS:").saturating_sub(status_of("self", "RssFile:"))
 }
 
 fn peak() -> u64 {
-    status("VmHWM:")
+    status_of("self", "VmHWM:").saturating_sub(status_of("self", "RssFile:"))
 }
 
-fn status(field: &str) -> u64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+/// A size of a process, in bytes.
+pub(crate) fn status_of(process: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(field));
     let kib: Option<u64> = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
     kib.unwrap_or(0) * 1024

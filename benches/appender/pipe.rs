@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::UsageWho;
 
-use crate::child::{ABSENT, Order, usage_of};
+use crate::child::{ABSENT, Order, status_of, usage_of};
 use crate::records::Records;
 
 /// multilog takes no more; it gets more files of less.
@@ -74,7 +74,11 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
         }
         Err(error) => return Err(error),
     };
-    let fed = feed(&records, child.stdin.take(), order.bytes);
+    let mut input = child.stdin.take();
+    let fed = feed(&records, input.as_mut(), order.bytes);
+    // Its own, before it ends; what wait4 says has the memory of its parent in it.
+    let memory = status_of(&child.id().to_string(), "VmHWM:") as f64 / 1_048_576.0;
+    drop(input);
     let status = child.wait()?;
     let wall = start.elapsed().as_secs_f64();
     let offered = match fed {
@@ -89,7 +93,6 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
     };
     let cpu = usage_of(UsageWho::RUSAGE_CHILDREN);
     let own = usage_of(UsageWho::RUSAGE_SELF) - own;
-    let memory = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss() as f64 / 1024.0;
     let gib = offered as f64 / f64::from(1 << 30);
     let (files, cut, bytes) = cut_files(&order.dir)?;
     for (name, figure) in [
@@ -109,8 +112,8 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
 }
 
 /// Whole records, of about `bytes` in all.
-fn feed(records: &Records, to: Option<impl io::Write>, bytes: u64) -> io::Result<u64> {
-    let Some(mut to) = to else { return Ok(0) };
+fn feed(records: &Records, to: Option<&mut impl io::Write>, bytes: u64) -> io::Result<u64> {
+    let Some(to) = to else { return Ok(0) };
     let text = records.text().as_bytes();
     let mut offered = 0;
     while offered < bytes {

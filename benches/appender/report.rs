@@ -72,7 +72,7 @@ fn judge(row: &Row, found: &[Vec<Figures>], claim: &Claim) -> String {
         Limit::Times(times, others) => (*times, others, true),
         Limit::AtLeast(times, others) => (*times, others, false),
     };
-    let measured = others.iter().filter_map(|other| Some((of(*other)?, other.0)));
+    let measured = others.iter().filter_map(|other| Some((of(*other)?, *other)));
     let best = if is_least {
         measured.min_by(|a, b| a.0.total_cmp(&b.0))
     } else {
@@ -80,7 +80,28 @@ fn judge(row: &Row, found: &[Vec<Figures>], claim: &Claim) -> String {
     };
     let Some((best, other)) = best else { return format!("{what}: nobody to compare with") };
     let ratio = ours / best;
+    let spread = per_round(row, found, claim, other);
     let is_reached = if is_least { ratio <= times } else { ratio >= times };
     let bound = if is_least { "at most" } else { "at least" };
-    format!("{what}: {ratio:.3} of {other}'s, {bound} {times:.3}: {}", verdict(is_reached))
+    format!(
+        "{what}: {ratio:.2} of {} with {}{spread}, {bound} {times:.2}: {}",
+        other.0,
+        other.1,
+        verdict(is_reached)
+    )
+}
+
+/// The least and the most of the ratios of runs that were close in time.
+fn per_round(row: &Row, found: &[Vec<Figures>], claim: &Claim, other: (&str, usize)) -> String {
+    let of = |subject: (&str, usize)| {
+        let index = row.subjects.iter().position(|known| *known == subject);
+        index.map(|index| values(&found[index], claim.of)).unwrap_or_default()
+    };
+    let ratios = of(claim.subject).into_iter().zip(of(other)).map(|(a, b)| a / b);
+    let mut ratios: Vec<f64> = ratios.collect();
+    ratios.sort_by(f64::total_cmp);
+    match ratios.as_slice() {
+        [least, .., most] => format!(" ({least:.2} to {most:.2} by round)"),
+        _ => String::new(),
+    }
 }
