@@ -26,6 +26,10 @@ fn log_panics(log: Appender) {
     }));
 }
 
+fn decode(frame: Option<u32>) -> u32 {
+    frame.expect("a broken file has frames, too")
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is a program")]
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "player.log".to_owned());
@@ -36,10 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let _ = log.write_record(b"INFO a record that is still in the buffer\n")?;
     let decoder = std::thread::Builder::new().name("decoder".to_owned());
-    let decoder = decoder.spawn(|| {
-        let frames: Option<u32> = None;
-        frames.expect("a broken file has frames, too")
-    })?;
+    let decoder = decoder.spawn(|| decode(None))?;
     if decoder.join().is_err() {
         println!("\nThe decoder panicked, and this is the log:\n");
         println!("{}", std::fs::read_to_string(&path)?);

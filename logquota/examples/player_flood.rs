@@ -205,7 +205,7 @@ fn account(place: &Place, stats: &Stats, sent: u64) -> Result<bool> {
     );
     println!("on disk   {:>13}  whole, counted by reading them again", grouped(found.whole));
     println!(
-        "evicted   {:>13}  with {} archives",
+        "evicted   {:>13}  with {} files",
         grouped(stats.evicted_records),
         stats.evicted_files
     );
@@ -407,7 +407,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
