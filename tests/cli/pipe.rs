@@ -292,3 +292,26 @@ fn help_has_examples_and_fits_80_columns() {
         }
     }
 }
+
+#[test]
+fn two_pipes_may_share_a_log_and_every_line_is_there_once() {
+    let sandbox = Sandbox::new();
+    let log = sandbox.logs().join("player.log");
+    let lines = |who: char| (0..20_000).map(move |n| format!("{who} {n:05}\n"));
+    std::thread::scope(|scope| {
+        for who in ['a', 'b'] {
+            let log = &log;
+            scope.spawn(move || {
+                let input: String = lines(who).collect();
+                let args = ["--quota", "8M", "--size", "64k"];
+                assert_code(&pipe(&args, log, input.as_bytes()), 0);
+            });
+        }
+    });
+    let kept = segments(&log).concat();
+    for who in ['a', 'b'] {
+        let own = kept.split_inclusive('\n').filter(|line| line.starts_with(who));
+        assert!(own.eq(lines(who)), "lines of {who} are missing, torn or out of order");
+    }
+    assert!(segments(&log).iter().all(|one| one.len() <= 64 << 10));
+}
