@@ -98,6 +98,21 @@ fn what_is_refused_as_newest_is_counted_and_room_is_found_again() {
     });
 }
 
+/// It would sleep on for more to gather, and more and more would be refused.
+#[test]
+fn who_is_refused_wakes_a_gathering_consumer() {
+    in_many_orders(Timers::StandStill, || {
+        let (queue, log) = (queue(100, 1_000, WhenFull::DropNewest), log());
+        assert_eq!(queue.push(&record(0, 0, 10)), Pushed::Accepted);
+        let _ = take_once(&queue, &log, 1_000, NO_HURRY);
+        let writer = writer(&queue, 1, &[400, 700]);
+        let _ = take_once(&queue, &log, 1_000, NO_HURRY);
+        let pushes = writer.join().expect("it ends");
+        assert_eq!(pushes.accepted.len() + pushes.full, 2);
+        assert_eq!(numbers_of(&log, 1).first(), Some(&0));
+    });
+}
+
 #[test]
 fn who_waits_for_room_for_a_while_gets_in_or_is_told() {
     in_many_orders(Timers::RunOut, || {

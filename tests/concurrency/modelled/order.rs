@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use shuttle::thread;
 
@@ -73,6 +74,20 @@ fn the_first_record_after_a_quiet_time_wakes_the_consumer() {
         join(writers);
         let Taken::Records { records, .. } = taken else { panic!("{taken:?}") };
         assert_eq!(queue.waiting().0, 2 - records);
+    });
+}
+
+#[test]
+fn so_does_the_first_after_the_consumer_found_nothing() {
+    in_many_orders(Timers::StandStill, || {
+        let (queue, log) = (queue(100, 1_000, WhenFull::Block), log());
+        assert_eq!(queue.push(&record(0, 0, 10)), Pushed::Accepted);
+        let _ = take_once(&queue, &log, 500, NO_HURRY);
+        assert_eq!(take_once(&queue, &log, 500, Duration::ZERO), Taken::TimedOut);
+        let writer = writer(&queue, 1, &[10]);
+        let taken = take_once(&queue, &log, 500, NO_HURRY);
+        assert_eq!(taken, Taken::Records { records: 1, bytes: 10 });
+        writer.join().expect("it ends");
     });
 }
 

@@ -1,6 +1,6 @@
 //! One thread: what the answers are.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::WhenFull;
 use super::queue::{Flushed, GATHER, Pushed, Queue, Taken};
@@ -127,6 +127,19 @@ fn who_waits_for_a_while_waits_no_longer() {
     assert_eq!(queue.push(b"three"), Pushed::Full);
     take(&queue, 100);
     assert_eq!(queue.push(b"four"), Pushed::Accepted);
+}
+
+/// The clock is the only one who could tell: each would wait, and get in at the end.
+#[test]
+fn nobody_waits_behind_one_who_has_given_up() {
+    let queue = queue(100, 100, WhenFull::BlockFor(Duration::from_millis(50)));
+    assert_eq!(queue.push(&[1; 60]), Pushed::Accepted);
+    assert_eq!(queue.push(&[2; 60]), Pushed::Full);
+    let started = Instant::now();
+    for _ in 0..40 {
+        assert_eq!(queue.push(b"x"), Pushed::Accepted);
+    }
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 #[test]

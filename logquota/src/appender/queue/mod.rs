@@ -318,12 +318,10 @@ impl Queue {
     pub(super) fn flush(&self) -> Flushed {
         let mut state = sync::lock(&self.state);
         let target = state.accepted;
-        let is_waiting =
-            |state: &State| state.settled() < target && state.phase != Phase::Abandoned;
-        if is_waiting(&state) {
+        if state.settled() < target {
             state.flushing += 1;
             self.rouse(&mut state);
-            state = sync::wait_while(&self.settled, state, |state| is_waiting(state));
+            state = sync::wait_while(&self.settled, state, |state| state.settled() < target);
             state.flushing -= 1;
         }
         match state.phase {
@@ -347,6 +345,7 @@ impl Queue {
     pub(super) fn abandon(&self) -> (u64, u64) {
         let mut state = sync::lock(&self.state);
         let lost = waiting(&state);
+        // With nothing left, all flushes are at their end.
         while state.ring.drop_oldest().is_some() {}
         state.hand = Hand::default();
         self.end(&mut state, Phase::Abandoned);

@@ -277,6 +277,7 @@ impl Ring {
     }
 
     fn recycle(&mut self, mut segment: Vec<u8>) {
+        debug_assert!(segment.capacity() >= self.segment, "not one of the segments");
         segment.clear();
         self.spare.push(segment);
     }
