@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -18,15 +19,23 @@ pub(crate) const ABSENT: &str = "absent";
 /// Records that a paced thread writes at once, each millisecond.
 const BURST: u32 = 10;
 
+/// How a subject is driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drive {
+    /// As fast as it takes records, until so many bytes were offered.
+    Bytes(u64),
+    /// As fast as it takes records, until time is up.
+    Time(Duration),
+    /// [`BURST`] records each millisecond, until time is up.
+    Paced(Duration),
+}
+
 /// What a process is asked to do; everything it needs is in its arguments.
 pub(crate) struct Order {
     pub(crate) subject: String,
     pub(crate) class: Class,
     pub(crate) threads: usize,
-    /// To write in all, for a flood.
-    pub(crate) bytes: u64,
-    /// How long, for a paced run; zero for a flood.
-    pub(crate) seconds: f64,
+    pub(crate) drive: Drive,
     pub(crate) segment: u64,
     pub(crate) keep: u32,
     pub(crate) is_compressed: bool,
@@ -35,12 +44,16 @@ pub(crate) struct Order {
 
 impl Order {
     pub(crate) fn to_args(&self) -> Vec<String> {
+        let drive = match self.drive {
+            Drive::Bytes(bytes) => ("--bytes", bytes.to_string()),
+            Drive::Time(time) => ("--flood-for", time.as_secs_f64().to_string()),
+            Drive::Paced(time) => ("--paced-for", time.as_secs_f64().to_string()),
+        };
         let pairs = [
+            drive,
             ("--subject", self.subject.clone()),
             ("--class", self.class.name().to_owned()),
             ("--threads", self.threads.to_string()),
-            ("--bytes", self.bytes.to_string()),
-            ("--seconds", self.seconds.to_string()),
             ("--segment", self.segment.to_string()),
             ("--keep", self.keep.to_string()),
             ("--compressed", u8::from(self.is_compressed).to_string()),
@@ -59,8 +72,13 @@ impl Order {
                 _ => Class::Traces,
             },
             threads: args.need("--threads"),
-            bytes: args.need("--bytes"),
-            seconds: args.need("--seconds"),
+            drive: if let Some(seconds) = args.get("--flood-for") {
+                Drive::Time(Duration::from_secs_f64(seconds))
+            } else if let Some(seconds) = args.get("--paced-for") {
+                Drive::Paced(Duration::from_secs_f64(seconds))
+            } else {
+                Drive::Bytes(args.need("--bytes"))
+            },
             segment: args.need("--segment"),
             keep: args.need("--keep"),
             is_compressed: args.need::<u8>("--compressed") == 1,
@@ -80,11 +98,18 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
         is_compressed: order.is_compressed,
     };
     let mut latencies: Vec<Vec<u32>> = Vec::new();
-    if order.seconds > 0.0 {
-        let calls = (order.seconds * 1000.0) as usize * BURST as usize;
+    if let Drive::Paced(time) = order.drive {
+        let calls = (time.as_secs_f64() * 1000.0) as usize * BURST as usize;
         // Written now: a page that is touched for the first time is slow.
         latencies = (0..order.threads).map(|_| vec![1; calls]).collect();
     }
+    // As in an application: a process of one thread would have cheaper system calls, and so
+    // would those who start none beside those who do.
+    std::thread::spawn(|| {
+        loop {
+            std::thread::park();
+        }
+    });
     let (memory, cpu, start) = (begin_peak(), cpu_seconds(), Instant::now());
     let Some(sink) = open(&order.subject, &setup) else {
         println!("{ABSENT}");
@@ -102,7 +127,7 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
     let growth = peak() as f64 - memory as f64;
     let disk = bytes_in(&order.dir)?;
     let mut figures = figures(order, offered, wall, cpu, &said, disk);
-    figures.push(("callers MB/s", offered as f64 / callers / 1e6));
+    figures.push(("callers MB/s", offered.bytes as f64 / callers / 1e6));
     figures.push(("memory", growth / 1_048_576.0));
     figures.push(("memory over queue", (growth - said.queue_bytes as f64) / 1_048_576.0));
     if !latencies.is_empty() {
@@ -115,54 +140,78 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
     Ok(())
 }
 
+/// What was handed to a sink.
+#[derive(Clone, Copy, Default)]
+struct Offered {
+    bytes: u64,
+    records: u64,
+}
+
+impl Offered {
+    fn add(&mut self, record: &str) {
+        self.bytes += record.len() as u64;
+        self.records += 1;
+    }
+
+    fn sum(parts: impl Iterator<Item = Self>) -> Self {
+        parts.fold(Self::default(), |sum, part| Offered {
+            bytes: sum.bytes + part.bytes,
+            records: sum.records + part.records,
+        })
+    }
+}
+
 fn figures(
     order: &Order,
-    offered: u64,
+    offered: Offered,
     wall: f64,
     cpu: f64,
     said: &Said,
     disk: u64,
 ) -> Vec<(&'static str, f64)> {
-    let gib = offered as f64 / f64::from(1 << 30);
+    let bytes = offered.bytes as f64;
+    let gib = bytes / f64::from(1 << 30);
+    let dropped = said.dropped.unwrap_or(0);
     let kept = match said.kept {
-        Kept::All => offered,
-        Kept::OnDisk => disk,
-        Kept::Bytes(bytes) => bytes,
-    } as f64;
+        Kept::AllButDropped => bytes * (1.0 - dropped as f64 / offered.records as f64),
+        Kept::OnDisk => disk as f64,
+        Kept::Bytes(bytes) => bytes as f64,
+    };
     // Small runs delete nothing.
-    let all_kept = order.subject != "nothing" && kept >= offered as f64;
+    let all_kept = order.subject != "nothing" && kept >= bytes;
     let mut figures = vec![
         ("wall", wall / gib),
         ("CPU", cpu / gib),
         ("CPU %", cpu / wall * 100.0),
-        ("MB/s", offered as f64 / wall / 1e6),
-        ("offered bytes", offered as f64),
+        ("MB/s", bytes / wall / 1e6),
+        ("offered bytes", bytes),
         ("disk bytes", disk as f64),
-        ("kept", kept / offered as f64 * 100.0),
+        ("kept", kept / bytes * 100.0),
         ("kept MB/s", kept / wall / 1e6),
         ("all kept", f64::from(u8::from(all_kept))),
     ];
-    if order.seconds > 0.0 {
+    if !matches!(order.drive, Drive::Bytes(_)) {
         figures.retain(|(name, _)| *name != "wall");
-    }
-    if let Some(dropped) = said.dropped {
-        figures.push(("said dropped", dropped as f64));
     }
     figures
 }
 
-/// As fast as the sink takes them. Returns the bytes that were offered.
-fn flood(sink: &dyn Sink, records: &Records, order: &Order) -> u64 {
-    let share = order.bytes / order.threads as u64;
+/// As fast as the sink takes them.
+fn flood(sink: &dyn Sink, records: &Records, order: &Order) -> Offered {
+    let (share, time) = match order.drive {
+        Drive::Bytes(bytes) => (bytes / order.threads as u64, None),
+        Drive::Time(time) | Drive::Paced(time) => (u64::MAX, Some(time)),
+    };
     let barrier = Barrier::new(order.threads);
+    let is_over = AtomicBool::new(false);
     let one = |thread: usize| {
-        let mut offered = 0;
+        let mut offered = Offered::default();
         let mut each = records.from(thread * records.len() / order.threads);
         barrier.wait();
-        while offered < share {
+        while offered.bytes < share && !is_over.load(Ordering::Relaxed) {
             let Some(record) = each.next() else { break };
             sink.put(record);
-            offered += record.len() as u64;
+            offered.add(record);
         }
         offered
     };
@@ -172,16 +221,20 @@ fn flood(sink: &dyn Sink, records: &Records, order: &Order) -> u64 {
     std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..order.threads).map(|thread| scope.spawn(move || one(thread))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a writer")).sum()
+        if let Some(time) = time {
+            std::thread::sleep(time);
+            is_over.store(true, Ordering::Relaxed);
+        }
+        Offered::sum(threads.into_iter().map(|thread| thread.join().expect("a writer")))
     })
 }
 
 /// A burst each millisecond from each thread, and how long each call took, in nanoseconds.
-fn pace(sink: &dyn Sink, records: &Records, latencies: &mut [Vec<u32>]) -> u64 {
+fn pace(sink: &dyn Sink, records: &Records, latencies: &mut [Vec<u32>]) -> Offered {
     let threads = latencies.len();
     let start = Instant::now() + Duration::from_millis(5);
     let one = |thread: usize, took: &mut [u32]| {
-        let mut offered = 0;
+        let mut offered = Offered::default();
         let mut each = records.from(thread * records.len() / threads);
         // Threads of an application do not wake at the same instant.
         let mut due = start + Duration::from_micros(400) * thread as u32;
@@ -194,7 +247,7 @@ fn pace(sink: &dyn Sink, records: &Records, latencies: &mut [Vec<u32>]) -> u64 {
                 let call = Instant::now();
                 sink.put(record);
                 *took = u32::try_from(call.elapsed().as_nanos()).unwrap_or(u32::MAX);
-                offered += record.len() as u64;
+                offered.add(record);
             }
             due += Duration::from_millis(1);
         }
@@ -206,7 +259,7 @@ fn pace(sink: &dyn Sink, records: &Records, latencies: &mut [Vec<u32>]) -> u64 {
             .enumerate()
             .map(|(thread, took)| scope.spawn(move || one(thread, took)))
             .collect();
-        threads.into_iter().map(|thread| thread.join().expect("a writer")).sum()
+        Offered::sum(threads.into_iter().map(|thread| thread.join().expect("a writer")))
     })
 }
 

@@ -7,7 +7,7 @@
 //!
 //! - `--list`: the rows. `--only ROW`: that row, or those with that in their names.
 //! - `--rounds N`: 5 if nothing is said. `--mib N`: in place of each row's own amount.
-//!   `--seconds N`: of a paced run. `--dir DIR`: where to write; a folder on a disk.
+//!   `--seconds N`: of a paced run, four times that of a queue that drops. `--dir DIR`: where to write; a folder on a disk.
 
 mod args;
 mod child;
@@ -27,7 +27,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::args::Args;
 use crate::child::Order;
@@ -56,7 +56,11 @@ fn main() -> io::Result<()> {
     let scale = Scale {
         rounds: args.get("--rounds").unwrap_or(if is_test { 1 } else { 5 }),
         mib: args.get("--mib").or(is_test.then_some(1)),
-        seconds: args.get("--seconds").unwrap_or(if is_test { 0.05 } else { 8.0 }),
+        time: Duration::from_secs_f64(args.get("--seconds").unwrap_or(if is_test {
+            0.05
+        } else {
+            8.0
+        })),
         is_test,
     };
     let base = tempfile::Builder::new()

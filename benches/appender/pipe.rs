@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use nix::sys::resource::UsageWho;
 
-use crate::child::{ABSENT, Order, status_of, usage_of};
+use crate::child::{ABSENT, Drive, Order, status_of, usage_of};
 use crate::records::Records;
 
 /// multilog takes no more; it gets more files of less.
@@ -54,6 +54,9 @@ fn command(order: &Order) -> io::Result<Command> {
 }
 
 pub(crate) fn run(order: &Order) -> io::Result<()> {
+    let Drive::Bytes(bytes) = order.drive else {
+        return Err(io::Error::other("a pipe takes so many bytes"));
+    };
     let records = Records::new(order.class);
     let mut command = command(order)?;
     if order.subject != "cat" {
@@ -75,7 +78,7 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let mut input = child.stdin.take();
-    let fed = feed(&records, input.as_mut(), order.bytes);
+    let fed = feed(&records, input.as_mut(), bytes);
     // Its own, before it ends; what wait4 says has the memory of its parent in it.
     let memory = status_of(&child.id().to_string(), "VmHWM:") as f64 / 1_048_576.0;
     drop(input);
@@ -94,7 +97,7 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
     let cpu = usage_of(UsageWho::RUSAGE_CHILDREN);
     let own = usage_of(UsageWho::RUSAGE_SELF) - own;
     let gib = offered as f64 / f64::from(1 << 30);
-    let (files, cut, bytes) = cut_files(&order.dir)?;
+    let (files, cut, on_disk) = cut_files(&order.dir)?;
     for (name, figure) in [
         ("CPU", cpu / gib),
         ("CPU with its writer", (cpu + own) / gib),
@@ -103,7 +106,7 @@ pub(crate) fn run(order: &Order) -> io::Result<()> {
         ("files", files),
         ("begin inside a record", cut),
         ("offered bytes", offered as f64),
-        ("disk bytes", bytes),
+        ("disk bytes", on_disk),
         ("all kept", 1.0),
     ] {
         println!("{name}\t{figure}");

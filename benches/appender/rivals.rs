@@ -221,9 +221,7 @@ impl Sink for Spdlog {
         // Its last owner joins the thread behind everything that was queued.
         drop(pool);
         spdlog::sink::Sink::flush(&*sink).expect("a flush");
-        let dropped = dropped.load(Ordering::Relaxed);
-        let kept = if dropped == 0 { Kept::All } else { Kept::OnDisk };
-        Said { dropped: Some(dropped), kept, ..Said::default() }
+        Said { dropped: Some(dropped.load(Ordering::Relaxed)), ..Said::default() }
     }
 }
 

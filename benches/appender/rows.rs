@@ -17,6 +17,8 @@ pub(crate) struct Row {
 pub(crate) enum Work {
     /// As fast as can be: so many MiB. Segments of 64 MiB, 8 kept.
     Flood { mib: u64 },
+    /// As fast as can be, for a while. Segments of 64 MiB, 8 kept.
+    Saturated,
     /// 10,000 records a second from each thread. Segments of 16 MiB, 8 kept.
     Paced,
     /// Standard input of a program of its own. Segments of 64 MiB, 8 kept.
@@ -54,6 +56,13 @@ const QUEUE: &[Column] = &[
     ("kept MB/s", "", 0),
     ("memory", "MiB", 1),
     ("memory over queue", "MiB", 1),
+];
+const DROPS: &[Column] = &[
+    ("callers MB/s", "", 0),
+    ("kept", "%", 1),
+    ("kept MB/s", "", 0),
+    ("CPU %", "of a core", 0),
+    ("memory", "MiB", 1),
 ];
 const CALLS: &[Column] = &[
     ("p50", "us", 2),
@@ -229,15 +238,15 @@ fn queued() -> Vec<Row> {
         ),
         Row {
             name: "queued-drop-traces",
-            about: "a queue that drops, traces, 4 threads",
-            work: Work::Flood { mib: 1024 },
+            about: "a queue that drops, traces, 4 threads that never pause",
+            work: Work::Saturated,
             class: Class::Traces,
             subjects: vec![
                 (QUEUED_DROP, 4),
                 ("tracing-appender lossy", 4),
                 ("spdlog-rs async drop", 4),
             ],
-            columns: QUEUE,
+            columns: DROPS,
             claims: vec![Claim {
                 subject: (QUEUED_DROP, 4),
                 of: "kept MB/s",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::child::{ABSENT, Order};
+use crate::child::{ABSENT, Drive, Order};
 use crate::footprint::Sampler;
 use crate::rows::{Row, Work};
 
@@ -23,8 +23,8 @@ pub(crate) struct Scale {
     pub(crate) rounds: usize,
     /// In place of each row's own amount.
     pub(crate) mib: Option<u64>,
-    /// Of a paced run.
-    pub(crate) seconds: f64,
+    /// Of a paced run; four times that of a saturated one.
+    pub(crate) time: Duration,
     /// Sizes to show that everything works.
     pub(crate) is_test: bool,
 }
@@ -49,19 +49,20 @@ pub(crate) fn run(row: &Row, scale: Scale, base: &Path) -> io::Result<Vec<Vec<Fi
 }
 
 fn order(row: &Row, (name, threads): (&str, usize), scale: Scale, dir: PathBuf) -> Order {
-    let (mib, segment, keep) = match row.work {
-        Work::Flood { mib } | Work::Pipe { mib } => (mib, 64 << 20, 8),
-        Work::Paced => (0, 16 << 20, 8),
-        Work::Footprint { mib } => (mib, 1 << 20, 4),
+    let bytes = |mib| Drive::Bytes(scale.mib.unwrap_or(mib) << 20);
+    let (drive, segment, keep) = match row.work {
+        Work::Flood { mib } | Work::Pipe { mib } => (bytes(mib), 64 << 20, 8),
+        Work::Saturated => (Drive::Time(scale.time / 4), 64 << 20, 8),
+        Work::Paced => (Drive::Paced(scale.time), 16 << 20, 8),
+        Work::Footprint { mib } => (bytes(mib), 1 << 20, 4),
     };
     // The fewest that still rotate, with everything kept but for `Footprint`.
-    let small = matches!(row.work, Work::Paced).then_some(512 << 10).unwrap_or(256 << 10);
+    let small = if row.work == Work::Paced { 512 << 10 } else { 256 << 10 };
     Order {
         subject: name.to_owned(),
         class: row.class,
         threads,
-        bytes: scale.mib.unwrap_or(mib) << 20,
-        seconds: if row.work == Work::Paced { scale.seconds } else { 0.0 },
+        drive,
         segment: if scale.is_test { small } else { segment },
         keep,
         is_compressed: matches!(row.work, Work::Footprint { .. }),
@@ -102,7 +103,8 @@ fn one(
         figures.insert("peak / nominal".into(), sampled.peak as f64 / nominal);
         figures.insert("at the end / nominal".into(), sampled.last as f64 / nominal);
         figures.insert("samples".into(), sampled.samples as f64);
-    } else if scale.is_test && figures.get("all kept") == Some(&1.0) {
+    } else if scale.is_test && row.work != Work::Saturated && figures.get("all kept") == Some(&1.0)
+    {
         let on_disk = (figures["offered bytes"], figures["disk bytes"]);
         assert_eq!(on_disk.0, on_disk.1, "{}, {}: offered, on disk", row.name, order.subject);
     }

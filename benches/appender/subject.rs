@@ -37,10 +37,10 @@ pub(crate) struct Said {
 /// How to know what it wrote: archives that are gone are not on the disk any more.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// It takes a record or fails.
+    /// It takes a record, or counts it as dropped, or fails.
     #[default]
-    All,
-    /// What is on the disk; such a subject did not come to delete anything.
+    AllButDropped,
+    /// What is on the disk; such a subject deletes nothing.
     #[cfg_attr(not(feature = "rivals"), expect(dead_code, reason = "only they need it"))]
     OnDisk,
     /// It counts.
