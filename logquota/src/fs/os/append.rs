@@ -33,6 +33,12 @@ const SLOTS: libc::off_t = 4096;
 /// The first of the bytes that are locked to hold a log.
 const HOLD: libc::off_t = TURN - SLOTS;
 
+/// What is open with `O_APPEND` is appended to wherever `pwrite(2)` is told to write (see its
+/// BUGS), and does without the lock of the file's position that `write(2)` takes in a process
+/// of several threads. Whoever emulates Linux and does not do so fails here, and overwrites
+/// nothing.
+const NOWHERE: u64 = 1 << 62;
+
 #[derive(Debug)]
 pub(super) struct Log {
     fd: OwnedFd,
@@ -64,7 +70,7 @@ impl Log {
 
 impl AppendFile for Log {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(again(|| rustix::io::write(&self.fd, bytes))?)
+        Ok(again(|| rustix::io::pwrite(&self.fd, bytes, NOWHERE))?)
     }
 
     fn meta(&self) -> io::Result<Meta> {
