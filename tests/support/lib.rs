@@ -2,6 +2,7 @@
 //! canary trees, and the bodies of the fuzz targets.
 
 pub mod canary;
+pub mod clock;
 pub mod flood;
 pub mod fuzz_config;
 pub mod fuzz_names;
@@ -9,6 +10,7 @@ pub mod fuzz_plan;
 pub mod generate;
 pub mod model;
 pub mod mounts;
+pub mod records;
 pub mod reference;
 pub mod sandbox;
 pub mod show;

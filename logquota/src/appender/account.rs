@@ -30,7 +30,12 @@ impl Core {
                 });
             }
         }
-        let mut counts = lock(&self.log).counts;
+        let (mut counts, lost_head) = {
+            let log = lock(&self.log);
+            (log.counts, log.lost_head)
+        };
+        // Its end waits in vain: it was counted as lost with its beginning.
+        waiting = u64::saturating_sub(waiting, u64::from(lost_head));
         if let Some(cause) = cause {
             counts.dropped.add(cause, lost.0);
             counts.dropped_bytes = counts.dropped_bytes.saturating_add(lost.1);

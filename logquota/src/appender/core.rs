@@ -221,10 +221,11 @@ impl Core {
         for retired in lock(&self.env.retired).iter() {
             retired.file.sync().map_err(Error::io(Op::Sync, &self.env.path))?;
         }
-        match &log.segment {
-            Some(segment) => segment.file.sync().map_err(Error::io(Op::Sync, &self.env.path)),
-            None => Ok(()),
+        if let Some(segment) = &log.segment {
+            segment.file.sync().map_err(Error::io(Op::Sync, &self.env.path))?;
         }
+        // A new file is found again by its name.
+        upkeep::sync_names(&self.env)
     }
 
     /// Does something with the log between two records.

@@ -88,6 +88,8 @@ pub(super) struct Log {
     /// Room was looked for in vain; not looked for again before the next tick.
     pub(super) is_stuck: bool,
     pub(super) is_closed: bool,
+    /// The books know what is on the disk. Otherwise no segment is begun.
+    pub(super) has_looked: bool,
     /// The second block of a buffered writer.
     pub(super) spare: Vec<u8>,
     /// Bytes at the end of the segment of a record whose rest is in the next block.
@@ -150,6 +152,7 @@ impl Log {
                     from = upto.max(from.saturating_add(1));
                 }
                 Err(failure) => {
+                    self.shrink(env);
                     let upto = batch.end_after(from).max(from.saturating_add(1));
                     let records = batch.count(from, upto).max(1);
                     fate = self.lose(env, records, as_u64(upto.saturating_sub(from)), failure);
@@ -222,8 +225,11 @@ impl Log {
             }
             // The next record does not fit into what is left.
             let next = as_u64(batch.end_after(from).saturating_sub(from)).saturating_add(prefix);
-            let claim = lock(&env.books).claim(next.max(env.segment));
-            if !lock(&env.books).could_hold(claim) {
+            let could_hold = {
+                let books = lock(&env.books);
+                books.could_hold(books.claim(books.fit(env.segment).max(next)))
+            };
+            if !could_hold {
                 return Err(Failure::because(Cause::TooLarge));
             }
             if segment.len > 0 {
@@ -409,6 +415,9 @@ impl Log {
         self.begin_turn(env);
         let result =
             self.place_block(env, bytes.len()).and_then(|()| self.append_announced(env, bytes));
+        if result.is_err() {
+            self.shrink(env);
+        }
         self.end_turn();
         result
     }

@@ -114,6 +114,16 @@ impl Books {
         self.quota.is_none_or(|quota| self.directory.saturating_add(claim) <= quota)
     }
 
+    /// The longest segment up to this length of which one fits in: the quota is for blocks,
+    /// its own and the directory's included.
+    pub(super) fn fit(&self, segment: u64) -> u64 {
+        let Some(quota) = self.quota else { return segment };
+        let blocks = quota.saturating_sub(self.directory).checked_div(self.block).unwrap_or(0);
+        // The inverse of `claim`, rounded down.
+        let most = blocks.saturating_sub(2).saturating_mul(256).checked_div(257).unwrap_or(0);
+        segment.min(most.saturating_mul(self.block)).max(1)
+    }
+
     /// What is kept free for the next segment; nothing where the quota is too small for two.
     pub(super) fn headroom(&self, segment: u64) -> u64 {
         self.spare(segment, 2)
@@ -146,6 +156,11 @@ impl Books {
         if self.active > 0 {
             self.begin(self.active.max(active));
         }
+    }
+
+    /// A segment that may turn out not to fit in.
+    pub(super) fn expect(&mut self, claim: u64) {
+        self.active = claim;
     }
 
     /// The active segment became the archive `name`.
@@ -213,10 +228,23 @@ impl Books {
         }
     }
 
-    /// What no look has found is nowhere that we know of.
-    pub(super) fn forget_orphans(&mut self) {
-        let gone = self.orphans.drain(..).fold(0, |sum: u64, (_, n)| sum.saturating_add(n));
-        self.evicted_records = self.evicted_records.saturating_add(gone);
+    /// What no look has found is nowhere that we know of, unless it is the log.
+    pub(super) fn forget_orphans(&mut self, log: Option<&FileId>) {
+        let is_gone = |orphan: &mut (FileId, u64)| Some(&orphan.0) != log;
+        let gone =
+            self.orphans.extract_if(.., is_gone).fold(0, |sum: u64, (_, n)| sum.saturating_add(n));
+        self.gone(gone);
+    }
+
+    /// The log is one that was believed to be taken away: our records in it.
+    pub(super) fn reclaim(&mut self, log: &FileId) -> u64 {
+        let at = self.orphans.iter().position(|(orphan, _)| orphan == log);
+        at.map_or(0, |at| self.orphans.swap_remove(at).1)
+    }
+
+    /// So many records are nowhere any more.
+    pub(super) fn gone(&mut self, records: u64) {
+        self.evicted_records = self.evicted_records.saturating_add(records);
     }
 
     /// A file got another name.
@@ -291,6 +319,7 @@ impl Books {
             .map(|(name, _)| name.clone())
             .collect();
         self.directory = directory;
+        let peak = self.peak;
         for (name, bytes) in found {
             if let Ok(at) = gone.binary_search_by(|probe| probe.as_os_str().cmp(name)) {
                 gone.remove(at);
@@ -306,6 +335,9 @@ impl Books {
         for name in gone {
             self.removed(&name);
         }
+        // What has got another name was counted under both for a moment.
+        self.peak = peak;
+        self.note_peak();
     }
 
     /// An archive with this number exists.
@@ -342,6 +374,18 @@ mod tests {
         // 1,024 blocks need 4 leaves of 340 extents, and the root is in the inode.
         assert_eq!(books.claim(4 << 20), (1024 + 4 + 2) * 4096);
         assert_eq!(books.claim(1), 3 * 4096);
+    }
+
+    #[test]
+    fn a_segment_is_no_longer_than_what_the_quota_can_hold() {
+        for (quota, block) in [(9830, 1024), (65_536, 4096), (1 << 20, 512), (4096, 4096)] {
+            let mut books = Books::new(Some(quota), block);
+            books.directory = 2 * block;
+            let fit = books.fit(quota);
+            assert!(fit == 1 || books.could_hold(books.claim(fit)), "{quota} {fit}");
+            assert!(!books.could_hold(books.claim(fit + 2 * block)), "{quota} {fit}");
+        }
+        assert_eq!(Books::new(None, 512).fit(77), 77);
     }
 
     #[test]

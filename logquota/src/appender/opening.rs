@@ -10,7 +10,7 @@ use super::core::{Core, Front};
 use super::drain::Queued;
 use super::env::{Env, Parts, lock};
 use super::event::Stats;
-use super::log::Log;
+use super::log::{Log, Segment};
 use super::threads::Bell;
 use super::upkeep::{self, Goal};
 use crate::error::{Error, Op, Result};
@@ -91,6 +91,7 @@ impl Core {
             Some(env.clock.local(began).naive_local())
         });
         upkeep::close(env, &seen);
+        log.has_looked = true;
         if let Some(why) = refusal {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
             return Err(Error::io(Op::Open, &env.path)(source));
@@ -132,22 +133,39 @@ impl Core {
     pub(super) fn end_close(&self) -> Stats {
         let mut log = lock(&self.log);
         log.is_closed = true;
+        let mut empty = None;
         if let Some(segment) = log.segment.take() {
+            self.disown(&segment);
             if matches!(segment.file.hold(crate::fs::Hold::Alone), Ok(true)) {
                 let _ = segment.file.trim();
             }
-            let blocks = segment.file.meta().map(|meta| meta.stamp.allocated.get());
-            if let Ok(blocks) = blocks {
-                lock(&self.env.books).begin(blocks);
+            if let Ok(meta) = segment.file.meta() {
+                lock(&self.env.books).begin(meta.stamp.allocated.get());
+                empty = (meta.stamp.len == 0).then_some(meta.stamp.id);
             }
         }
         drop(log);
         // What is one too many goes now; archives that others have deleted are noticed once more.
         self.upkeep(false);
         if let Ok(seen) = upkeep::look(&self.env) {
+            if let Some(id) = empty {
+                upkeep::remove_empty(&self.env, &seen, &id);
+            }
             upkeep::close(&self.env, &seen);
         }
         self.env.forget_dir();
         self.stats()
+    }
+
+    /// Our records in a log that somebody has taken away are where the next look finds them.
+    fn disown(&self, segment: &Segment) {
+        let found = self.env.open_dir().ok().map(|dir| self.env.fs.stat(dir, self.env.name()));
+        if let Some(Ok(found)) = found
+            && found.is_none_or(|found| found.stamp.id != segment.id)
+        {
+            let linked = segment.file.meta().is_ok_and(|meta| meta.stamp.nlink > 0);
+            let id = linked.then_some(segment.id);
+            lock(&self.env.books).orphaned(id, segment.records);
+        }
     }
 }

@@ -46,6 +46,10 @@ impl Log {
 
     /// The same; `since` is when its period began, if it is not empty.
     pub(super) fn open_since(&mut self, env: &Env, since: Option<NaiveDateTime>) -> Done {
+        if !self.has_looked {
+            upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
+            self.has_looked = true;
+        }
         let dir = env.open_dir().map_err(Failure::of)?;
         let opened = match env.fs.open_log(dir, env.name(), None) {
             Ok(file) => return self.adopt(env, dir, file, since),
@@ -82,13 +86,16 @@ impl Log {
         }
         let len = meta.stamp.len;
         let allocated = meta.stamp.allocated.get();
-        let mut limit = env.segment.max(len);
-        {
+        let (mut limit, claim) = {
             let mut books = lock(&env.books);
-            let claim = books.claim(env.segment).max(allocated);
-            books.begin(claim);
-        }
-        if !lock(&env.books).has_room(0) && !self.make_room(env, Goal::Quota(0)) {
+            let limit = books.fit(env.segment).max(len);
+            let claim = books.claim(books.fit(env.segment)).max(allocated);
+            books.expect(claim);
+            (limit, claim)
+        };
+        if lock(&env.books).has_room(0) || self.make_room(env, Goal::Quota(0)) {
+            lock(&env.books).begin(claim);
+        } else {
             // There is no room for the rest of it.
             limit = len;
             lock(&env.books).begin(allocated);
@@ -104,7 +111,7 @@ impl Log {
             is_shared,
             is_ragged,
             opened: since.filter(|_| len > 0).unwrap_or(now),
-            records: 0,
+            records: lock(&env.books).reclaim(&meta.stamp.id),
         };
         if limit > len {
             segment.is_reserved = set_aside(&*segment.file, limit, is_shared).is_ok();
@@ -136,7 +143,7 @@ impl Log {
 
     /// Makes a new segment that can hold a record of `need` bytes.
     fn begin(&mut self, env: &Env, need: u64, company: Company) -> Done {
-        let limit = env.segment.max(need);
+        let limit = lock(&env.books).fit(env.segment).max(need);
         let claim = lock(&env.books).claim(limit);
         if !self.finds_room(env, claim) {
             return Err(Failure::because(Cause::QuotaFull));
@@ -161,6 +168,7 @@ impl Log {
             }
             Err(error) => return Err(Failure::of(Error::io(Op::Create, &env.path)(error))),
         };
+        env.is_unsynced.store(true, Ordering::Release);
         let meta = file.meta().map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?;
         lock(&env.books).begin(claim);
         let is_shared = match company {
@@ -216,6 +224,22 @@ impl Log {
         Ok(())
     }
 
+    /// The record that the segment was to be larger for was not written.
+    pub(super) fn shrink(&mut self, env: &Env) {
+        let Some(segment) = &mut self.segment else { return };
+        let limit = lock(&env.books).fit(env.segment).max(segment.len);
+        if segment.limit <= limit {
+            return;
+        }
+        segment.limit = limit;
+        if segment.file.trim().is_ok() {
+            segment.is_reserved = segment.file.reserve(Bytes::new(limit)).is_ok();
+            let mut books = lock(&env.books);
+            let claim = books.claim(limit);
+            books.begin(claim);
+        }
+    }
+
     /// Makes the segment an archive and begins a new one, which can hold `need` bytes.
     pub(super) fn rotate(&mut self, env: &Env, need: u64) -> Done {
         if self.check_identity(env)? {
@@ -229,7 +253,10 @@ impl Log {
             // Others make and delete archives, too.
             upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
         }
-        let claim = lock(&env.books).claim(need.max(env.segment));
+        let claim = {
+            let books = lock(&env.books);
+            books.claim(books.fit(env.segment).max(need))
+        };
         let is_evicting = env.on_full == OnFull::EvictOldest;
         let mut goes_itself = false;
         if !self.finds_room(env, claim) {
@@ -333,11 +360,15 @@ impl Log {
                     segment.len = stamp.len;
                     return Ok(false);
                 }
-                let is_cut = stamp.len < segment.len;
-                segment.len = stamp.len;
-                if !is_cut {
+                let before = std::mem::replace(&mut segment.len, stamp.len);
+                if before < stamp.len {
                     return Ok(false);
                 }
+                // All of them, if all of it; else nobody can tell which.
+                let cut = before.saturating_sub(stamp.len).saturating_mul(segment.records);
+                let gone = cut.div_ceil(before.max(1)).min(segment.records);
+                segment.records = segment.records.saturating_sub(gone);
+                lock(&env.books).gone(gone);
                 // The cut has given the reservation back.
                 segment.is_reserved =
                     set_aside(&*segment.file, segment.limit, segment.is_shared).is_ok();
@@ -359,10 +390,14 @@ impl Log {
 
     /// Lets go of the segment, which is not the log any more, and opens what is.
     pub(super) fn reopen(&mut self, env: &Env, why: &'static str) -> Done {
+        let mut empty = None;
         if let Some(old) = self.segment.take() {
-            let linked = old.file.meta().is_ok_and(|meta| meta.stamp.nlink > 0);
+            let meta = old.file.meta();
+            // What cannot be looked at has not gone.
+            let linked = meta.as_ref().map_or(true, |meta| meta.stamp.nlink > 0);
             if linked && held(&*old.file, Hold::Alone) {
                 let _ = old.file.trim();
+                empty = meta.ok().filter(|meta| meta.stamp.len == 0).map(|meta| meta.stamp.id);
             }
             let mut books = lock(&env.books);
             books.end();
@@ -375,7 +410,15 @@ impl Log {
         if env.open_dir().is_ok_and(|dir| env.fs.stat_dir(dir).is_ok_and(|m| m.stamp.nlink == 0)) {
             env.forget_dir();
         }
-        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
+        self.has_looked = false;
+        let seen = upkeep::look(env).map_err(Failure::of)?;
+        self.has_looked = true;
+        if let Some(id) = empty {
+            // Another writer made an archive of it before there was anything in it; nobody
+            // else will write to it.
+            upkeep::remove_empty(env, &seen, &id);
+        }
+        upkeep::close(env, &seen);
         self.open(env)
     }
 

@@ -11,17 +11,19 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::builder::OnFull;
 use super::env::{Env, Retired, lock};
 use super::event::Event;
 use super::guard::Guard;
 use crate::apply::{NoHooks, Options, Outcome, apply};
-use crate::error::{Error, Result};
+use crate::error::{Error, Op, Result};
 use crate::fs::{Hold, os};
-use crate::inventory::{Blocked, Inventory, Log};
+use crate::inventory::{Archive, Blocked, Inventory, Log};
 use crate::naming::Label;
 use crate::plan::{Action, Context, Host, Plan, plan};
 use crate::policy::{Config, Count, Limits, Policy, Reserve, RotateWhen, Selector, SetSpec};
 use crate::scan::scan;
+use crate::stamp::FileId;
 use crate::units::Bytes;
 
 /// What upkeep is for.
@@ -74,6 +76,11 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
     let epoch = lock(&env.books).begin_look();
     let config = config(env, env.policy.clone());
     let mut inventory = scan(&*env.fs, &config, &|_| None)?;
+    if let Some(why) = unseen(&inventory) {
+        // What could not be seen has not gone: the books stay as they are.
+        inventory.dirs.keys().for_each(|dir| env.fs.close_dir(*dir));
+        return Err(Error::io(Op::List, &env.folder)(std::io::Error::other(why)));
+    }
     let directory = inventory
         .dirs
         .keys()
@@ -107,7 +114,8 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
     for archive in inventory.sets.iter().flat_map(|set| &set.logs).flat_map(|log| &log.archives) {
         books.found(&archive.name, &archive.meta.stamp.id);
     }
-    books.forget_orphans();
+    let active = inventory.sets.first().and_then(|set| set.logs.first()?.active.as_ref());
+    books.forget_orphans(active.map(|meta| &meta.stamp.id));
     let mut seen = Seen { unseen: seen, inventory };
     let active = seen.active_blocks();
     books.at_least(active);
@@ -116,9 +124,33 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
     Ok(seen)
 }
 
+/// Why the scan may have missed something, if so.
+fn unseen(inventory: &Inventory) -> Option<String> {
+    let mut blocked = inventory.sets.iter().flat_map(|set| &set.logs).map(|log| &log.blocked);
+    let unreadable = blocked.find_map(|blocked| match blocked {
+        Some(Blocked::Unreadable { why }) => Some(why),
+        _ => None,
+    });
+    let noted = inventory.notes.iter().find(|note| note.is_error).map(|note| &note.why);
+    unreadable.or(noted).cloned()
+}
+
 /// Gives the directories back that a scan has opened.
 pub(super) fn close(env: &Env, seen: &Seen) {
     seen.inventory.dirs.keys().for_each(|dir| env.fs.close_dir(*dir));
+}
+
+/// Deletes an archive that nothing was ever written to.
+pub(super) fn remove_empty(env: &Env, seen: &Seen, id: &FileId) {
+    let is_it = |archive: &&Archive| archive.meta.stamp.id == *id && archive.meta.stamp.len == 0;
+    let Some((log, archive)) =
+        seen.log().and_then(|log| Some((log, log.archives.iter().find(is_it)?)))
+    else {
+        return;
+    };
+    if env.fs.remove(log.archive_dir, &archive.name).is_ok() {
+        lock(&env.books).removed(&archive.name);
+    }
 }
 
 /// Why the log may not be worked on, if so.
@@ -155,14 +187,25 @@ pub(super) fn tidy(env: &Env, goal: Goal) -> Result<bool> {
     let result = tidy_seen(env, goal, &seen);
     close(env, &seen);
     drop(locked);
-    if !in_haste
-        && env.is_unsynced.swap(false, Ordering::AcqRel)
-        && let Ok(dir) = env.open_dir()
-        && env.fs.sync_dir(dir).is_err()
-    {
-        env.is_unsynced.store(true, Ordering::Release);
+    if !in_haste {
+        // What fails is tried again the next time.
+        let _ = sync_names(env);
     }
     result
+}
+
+/// Brings renames and new names to the disk.
+pub(super) fn sync_names(env: &Env) -> Result<()> {
+    if !env.is_unsynced.swap(false, Ordering::AcqRel) {
+        return Ok(());
+    }
+    let synced = env
+        .open_dir()
+        .and_then(|dir| env.fs.sync_dir(dir).map_err(Error::io(Op::Sync, &env.folder)));
+    if synced.is_err() {
+        env.is_unsynced.store(true, Ordering::Release);
+    }
+    synced
 }
 
 fn tidy_seen(env: &Env, goal: Goal, seen: &Seen) -> Result<bool> {
@@ -190,7 +233,12 @@ fn tidy_seen(env: &Env, goal: Goal, seen: &Seen) -> Result<bool> {
 /// The policy as it is right now, and what must stay free within the quota.
 fn limits(env: &Env, goal: Goal, seen: &Seen, believes_clock: bool) -> (Policy, u64) {
     let books = lock(&env.books);
-    let (next, work) = (books.headroom(env.segment), books.working_room(env.segment));
+    // History that may not go for newer records does not go for room that is kept free, either.
+    let segment = books.fit(env.segment);
+    let (next, work) = match env.on_full {
+        OnFull::EvictOldest => (books.headroom(segment), books.working_room(segment)),
+        OnFull::DropNewest | OnFull::Refuse => (0, 0),
+    };
     let free = match goal {
         Goal::Quota(bytes) => bytes,
         Goal::Disk(_) => 0,

@@ -1,0 +1,14 @@
+//! The appender on the simulated disk, by a clock that is moved by hand, without threads.
+
+mod counts;
+mod hands;
+mod kit;
+mod look;
+mod model;
+mod op;
+mod setup;
+mod space;
+mod step;
+mod times;
+mod world;
+mod writer;
