@@ -146,6 +146,13 @@ impl Env {
         }
     }
 
+    /// Whether other processes append to the log, too.
+    pub(super) fn set_shared(&self, is_shared: bool) {
+        self.is_shared.store(is_shared, Ordering::Release);
+        let segment = (is_shared && self.policy.compress.is_some()).then_some(self.segment);
+        lock(&self.books).set_shared(segment);
+    }
+
     /// Whether `has_room` comes true, now or when what was deleted while it was read is closed:
     /// whoever reads it lets go with the next piece of it.
     pub(super) fn await_released(&self, has_room: impl Fn(&Books) -> bool) -> bool {

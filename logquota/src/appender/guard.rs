@@ -232,7 +232,11 @@ impl Drop for GuardedRead<'_> {
 
 impl Read for GuardedRead<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if lock(&self.env.books).is_unnamed(&self.name) {
+        let is_gone = lock(&self.env.books).is_unnamed(&self.name)
+            // Another process may have deleted it.
+            || self.env.is_shared.load(Ordering::Acquire)
+                && self.meta().is_ok_and(|meta| meta.stamp.nlink == 0);
+        if is_gone {
             return Err(io::ErrorKind::NotFound.into());
         }
         self.file()?.read(buf)

@@ -39,6 +39,8 @@ pub(super) struct Books {
     epoch: u64,
     /// The highest number that an archive has.
     number: u64,
+    /// What another process may occupy unseen.
+    margin: u64,
     /// Archives that are being read by us, and what each still occupies without a name.
     reading: BTreeMap<OsString, u64>,
     /// Segments that somebody took away from us, and our records in them.
@@ -60,6 +62,7 @@ impl Books {
             active: 0,
             epoch: 0,
             number: 0,
+            margin: 0,
             reading: BTreeMap::new(),
             orphans: Vec::new(),
             peak: 0,
@@ -106,7 +109,8 @@ impl Books {
 
     /// Whether `more` bytes fit in.
     pub(super) fn has_room(&self, more: u64) -> bool {
-        self.quota.is_none_or(|quota| self.used().saturating_add(more) <= quota)
+        let wanted = self.used().saturating_add(self.margin).saturating_add(more);
+        self.quota.is_none_or(|quota| wanted <= quota)
     }
 
     /// Whether a claim could fit in if everything else were gone.
@@ -132,6 +136,16 @@ impl Books {
     /// What is kept free for the output of a compression, where the quota is not tight.
     pub(super) fn working_room(&self, segment: u64) -> u64 {
         self.spare(segment, 5)
+    }
+
+    /// Others share the directory, or do not any more. One process at a time compresses; what
+    /// we delete while that one reads it keeps its blocks until it lets go.
+    pub(super) fn set_shared(&mut self, segment: Option<u64>) {
+        self.margin = segment.map_or(0, |segment| self.working_room(segment));
+    }
+
+    pub(super) const fn margin(&self) -> u64 {
+        self.margin
     }
 
     fn spare(&self, segment: u64, at_least: u64) -> u64 {
@@ -425,6 +439,18 @@ mod tests {
         assert!(books.is_unnamed(name("a.1")) && !books.has_room(500));
         books.end_reading(name("a.1"));
         assert!(books.has_room(1000));
+    }
+
+    #[test]
+    fn h36_room_for_what_another_process_reads_is_left_where_the_quota_is_not_tight() {
+        let mut books = Books::new(Some(8 << 20), 4096);
+        books.set_shared(Some(1 << 20));
+        assert_eq!(books.margin(), books.claim(1 << 20));
+        assert!(books.has_room(6 << 20) && !books.has_room(7 << 20));
+        books.set_shared(None);
+        assert!(books.has_room(7 << 20));
+        books.set_shared(Some(4 << 20));
+        assert!(books.has_room(8 << 20));
     }
 
     #[test]

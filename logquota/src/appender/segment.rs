@@ -116,7 +116,7 @@ impl Log {
         if limit > len {
             segment.is_reserved = set_aside(&*segment.file, limit, is_shared).is_ok();
         }
-        env.is_shared.store(is_shared, Ordering::Release);
+        env.set_shared(is_shared);
         if is_shared {
             env.tell(Event::Shared);
             let _ = segment.file.begin_turn();
@@ -175,7 +175,7 @@ impl Log {
             Company::Alone => !held(&*file, Hold::Alone),
             Company::Together => true,
         };
-        env.is_shared.store(is_shared, Ordering::Release);
+        env.set_shared(is_shared);
         if is_shared {
             held(&*file, Hold::Together);
             let _ = file.begin_turn();

@@ -265,7 +265,8 @@ fn limits(env: &Env, goal: Goal, seen: &Seen, believes_clock: bool) -> (Policy, 
     };
     policy.count = Count::Unlimited;
     let quota = books.quota().map(|quota| {
-        let less = quota.saturating_sub(growth).saturating_sub(free).saturating_sub(seen.unseen);
+        let kept = growth.saturating_add(free).saturating_add(books.margin());
+        let less = quota.saturating_sub(kept).saturating_sub(seen.unseen);
         Bytes::new(less)
     });
     // What the disk lacks is taken from what we have there, whatever it says is free: that
