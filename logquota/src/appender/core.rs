@@ -175,7 +175,14 @@ impl Core {
     }
 
     pub(super) fn upkeep(&self, compress: bool) {
-        if let Err(error) = upkeep::tidy(&self.env, Goal::Routine { compress }) {
+        // Without a keeper nobody else makes the room that the packer needs.
+        let done = if compress && !self.env.background {
+            upkeep::tidy(&self.env, Goal::Routine { compress: false })
+        } else {
+            Ok(false)
+        };
+        let done = done.and_then(|_| upkeep::tidy(&self.env, Goal::Routine { compress }));
+        if let Err(error) = done {
             self.env.tell(super::Event::UpkeepFailed { why: error.chain() });
         }
     }

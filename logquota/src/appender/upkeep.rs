@@ -242,7 +242,10 @@ fn limits(env: &Env, goal: Goal, seen: &Seen, believes_clock: bool) -> (Policy, 
     let free = match goal {
         Goal::Quota(bytes) => bytes,
         Goal::Disk(_) => 0,
-        Goal::Routine { .. } if env.policy.compress.is_some() => next.saturating_add(work),
+        // Room to work in is made before, and used here.
+        Goal::Routine { compress: false } if env.policy.compress.is_some() => {
+            next.saturating_add(work)
+        }
         Goal::Routine { .. } => next,
     };
     let active = seen.active_blocks();
