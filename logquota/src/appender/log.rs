@@ -101,6 +101,9 @@ pub(super) struct Log {
 /// So often in a row somebody may take the log away from under us before a record is given up.
 const TRIES: u32 = 4;
 
+/// So many segments others may begin and fill before it is given up.
+const RIVALS: u32 = 64;
+
 impl Log {
     /// Writes whole records, as many of them as can be; all counting but of what was received.
     pub(super) fn put(&mut self, env: &Env, batch: &dyn Records) -> Result<Fate> {
@@ -207,7 +210,7 @@ impl Log {
         from: usize,
     ) -> std::result::Result<usize, Failure> {
         let all = batch.bytes().len();
-        for _ in 0..TRIES {
+        for _ in 0..RIVALS {
             if self.segment.is_none() {
                 self.open(env)?;
             }
@@ -424,7 +427,7 @@ impl Log {
 
     /// A block was admitted to its segment when it was filled; that may have gone meanwhile.
     fn place_block(&mut self, env: &Env, len: usize) -> std::result::Result<(), Failure> {
-        for _ in 0..TRIES {
+        for _ in 0..RIVALS {
             if self.segment.is_none() {
                 self.open(env)?;
             }
