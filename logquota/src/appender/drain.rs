@@ -201,6 +201,8 @@ impl Core {
         hand.lens.drain(..first.min(hand.lens.len()));
         if may_announce
             && hand.carry == 0
+            // Where nothing can be written that is one condition, not one each time.
+            && log.loss.is_none()
             && let Some(loss) = queued.untold()
         {
             announced = true;
