@@ -37,7 +37,7 @@ pub fn record(id: Id, len: usize) -> Vec<u8> {
         let is_new_line = id.number % 4 == 3 && bytes.len() % 48 == 47;
         bytes.push(match noise {
             _ if is_new_line => b'\n',
-            _ if id.number % 3 != 0 => b'a' + u8::try_from(bytes.len() % 26).unwrap_or(0),
+            _ if !id.number.is_multiple_of(3) => b'a' + u8::try_from(bytes.len() % 26).unwrap_or(0),
             b'\n' => b' ',
             other => other,
         });

@@ -3,7 +3,8 @@
 use super::builder::OnFull;
 use super::env::Env;
 use super::event::Fate;
-use super::log::{self, Failure, Log, as_u64};
+use super::log::{Failure, Log, as_u64};
+use super::pieces;
 use crate::error::Result;
 
 /// The smallest and largest block; powers of two, so that all boundaries of a larger one are
@@ -141,7 +142,7 @@ impl Log {
             Ok(Fate::Accepted)
         } else {
             let Cut { ends, carry, head } = *cut;
-            self.put_block(env, &log::Block { bytes: &bytes, ends, carry, head })
+            self.put_block(env, &pieces::Block { bytes: &bytes, ends, carry, head })
         };
         self.spare = bytes;
         self.spare.clear();

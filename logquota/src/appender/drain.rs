@@ -10,7 +10,8 @@ use super::builder::WhenFull;
 use super::core::Core;
 use super::env::{Env, lock};
 use super::event::{Cause, Event, Fate};
-use super::log::{self, Log, Loss, as_u64};
+use super::log::{Log, Loss, as_u64};
+use super::pieces;
 use super::queue::{Pushed, Queue, Taken};
 use super::records::Measured;
 use crate::error::{Error, Result};
@@ -174,7 +175,7 @@ impl Core {
                 let carry = std::mem::take(&mut hand.carry);
                 let (tail, whole) = rest.split_at_checked(carry).unwrap_or((rest, &[]));
                 let lens = if carry > 0 {
-                    let block = log::Block { bytes: tail, ends: 1, carry, head: 0 };
+                    let block = pieces::Block { bytes: tail, ends: 1, carry, head: 0 };
                     let _ = log.put_block(env, &block);
                     lens.get(1..).unwrap_or_default()
                 } else {
@@ -191,7 +192,7 @@ impl Core {
             }
             let piece = rest.get(..until).unwrap_or(rest);
             let (ends, head, left) = cut(lens, hand.carry, piece.len());
-            let block = log::Block { bytes: piece, ends, carry: hand.carry, head: as_u64(head) };
+            let block = pieces::Block { bytes: piece, ends, carry: hand.carry, head: as_u64(head) };
             let _ = log.put_block(env, &block);
             hand.carry = left;
             at = at.saturating_add(piece.len());

@@ -102,7 +102,7 @@ pub(super) struct Log {
 const TRIES: u32 = 4;
 
 /// So many segments others may begin and fill before it is given up.
-const RIVALS: u32 = 64;
+pub(super) const RIVALS: u32 = 64;
 
 impl Log {
     /// Writes whole records, as many of them as can be; all counting but of what was received.
@@ -167,7 +167,7 @@ impl Log {
         fate
     }
 
-    fn wrote(&mut self, records: u64, bytes: u64) {
+    pub(super) fn wrote(&mut self, records: u64, bytes: u64) {
         self.counts.written = self.counts.written.saturating_add(records);
         self.counts.written_bytes = self.counts.written_bytes.saturating_add(bytes);
         if let Some(segment) = &mut self.segment {
@@ -248,7 +248,7 @@ impl Log {
     }
 
     /// Appends one piece whole or not at all.
-    fn append(&mut self, env: &Env, piece: &[u8]) -> std::result::Result<(), Failure> {
+    pub(super) fn append(&mut self, env: &Env, piece: &[u8]) -> std::result::Result<(), Failure> {
         let mut done = 0usize;
         // Others may take at once what was made free.
         let mut tries = if env.on_full == OnFull::EvictOldest { TRIES } else { 0 };
@@ -335,7 +335,7 @@ impl Log {
 
     /// What comes before the next record: the end of a line that was cut off, and what was
     /// lost.
-    fn prefix(&self) -> String {
+    pub(super) fn prefix(&self) -> String {
         let is_ragged = self.segment.as_ref().is_some_and(|s| s.is_ragged && s.len > 0);
         let mut prefix = if is_ragged { "\n".to_owned() } else { String::new() };
         if let Some(loss) = &self.loss {
@@ -346,7 +346,11 @@ impl Log {
 
     /// Appends one piece whole or not at all, and with it what was lost before: a line about
     /// that alone would be followed by the next loss.
-    fn append_announced(&mut self, env: &Env, piece: &[u8]) -> std::result::Result<(), Failure> {
+    pub(super) fn append_announced(
+        &mut self,
+        env: &Env,
+        piece: &[u8],
+    ) -> std::result::Result<(), Failure> {
         let prefix = self.prefix();
         if prefix.is_empty() {
             return self.append(env, piece);
@@ -359,91 +363,6 @@ impl Log {
             env.tell(Event::LossEnded { records, bytes, since, cause });
         }
         Ok(())
-    }
-
-    /// Writes the line about what was lost in front of the log.
-    pub(super) fn tell_loss(&mut self, env: &Env, loss: Loss) {
-        let Loss { records, bytes, since, cause } = loss;
-        let line = super::note::loss_line(&loss);
-        self.begin_turn(env);
-        let written =
-            self.place_block(env, line.len()).and_then(|()| self.append(env, line.as_bytes()));
-        self.end_turn();
-        if written.is_ok() {
-            env.tell(Event::LossEnded { records, bytes, since, cause });
-        } else {
-            // The log has its own trouble, and tells of both.
-            let sum = self.loss.get_or_insert(Loss { records: 0, bytes: 0, since, cause });
-            sum.records = sum.records.saturating_add(records);
-            sum.bytes = sum.bytes.saturating_add(bytes);
-        }
-    }
-
-    /// Writes a block of a buffered writer: `ends` records end in it, the first `carry` bytes
-    /// belong to a record that began in the block before, and the last `head` bytes to one
-    /// that goes on in the next.
-    pub(super) fn put_block(&mut self, env: &Env, block: &Block<'_>) -> Result<Fate> {
-        let mut bytes = block.bytes;
-        let mut ends = block.ends;
-        let mut fate = Ok(Fate::Accepted);
-        if std::mem::take(&mut self.lost_head) && block.carry > 0 {
-            // The record was counted as lost with its head.
-            self.counts.dropped_bytes =
-                self.counts.dropped_bytes.saturating_add(as_u64(block.carry));
-            bytes = bytes.get(block.carry..).unwrap_or_default();
-            ends = ends.saturating_sub(1);
-        }
-        let before = self.head;
-        let result = if bytes.is_empty() { Ok(()) } else { self.append_block(env, bytes) };
-        match result {
-            Ok(()) => {
-                let whole = as_u64(bytes.len()).saturating_add(before).saturating_sub(block.head);
-                self.wrote(ends, whole);
-                self.head = block.head;
-            }
-            Err(failure) => {
-                // With the head that an earlier block has written.
-                self.take_back(before);
-                self.head = 0;
-                self.lost_head = block.head > 0;
-                let records = ends.saturating_add(u64::from(block.head > 0));
-                let bytes = as_u64(bytes.len()).saturating_add(before);
-                fate = self.lose(env, records, bytes, failure);
-            }
-        }
-        fate
-    }
-
-    fn append_block(&mut self, env: &Env, bytes: &[u8]) -> std::result::Result<(), Failure> {
-        self.begin_turn(env);
-        let result =
-            self.place_block(env, bytes.len()).and_then(|()| self.append_announced(env, bytes));
-        if result.is_err() {
-            self.shrink(env);
-        }
-        self.end_turn();
-        result
-    }
-
-    /// A block was admitted to its segment when it was filled; that may have gone meanwhile.
-    fn place_block(&mut self, env: &Env, len: usize) -> std::result::Result<(), Failure> {
-        for _ in 0..RIVALS {
-            if self.segment.is_none() {
-                self.open(env)?;
-            }
-            let prefix = self.prefix().len();
-            let len = len.saturating_add(prefix);
-            let Some(segment) = &self.segment else { continue };
-            if segment.len.saturating_add(as_u64(len)) <= segment.limit {
-                return Ok(());
-            }
-            if segment.len > 0 {
-                self.rotate(env, as_u64(len))?;
-            } else {
-                self.enlarge(env, as_u64(len))?;
-            }
-        }
-        Err(Failure::because(Cause::Unavailable))
     }
 
     /// What only a look at the clock and the directory can tell: once a second at most.
@@ -463,14 +382,6 @@ impl Log {
         }
         self.end_turn();
     }
-}
-
-/// A part of a buffered writer's stream.
-pub(super) struct Block<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) ends: u64,
-    pub(super) carry: usize,
-    pub(super) head: u64,
 }
 
 fn segment_len_add(segment: &mut Option<Segment>, done: usize) {

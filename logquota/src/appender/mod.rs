@@ -61,12 +61,14 @@ mod due;
 mod env;
 mod event;
 mod guard;
+mod identity;
 mod log;
 #[cfg(feature = "log")]
 mod logger;
 mod meter;
 mod note;
 mod opening;
+mod pieces;
 mod queue;
 mod records;
 mod segment;

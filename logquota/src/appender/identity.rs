@@ -1,0 +1,109 @@
+//! Whether the log is still the file that we hold, and whose turn it is.
+
+use std::sync::atomic::Ordering;
+
+use super::env::{Env, lock};
+use super::event::Event;
+use super::log::{Failure, Log};
+use super::segment::{Done, held, set_aside};
+use super::upkeep;
+use crate::fs::Hold;
+use crate::stamp::{Kind, Meta};
+
+impl Log {
+    /// Whether the log is still the file that we hold. If not, the one that is there now is
+    /// opened, and the answer is that it was.
+    pub(super) fn check_identity(&mut self, env: &Env) -> Done<bool> {
+        let Some(segment) = &mut self.segment else { return Ok(false) };
+        let dir = env.open_dir().map_err(Failure::of)?;
+        let found = env.fs.stat(dir, env.name());
+        let why = match found {
+            Ok(Some(Meta { kind: Kind::File, stamp, .. })) if stamp.id == segment.id => {
+                if stamp.len == segment.len || segment.is_shared {
+                    segment.len = stamp.len;
+                    return Ok(false);
+                }
+                let before = std::mem::replace(&mut segment.len, stamp.len);
+                if before < stamp.len {
+                    return Ok(false);
+                }
+                // All of them, if all of it; else nobody can tell which.
+                let cut = before.saturating_sub(stamp.len).saturating_mul(segment.records);
+                let gone = cut.div_ceil(before.max(1)).min(segment.records);
+                segment.records = segment.records.saturating_sub(gone);
+                lock(&env.books).gone(gone);
+                // The cut has given the reservation back.
+                segment.is_reserved =
+                    set_aside(&*segment.file, segment.limit, segment.is_shared).is_ok();
+                self.head = 0;
+                self.counts.reopened = self.counts.reopened.saturating_add(1);
+                env.tell(Event::Reopened { why: "it was truncated" });
+                return Ok(false);
+            }
+            Ok(Some(_)) => "another file has its name",
+            Ok(None) => "it was moved or deleted",
+            Err(_) => {
+                env.forget_dir();
+                "its directory cannot be looked at"
+            }
+        };
+        self.reopen(env, why)?;
+        Ok(true)
+    }
+
+    /// Lets go of the segment, which is not the log any more, and opens what is.
+    pub(super) fn reopen(&mut self, env: &Env, why: &'static str) -> Done {
+        let mut empty = None;
+        if let Some(old) = self.segment.take() {
+            let meta = old.file.meta();
+            // What cannot be looked at has not gone.
+            let linked = meta.as_ref().map_or(true, |meta| meta.stamp.nlink > 0);
+            if linked && held(&*old.file, Hold::Alone) {
+                let _ = old.file.trim();
+                empty = meta.ok().filter(|meta| meta.stamp.len == 0).map(|meta| meta.stamp.id);
+            }
+            let mut books = lock(&env.books);
+            books.end();
+            books.orphaned(linked.then_some(old.id), old.records);
+        }
+        self.head = 0;
+        self.counts.reopened = self.counts.reopened.saturating_add(1);
+        env.wants_upkeep.store(true, Ordering::Release);
+        env.tell(Event::Reopened { why });
+        if env.open_dir().is_ok_and(|dir| env.fs.stat_dir(dir).is_ok_and(|m| m.stamp.nlink == 0)) {
+            env.forget_dir();
+        }
+        self.has_looked = false;
+        let seen = upkeep::look(env).map_err(Failure::of)?;
+        self.has_looked = true;
+        if let Some(id) = empty {
+            // Another writer made an archive of it before there was anything in it; nobody
+            // else will write to it.
+            upkeep::remove_empty(env, &seen, &id);
+        }
+        upkeep::close(env, &seen);
+        self.open(env)
+    }
+
+    /// Where others append, too: waits for the turn, and sees how long the log is by now.
+    pub(super) fn begin_turn(&mut self, env: &Env) {
+        for _ in 0..4 {
+            let Some(segment) = self.segment.as_ref().filter(|segment| segment.is_shared) else {
+                return;
+            };
+            if segment.file.begin_turn().is_err() {
+                return;
+            }
+            match self.check_identity(env) {
+                Ok(false) | Err(_) => return,
+                Ok(true) => {}
+            }
+        }
+    }
+
+    pub(super) fn end_turn(&mut self) {
+        if let Some(segment) = self.segment.as_ref().filter(|segment| segment.is_shared) {
+            let _ = segment.file.end_turn();
+        }
+    }
+}
