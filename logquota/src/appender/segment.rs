@@ -260,10 +260,14 @@ impl Log {
         let is_evicting = env.on_full == OnFull::EvictOldest;
         let mut goes_itself = false;
         if !self.finds_room(env, claim) {
-            // Only the segment itself is left to go.
+            // Only the segment itself is left to go. While others hold it, that frees nothing.
+            let is_alone = self
+                .segment
+                .as_ref()
+                .is_some_and(|own| !own.is_shared || held(&*own.file, Hold::Alone));
             let books = lock(&env.books);
             let rest = claim.saturating_sub(books.active());
-            goes_itself = is_evicting && books.has_room(rest);
+            goes_itself = is_evicting && is_alone && books.has_room(rest);
             if !goes_itself {
                 return Err(Failure::because(Cause::QuotaFull));
             }
