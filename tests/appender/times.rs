@@ -93,7 +93,8 @@ fn days(from: &str, change: &str, after: FixedOffset, hours: i64) -> Vec<String>
         local
     };
     set(&kit, start);
-    let log = kit.builder().rotate_every(Interval::Day).open().expect("a log");
+    let builder = kit.builder().rotate_at(Bytes::mib(1)).rotate_every(Interval::Day);
+    let log = builder.open().expect("a log");
     let mut begun = Vec::new();
     let mut rotations = 0;
     for minutes in (0..hours * 60).step_by(10) {

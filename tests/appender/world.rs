@@ -307,7 +307,6 @@ impl World {
                 return Err(format!("{} is empty", file.name));
             }
         }
-        let foreign = *self.meddled.foreign.lock().expect("no panic");
         for file in &disk.files {
             let is_plain = !file.name.ends_with("t") && !file.name.ends_with("z");
             // A line about losses is written in front of the first record, in one call with it.
@@ -324,7 +323,10 @@ impl World {
         for known in self.past.iter().chain(self.writers.iter().map(|w| &w.known)) {
             known.check_tail(disk, &gone)?;
         }
-        let quota = self.setup.quota.filter(|_| foreign == 0 && self.past.is_empty());
+        // What others have made is counted with all that it may be.
+        let is_ours_alone = self.next_tag == 1 && !self.may_be_cut;
+        let is_ours_alone = is_ours_alone && !self.meddled.ever.load(Ordering::Acquire);
+        let quota = self.setup.quota.filter(|_| is_ours_alone);
         let quota = quota.map(|quota| quota + 2 * self.setup.disk.block.get());
         for writer in &self.writers {
             writer
