@@ -62,9 +62,7 @@ impl Log {
                 let _ = old.file.trim();
                 empty = meta.ok().filter(|meta| meta.stamp.len == 0).map(|meta| meta.stamp.id);
             }
-            let mut books = lock(&env.books);
-            books.end();
-            books.orphaned(linked.then_some(old.id), old.records);
+            lock(&env.books).orphaned(linked.then_some(old.id), old.records);
         }
         self.head = 0;
         self.counts.reopened = self.counts.reopened.saturating_add(1);
@@ -76,6 +74,12 @@ impl Log {
         self.has_looked = false;
         let seen = upkeep::look(env).map_err(Failure::of)?;
         self.has_looked = true;
+        {
+            // Until here the old segment counted: nobody knew better.
+            let mut books = lock(&env.books);
+            books.end();
+            books.begin(seen.active_blocks());
+        }
         if let Some(id) = empty {
             // Another writer made an archive of it before there was anything in it; nobody
             // else will write to it.

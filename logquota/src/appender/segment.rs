@@ -1,6 +1,5 @@
 //! One segment after the other: opened, shared, rotated, found again.
 
-use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering;
 
@@ -125,6 +124,7 @@ impl Log {
             }
         }
         self.segment = Some(segment);
+        point(env, dir);
         Ok(())
     }
 
@@ -200,9 +200,7 @@ impl Log {
             records: 0,
         });
         self.head = 0;
-        if let Some(link) = &env.latest {
-            point(env, dir, link);
-        }
+        point(env, dir);
         Ok(())
     }
 
@@ -386,7 +384,8 @@ fn ends_a_line(env: &Env, dir: DirId, len: u64) -> bool {
 }
 
 /// Points the link at the log. What is no link stays.
-fn point(env: &Env, dir: DirId, link: &OsStr) {
+fn point(env: &Env, dir: DirId) {
+    let Some(link) = &env.latest else { return };
     match env.fs.stat(dir, link) {
         Ok(None) => {}
         // Where it points is not known; at the log from now on.

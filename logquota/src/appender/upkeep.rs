@@ -61,7 +61,7 @@ impl Seen {
         }
     }
 
-    fn active_blocks(&self) -> u64 {
+    pub(super) fn active_blocks(&self) -> u64 {
         let active = self.log().and_then(|log| log.active.as_ref());
         active.map_or(0, |meta| meta.stamp.allocated.get())
     }
