@@ -175,8 +175,8 @@ impl Core {
     }
 
     pub(super) fn upkeep(&self, compress: bool) {
-        // Without a keeper nobody else makes the room that the packer needs.
-        let done = if compress && !self.env.background {
+        // The packer needs room to work in; the keeper may have found the directory locked.
+        let done = if compress {
             upkeep::tidy(&self.env, Goal::Routine { compress: false })
         } else {
             Ok(false)

@@ -141,6 +141,13 @@ impl WriteFs for Guard<'_> {
     }
 
     fn rename(&self, dir: DirId, from: &OsStr, to_dir: DirId, to: &OsStr) -> io::Result<()> {
+        if let Some(making) = self.makings.get(from)
+            && lock(&self.env.books).is_unnamed(&making.source)
+        {
+            // It was evicted, and perhaps younger ones with it: a copy that comes late would
+            // have a gap behind it.
+            return Err(io::ErrorKind::NotFound.into());
+        }
         self.env.fs.rename(dir, from, to_dir, to)?;
         {
             let mut books = lock(&self.env.books);
