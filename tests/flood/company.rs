@@ -101,7 +101,9 @@ fn h36_h52_processes_that_come_go_and_are_killed_leave_whole_records_and_exact_a
     let log = logs.join("player.log");
     let notes = scratch();
     let sampler = Sampler::start(&logs, true);
-    let mut stays = Flooder::start(&log, &args("id=0"));
+    let mut slow = args("id=0");
+    slow.push("pause_us=100");
+    let mut stays = Flooder::start(&log, &slow);
     stays.begin(&format!("go {}", if is_long() { 40_000 } else { 6_000 }));
     let mut killed: Vec<Killed> = Vec::new();
     let mut process = 0;
@@ -175,7 +177,8 @@ fn h36_runs_of_the_program_beside_a_flood_leave_its_quota_and_its_account_as_the
     let log = logs.join("player.log");
     let scratch = scratch();
     let config = config(scratch.path(), &logs);
-    let sampler = Sampler::start(&logs, true);
+    // What one has deleted while another one reads it, `st_blocks` does not show.
+    let sampler = Sampler::start(&logs, false);
     let mut flooders =
         vec![Flooder::start(&log, &args("id=0")), Flooder::start(&log, &args("id=1"))];
     let records = if is_long() { 20_000 } else { 4_000 };

@@ -57,7 +57,7 @@ fn h37_on_a_disk_that_others_filled_records_go_on_and_our_oldest_make_room() {
             mount.fill(false, true);
             let told = flooder.go(3000);
             assert_eq!(told.number("dropped"), 0, "{about}: {told}\n{}", listing(&logs));
-            assert_eq!(notes(&told), 0, "{about}: {told}");
+            assert_eq!(notes(&flooder.tell("maintain")), 0, "{about}: {told}");
             unfill(&mount);
             let told = flooder.go(3000);
             assert_eq!(told.number("dropped"), 0, "{about}: {told}");
@@ -85,13 +85,15 @@ fn h37_h38_h49_whoever_keeps_history_loses_the_newest_and_says_so_once() {
             drop(flooder.go(300));
             mount.fill(false, true);
             // What is left of the segment of 512 records.
-            let told = flooder.go(records);
+            drop(flooder.go(records));
+            let told = flooder.tell("maintain");
             assert!(told.number("written") >= 1000, "{about}: {told}\n{}", listing(&folder));
             assert!(told.lost_by("disk_full") > records, "{about}: {told}");
             assert_eq!((told.events("LossBegan"), notes(&told)), (1, 1), "{about}: {told}");
             let before = read_whole(&log, &about);
             unfill(&mount);
-            let told = flooder.go(1000);
+            drop(flooder.go(1000));
+            let told = flooder.tell("maintain");
             assert_eq!(told.events("LossBegan"), 1, "{about}: {told}");
             assert_eq!(told.events("LossEnded"), 1, "{about}: {told}");
             let told = flooder.close();
@@ -206,7 +208,8 @@ fn h39_a_start_on_a_full_disk_is_refused_or_degraded_and_heals() {
                 println!("{about}: {told}");
                 continue;
             }
-            let told = flooder.go(5_000);
+            drop(flooder.go(5_000));
+            let told = flooder.tell("maintain");
             assert_eq!(told.number("written") + told.number("dropped"), 10_000, "{about}: {told}");
             assert!(told.lost_by("disk_full") > 9_000, "{about}: {told}");
             assert_eq!(notes(&told), 1, "{about}: {told}");
@@ -251,9 +254,12 @@ fn h39_a_directory_that_is_missing_is_found_when_it_is_there() {
         let args: Vec<_> = args.iter().copied().chain([&*full]).collect();
         let (mut flooder, told) = Flooder::from(command(), &log, &args);
         assert!(told.0["refused"].is_null(), "{told}");
-        let told = flooder.go(1000);
+        drop(flooder.go(1000));
+        let told = flooder.tell("maintain");
         assert_eq!(told.lost_by("unavailable"), 2000, "{told}");
-        assert_eq!(notes(&told), 1, "{told}");
+        // Upkeep says so, too, once a second at most.
+        assert_eq!(told.events("LossBegan"), 1, "{told}");
+        assert!(notes(&told) <= 6, "{told}");
         fs::create_dir_all(&folder).expect("a folder");
         let told = flooder.go(1000);
         assert_eq!((told.number("dropped"), told.number("written")), (2000, 2000), "{told}");
@@ -281,19 +287,22 @@ fn h40_without_a_free_inode_rotation_goes_on_and_no_segment_grows_past_its_limit
             let folder = mount.folder(full);
             let log = folder.join("player.log");
             let policy = format!("full={full}");
-            let args: Vec<_> = ARGS.into_iter().chain([&*policy, "codec=zstd"]).collect();
+            // What is compressed gives an inode back for a moment: that is another condition.
+            let codec = (full == "evict").then_some("codec=zstd");
+            let args: Vec<_> = ARGS.into_iter().chain([&*policy]).chain(codec).collect();
             let sampler = Sampler::start(&folder, false);
             let mut flooder = Flooder::start(&log, &args);
             drop(flooder.go(1300));
             drop(flooder.tell("maintain"));
             mount.fill(true, false);
-            let told = flooder.go(3000);
+            drop(flooder.go(3000));
+            let told = flooder.tell("maintain");
             if full == "evict" {
                 assert_eq!(told.number("dropped"), 0, "{about}: {told}\n{}", listing(&folder));
             } else {
                 assert!(told.events("LossBegan") <= 1 && notes(&told) <= 2, "{about}: {told}");
             }
-            assert!(log.metadata().expect("the log").len() <= MIB, "{}", listing(&folder));
+            assert!(log.metadata().map_or(0, |log| log.len()) <= MIB, "{}", listing(&folder));
             unfill(&mount);
             let before = flooder.tell("maintain").number("dropped");
             let told = flooder.go(1000);

@@ -62,12 +62,13 @@ impl Chance {
 }
 
 /// A kill may come within a system call, which then has written whole pages of what it was
-/// given. So much of a record nobody was told of; it ends a line of its own, with a page.
+/// given. So much of a record nobody was told of; it ends with a page, and the next record begins
+/// a line of its own.
 #[track_caller]
 pub(crate) fn assert_torn_only_by_kills(found: &Found, killed: &[Killed], about: &str) {
     let mut torn_by = BTreeSet::new();
     for torn in &found.torn {
-        assert_eq!(torn.end % 4096, 1, "{about}: {torn:?}");
+        assert!(torn.end % 4096 <= 1, "{about}: {torn:?}");
         let Some(id) = torn.of else { continue };
         let of = killed.iter().find(|killed| killed.process == id.process);
         let of = of.unwrap_or_else(|| panic!("{about}: nobody was killed: {torn:?}"));
@@ -125,7 +126,12 @@ fn kill_one(log: &Path, notes: &Path, process: u32, delivery: &str, chance: &mut
     let file = notes.join(process.to_string());
     let (id, file_arg) = (format!("id={process}"), format!("acknowledge={}", file.display()));
     let command = Command::new(Flooder::program());
-    let mut flooder = Flooder::launch(command, log, &args(&id, &file_arg, delivery));
+    let mut args = args(&id, &file_arg, delivery);
+    if process.is_multiple_of(3) {
+        // So slow that the compressor keeps up.
+        args.push("pause_us=100");
+    }
+    let mut flooder = Flooder::launch(command, log, &args);
     flooder.begin("go 1000000000");
     // Some are killed while they start.
     chance.wait(if process.is_multiple_of(4) { 20_000 } else { 120_000 });
@@ -207,7 +213,7 @@ fn h52_a_buffered_log_that_was_killed_goes_on_with_whole_records_within_its_quot
         let found = read(&log);
         // One for each kill at most, at the end of a block.
         assert!(found.torn.len() <= usize::try_from(process).expect("few"), "{:#?}", found.torn);
-        assert!(found.torn.iter().all(|torn| torn.end % 4096 == 1), "{:#?}", found.torn);
+        assert!(found.torn.iter().all(|torn| torn.end % 4096 <= 1), "{:#?}", found.torn);
         cut = cut.max(found.torn.len());
         let there = of_process(&found, process);
         let (mut taken, mut missing) = (0, 0);
@@ -215,8 +221,10 @@ fn h52_a_buffered_log_that_was_killed_goes_on_with_whole_records_within_its_quot
             let numbers = there.get(&thread).map_or(&[][..], Vec::as_slice);
             let in_order = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
             assert!(in_order, "process {process}, thread {thread}: {}", ranges(numbers));
+            // One that had no turn for a long time may have all of its records evicted.
+            let Some(last) = numbers.last() else { continue };
             taken += count;
-            missing += count.saturating_sub(numbers.last().map_or(0, |last| last + 1));
+            missing += count.saturating_sub(last + 1);
         }
         // The buffer, and the block that is being written.
         assert!(missing * 1500 <= 2 * 65_536 + 1500, "{missing} of {taken}\n{}", listing(&logs));

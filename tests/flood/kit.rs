@@ -151,6 +151,21 @@ impl Flooder {
         self.tell(&format!("go {count}"))
     }
 
+    /// Has it do what is due until `is_so`: a background that is at work answers nothing.
+    #[track_caller]
+    pub(crate) fn until(&mut self, about: &str, is_so: impl Fn(&Told) -> bool) -> Told {
+        let mut told = self.tell("maintain");
+        for _ in 0..60_000 {
+            if is_so(&told) {
+                return told;
+            }
+            // Whoever asks without a pause has the processor that the other one needs.
+            std::thread::sleep(Duration::from_millis(1));
+            told = self.tell("maintain");
+        }
+        panic!("{about}: it does not come true: {told}");
+    }
+
     /// Closes the log. It must end well, and have printed nothing but answers.
     #[track_caller]
     pub(crate) fn close(mut self) -> Told {

