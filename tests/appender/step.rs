@@ -197,7 +197,7 @@ impl World {
         }
         let disk = self.look()?;
         writer
-            .check(&disk, None, self.has_faults)
+            .check(&disk, None, self.may_be_cut)
             .map_err(|why| format!("closed: {why}\n{}", disk.story()))?;
         self.past.push(writer.known);
         Ok(())
@@ -299,7 +299,8 @@ impl World {
         let disk = self.look()?;
         let archives = disk.names.saturating_sub(u64::from(disk.active.is_some()));
         let story = disk.story();
-        if !disk.twice.is_empty() {
+        // After a power failure a source may be less than its copy; then both stay.
+        if !disk.twice.is_empty() && !self.may_be_empty {
             return Err(format!("there twice: {:?}\n{story}", disk.twice));
         }
         if let Some(count) = self.setup.keep_count
@@ -324,8 +325,11 @@ impl World {
             return Err(format!("{} are used\n{story}", self.ours()));
         }
         let link = self.fs.meta("/log/latest").ok();
-        let may_link =
-            self.setup.latest && self.setup.disk.capacity >= Bytes::mib(1) && !self.may_be_cut;
+        let is_left_alone = !self.meddled.ever.load(Ordering::Acquire);
+        let may_link = is_left_alone
+            && self.setup.latest
+            && self.setup.disk.capacity >= Bytes::mib(1)
+            && !self.may_be_cut;
         if may_link && disk.active.is_some() && self.setup.disk.inodes > 100 && link.is_none() {
             return Err(format!("no link\n{story}"));
         }

@@ -44,7 +44,7 @@ pub(crate) struct World {
     pub(crate) is_well: bool,
     /// Pages may be torn, archives empty, records cut.
     is_torn: bool,
-    may_be_empty: bool,
+    pub(crate) may_be_empty: bool,
     pub(crate) may_be_cut: bool,
     /// What ours occupied when it was last opened, or more than the quota since.
     base: u64,
@@ -105,6 +105,11 @@ impl World {
         let log = match opened {
             Ok(log) => log,
             Err(_) if !self.is_well || self.stopped() => return Ok(()),
+            Err(_) if !self.writers.is_empty() => {
+                // Two may need more room than there is; the first one has to notice, now.
+                self.is_well = false;
+                return Ok(());
+            }
             Err(error) if !self.setup.always_takes(1) => {
                 // A quota of less than one segment's blocks, or a disk of no inodes.
                 let _ = error;
@@ -239,7 +244,8 @@ impl World {
         let seed = self.fs.calls();
         let after = self.fs.reboot(model, seed);
         self.is_torn |= model == Unsynced::Torn;
-        self.may_be_empty |= model != Unsynced::Kept;
+        // One that took an empty log over may not live to delete it.
+        self.may_be_empty |= model != Unsynced::Kept || self.next_tag > 1;
         self.may_be_cut = true;
         let writers = std::mem::take(&mut self.writers);
         let disk = Disk::of(&after, true)?;
@@ -330,7 +336,7 @@ impl World {
         let quota = quota.map(|quota| quota + 2 * self.setup.disk.block.get());
         for writer in &self.writers {
             writer
-                .check(disk, quota, self.has_faults)
+                .check(disk, quota, self.may_be_cut)
                 .map_err(|why| format!("{}: {why}", writer.known.tag))?;
         }
         Ok(())

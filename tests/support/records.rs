@@ -109,9 +109,13 @@ fn first(rest: &[u8]) -> Option<(Piece, usize)> {
     let line = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + 1);
     let text = std::str::from_utf8(rest.get(..line)?).unwrap_or("");
     if let Some(loss) = text.strip_prefix("logquota: ") {
-        return Some((parse_loss(loss)?, line));
+        return Some((parse_loss(loss).unwrap_or(Piece::Fragment), line));
     }
-    if text.starts_with("foreign") {
+    if !text.is_empty() && "logquota: ".starts_with(text.trim_end()) {
+        return Some((Piece::Fragment, line));
+    }
+    // Of which a full disk takes a part.
+    if text.starts_with("foreign") || (!text.is_empty() && "foreign".starts_with(text)) {
         return Some((Piece::Foreign, line));
     }
     if let Some((id, len)) = parse_head(rest) {

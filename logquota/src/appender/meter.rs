@@ -113,6 +113,12 @@ impl Books {
         self.quota.is_none_or(|quota| wanted <= quota)
     }
 
+    /// Whether a claim fits in in the place of the active segment, which may be larger than
+    /// was agreed: others append to it, too.
+    pub(super) fn has_room_instead(&self, claim: u64) -> bool {
+        self.quota.is_none_or(|quota| self.others().saturating_add(claim) <= quota)
+    }
+
     /// Whether a claim could fit in if everything else were gone.
     pub(super) fn could_hold(&self, claim: u64) -> bool {
         self.quota.is_none_or(|quota| self.directory.saturating_add(claim) <= quota)

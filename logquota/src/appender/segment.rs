@@ -264,8 +264,7 @@ impl Log {
                 .as_ref()
                 .is_some_and(|own| !own.is_shared || held(&*own.file, Hold::Alone));
             let books = lock(&env.books);
-            let rest = claim.saturating_sub(books.active());
-            goes_itself = is_evicting && is_alone && books.has_room(rest);
+            goes_itself = is_evicting && is_alone && books.has_room_instead(claim);
             if !goes_itself {
                 return Err(Failure::because(Cause::QuotaFull));
             }
