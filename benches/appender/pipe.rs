@@ -9,7 +9,7 @@ use std::time::Instant;
 use nix::sys::resource::UsageWho;
 
 use crate::child::{ABSENT, Drive, Order, status_of, usage_of};
-use crate::records::Records;
+use crate::records::{Records, STARTS};
 
 /// multilog takes no more; it gets more files of less.
 const MULTILOG_MOST: u64 = 16_777_215;
@@ -136,11 +136,11 @@ fn cut_files(dir: &Path) -> io::Result<(f64, f64, f64)> {
         let entry = entry?;
         let mut start = Vec::new();
         if entry.file_name() != "config" && entry.metadata()?.is_file() {
-            File::open(entry.path())?.take(5).read_to_end(&mut start)?;
+            File::open(entry.path())?.take(8).read_to_end(&mut start)?;
         }
         if !start.is_empty() {
             files += 1.0;
-            cut += f64::from(u8::from(start != b"2026-"));
+            cut += f64::from(u8::from(!STARTS.iter().any(|known| start.starts_with(known))));
             bytes += entry.metadata()?.len() as f64;
         }
     }

@@ -2,13 +2,17 @@
 //!
 //! Traces are stack traces as Java, Python and Rust print them, 1 to 3 KiB and 2.1 KiB at
 //! the mean, with all their lines in one record. Lines are 80 to 160 bytes, 120 at the mean.
-//! Every record ends with a newline and begins with a time stamp, and no other line of it does.
+//! Every record ends with a newline; how one begins, see [`STARTS`].
 
 use std::fmt::Write as _;
 
 /// Enough that records differ, small enough to stay in a core's cache: a record that is
 /// logged was formatted a moment ago.
 const POOL: usize = 1 << 20;
+
+/// How records begin, and no other line of them: with a time stamp, but for panics of Rust, which
+/// nobody stamps.
+pub(crate) const STARTS: [&[u8]; 2] = [b"2026-", b"thread '"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -167,16 +171,16 @@ fn line(text: &mut String, random: &mut Random, number: usize) {
 
 fn trace(text: &mut String, random: &mut Random, number: usize) {
     let end = text.len() + 1070 + random.below(1950);
-    stamp(text, random, number);
     match number % 3 {
-        0 => java(text, random, end),
-        1 => python(text, random, end),
+        0 => java(text, random, number, end),
+        1 => python(text, random, number, end),
         _ => rust(text, random, end),
     }
     text.push('\n');
 }
 
-fn java(text: &mut String, random: &mut Random, end: usize) {
+fn java(text: &mut String, random: &mut Random, number: usize, end: usize) {
+    stamp(text, random, number);
     let thread = random.below(16);
     let error = random.of(&ERRORS);
     let _ = write!(
@@ -202,7 +206,8 @@ fn java(text: &mut String, random: &mut Random, end: usize) {
     }
 }
 
-fn python(text: &mut String, random: &mut Random, end: usize) {
+fn python(text: &mut String, random: &mut Random, number: usize, end: usize) {
+    stamp(text, random, number);
     let _ = write!(
         text,
         "ERROR worker[{}]: job {:08x} failed\nTraceback (most recent call last):",
@@ -228,7 +233,7 @@ fn python(text: &mut String, random: &mut Random, end: usize) {
 fn rust(text: &mut String, random: &mut Random, end: usize) {
     let _ = write!(
         text,
-        "ERROR panic: thread 'worker-{}' panicked at src/{}.rs:{}:{}:\
+        "thread 'worker-{}' panicked at src/{}.rs:{}:{}:\
          \nindex out of bounds: the len is {} but the index is {}\nstack backtrace:",
         random.below(16),
         random.of(&MODULES),
