@@ -32,7 +32,14 @@ impl Log {
                 let gone = cut.div_ceil(before.max(1)).min(segment.records);
                 segment.records = segment.records.saturating_sub(gone);
                 lock(&env.books).gone(gone);
-                // The cut has given the reservation back.
+                // The cut has given the reservation back, and what a long record was given.
+                let limit = lock(&env.books).fit(env.segment);
+                if segment.limit > limit && stamp.len <= limit {
+                    segment.limit = limit;
+                    let mut books = lock(&env.books);
+                    let claim = books.claim(limit);
+                    books.begin(claim);
+                }
                 segment.is_reserved =
                     set_aside(&*segment.file, segment.limit, segment.is_shared).is_ok();
                 self.head = 0;

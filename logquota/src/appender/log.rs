@@ -85,8 +85,11 @@ pub(super) struct Log {
     pub(super) segment: Option<Segment>,
     pub(super) counts: Counts,
     pub(super) loss: Option<Loss>,
-    /// Room was looked for in vain; not looked for again before the next tick.
+    /// Room within the quota was looked for in vain; not looked for again before the next
+    /// tick.
     pub(super) is_stuck: bool,
+    /// The same on the disk: what others fill says nothing of the quota.
+    pub(super) is_disk_stuck: bool,
     pub(super) is_closed: bool,
     /// The books know what is on the disk. Otherwise no segment is begun.
     pub(super) has_looked: bool,
@@ -300,7 +303,8 @@ impl Log {
     /// Has archives deleted; says whether that helped. Asked in vain it waits for the next
     /// tick: a look at the disk for each record would be a flood, too.
     pub(super) fn make_room(&mut self, env: &Env, goal: Goal) -> bool {
-        if self.is_stuck {
+        let is_disk = matches!(goal, Goal::Disk(_));
+        if if is_disk { self.is_disk_stuck } else { self.is_stuck } {
             return false;
         }
         env.wants_upkeep.store(true, Ordering::Release);
@@ -329,7 +333,7 @@ impl Log {
                 break;
             }
         }
-        self.is_stuck = true;
+        *(if is_disk { &mut self.is_disk_stuck } else { &mut self.is_stuck }) = true;
         false
     }
 
@@ -367,7 +371,7 @@ impl Log {
 
     /// What only a look at the clock and the directory can tell: once a second at most.
     pub(super) fn tick(&mut self, env: &Env) {
-        self.is_stuck = false;
+        (self.is_stuck, self.is_disk_stuck) = (false, false);
         if self.is_closed {
             return;
         }

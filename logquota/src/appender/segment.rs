@@ -206,6 +206,10 @@ impl Log {
 
     /// An empty segment takes a record that is longer than segments usually are.
     pub(super) fn enlarge(&mut self, env: &Env, need: u64) -> Done {
+        if self.segment.as_ref().is_some_and(|segment| segment.is_shared) {
+            // Others make and delete archives, too.
+            upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
+        }
         let (claim, more) = {
             let books = lock(&env.books);
             let claim = books.claim(need);
