@@ -17,6 +17,9 @@ use crate::policy::Identity;
 use crate::stamp::{FileId, Kind, Meta};
 use crate::units::Bytes;
 
+/// So often the log may be rotated while a compression waits for its turn.
+const TURNS: u32 = 16;
+
 /// What a file in the making may become.
 struct Making {
     room: Bytes,
@@ -48,10 +51,17 @@ impl<'e> Guard<'e> {
     /// The turn at the log, which ends when this is dropped; and the books as they are now.
     fn begin_turn(&self) -> Option<Box<dyn AppendFile>> {
         let dir = self.env.open_dir().ok()?;
-        let turn = self.env.fs.open_log(dir, self.env.name(), None).ok()?;
-        turn.begin_turn().ok()?;
-        upkeep::look(self.env).map(|seen| upkeep::close(self.env, &seen)).ok()?;
-        Some(turn)
+        for _ in 0..TURNS {
+            let turn = self.env.fs.open_log(dir, self.env.name(), None).ok()?;
+            turn.begin_turn().ok()?;
+            let now = self.env.fs.stat(dir, self.env.name()).ok()?;
+            if now.map(|meta| meta.stamp.id) == turn.meta().ok().map(|meta| meta.stamp.id) {
+                upkeep::look(self.env).map(|seen| upkeep::close(self.env, &seen)).ok()?;
+                return Some(turn);
+            }
+            // It was rotated while we waited.
+        }
+        None
     }
 
     fn look(&self, dir: DirId, name: &OsStr) {
@@ -112,8 +122,9 @@ impl ReadFs for Guard<'_> {
 impl WriteFs for Guard<'_> {
     fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>> {
         let Some(making) = self.makings.get(name) else { return self.env.fs.create(dir, name) };
-        // Others claim room, too: nobody begins a segment between our look and our claim.
-        let turn = self.env.is_shared.load(Ordering::Acquire).then(|| self.begin_turn()).flatten();
+        // Others may claim room, too, also those that we have not met: nobody begins a segment
+        // between our look and our claim.
+        let turn = self.begin_turn();
         let fits = lock(&self.env.books).make(name, making.room.get(), self.free, &making.source);
         if !fits {
             return Err(io::ErrorKind::StorageFull.into());

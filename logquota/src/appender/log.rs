@@ -90,6 +90,8 @@ pub(super) struct Log {
     pub(super) is_stuck: bool,
     /// The same on the disk: what others fill says nothing of the quota.
     pub(super) is_disk_stuck: bool,
+    /// How often in a row it was taken over from somebody.
+    pub(super) joins: u32,
     pub(super) is_closed: bool,
     /// The books know what is on the disk. Otherwise no segment is begun.
     pub(super) has_looked: bool,

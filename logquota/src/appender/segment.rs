@@ -30,6 +30,9 @@ const NAMES: u32 = 8;
 /// So many segments may wait for the background to close or delete them.
 const BEHIND: usize = 4;
 
+/// So often in a row a log may be found in the hands of somebody who believes himself alone.
+const JOINS: u32 = 8;
+
 /// How a segment is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Company {
@@ -80,8 +83,7 @@ impl Log {
         if is_shared && !held(&*file, Hold::Together) {
             // Its writer believes itself alone and counts by itself. It keeps that segment, and
             // finds us when it looks again.
-            drop(file);
-            return self.take_over(env, dir);
+            return self.take_over(env, dir, &*file);
         }
         let len = meta.stamp.len;
         let allocated = meta.stamp.allocated.get();
@@ -130,7 +132,25 @@ impl Log {
 
     /// Another writer holds the log for itself: what it writes becomes an archive, and a new
     /// log is begun that both can share.
-    fn take_over(&mut self, env: &Env, dir: DirId) -> Done {
+    ///
+    /// That writer appends without taking turns; but what it compresses in the background
+    /// claims its room in a turn, and so do we.
+    fn take_over(&mut self, env: &Env, dir: DirId, theirs: &dyn AppendFile) -> Done {
+        self.joins = self.joins.saturating_add(1);
+        if self.joins > JOINS {
+            self.joins = 0;
+            return Err(Failure::because(Cause::Unavailable));
+        }
+        let _ = theirs.begin_turn();
+        let begun = self.begin_together(env, dir);
+        let _ = theirs.end_turn();
+        if begun.is_ok() {
+            self.joins = 0;
+        }
+        begun
+    }
+
+    fn begin_together(&mut self, env: &Env, dir: DirId) -> Done {
         match self.rename_away(env, dir) {
             // So does somebody else.
             Err(failure) if failure.is_not_found() => {}
@@ -175,9 +195,12 @@ impl Log {
             Company::Alone => !held(&*file, Hold::Alone),
             Company::Together => true,
         };
+        if is_shared && !held(&*file, Hold::Together) {
+            // Somebody opened it before we held it.
+            return self.adopt(env, dir, file, None);
+        }
         env.set_shared(is_shared);
         if is_shared {
-            held(&*file, Hold::Together);
             let _ = file.begin_turn();
         }
         let mut reserved = set_aside(&*file, limit, is_shared);
