@@ -14,9 +14,9 @@ use crate::kit::{Flooder, MIB, Sampler, Told, is_long, listing, logs};
 
 /// A file system of 24 MiB, and a quota of 12.
 fn disks() -> Vec<(&'static str, Mount)> {
-    let mut found = vec![("tmpfs", Mount::tmpfs("size=24m,mode=0755"))];
+    let mut found = vec![("tmpfs", Mount::tmpfs("size=24m,nr_inodes=256,mode=0755"))];
     if !needs(&["mkfs.ext4"]) {
-        found.push(("ext4", Mount::ext4(24, &[], "")));
+        found.push(("ext4", Mount::ext4(24, &["-N", "256"], "")));
     }
     found
 }

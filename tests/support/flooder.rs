@@ -126,6 +126,7 @@ fn main() -> ExitCode {
             heard.said.push(text);
         }
     });
+    flood.warm_up();
     let idle = peak_memory();
     let log = match builder.open() {
         Ok(log) => log,
@@ -177,6 +178,22 @@ fn delivery(text: &str) -> Delivery {
 }
 
 impl Flood {
+    /// What threads and records take of memory is not the library's.
+    fn warm_up(&self) {
+        let barrier = std::sync::Barrier::new(usize::try_from(self.threads).unwrap_or(1));
+        std::thread::scope(|scope| {
+            for thread in 0..self.threads {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let mut bytes = Vec::with_capacity(self.len + 64);
+                    let id = Id { process: self.process, thread, number: 0 };
+                    record(id, self.len, &mut bytes);
+                    barrier.wait();
+                });
+            }
+        });
+    }
+
     fn go(&self, log: &Appender, done: &mut [Done], count: u64) {
         std::thread::scope(|scope| {
             for (thread, done) in done.iter_mut().enumerate() {

@@ -1,6 +1,6 @@
 //! The file system as an appender's upkeep uses it: every change is booked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -30,6 +30,8 @@ struct Making {
 pub(super) struct Guard<'e> {
     env: &'e Env,
     makings: HashMap<OsString, Making>,
+    /// Archives that go, as a whole.
+    evicted: HashSet<OsString>,
     /// What must stay free within the quota beside what is made.
     free: u64,
     /// A caller waits: what only makes things durable is left to the background.
@@ -45,7 +47,12 @@ impl<'e> Guard<'e> {
             _ => None,
         };
         let makings = plan.steps.iter().filter_map(|step| making(&step.action)).collect();
-        Self { env, makings, free, in_haste }
+        let evicted = plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Delete { at, same_as: None } => Some(at.name.clone()),
+            _ => None,
+        });
+        let evicted = evicted.collect();
+        Self { env, makings, evicted, free, in_haste }
     }
 
     /// The turn at the log, which ends when this is dropped; and the books as they are now.
@@ -173,7 +180,19 @@ impl WriteFs for Guard<'_> {
 
     fn remove(&self, dir: DirId, name: &OsStr) -> io::Result<()> {
         self.env.fs.remove(dir, name)?;
-        lock(&self.env.books).removed(name);
+        let late = {
+            let mut books = lock(&self.env.books);
+            let late = self.evicted.contains(name).then(|| books.packed_from(name)).flatten();
+            books.removed(name);
+            late
+        };
+        // A compressed copy got its name since the look that this plan was made from. With a
+        // gap behind it, it would be no history.
+        if let Some(late) = late
+            && self.env.fs.remove(dir, &late).is_ok()
+        {
+            lock(&self.env.books).removed(&late);
+        }
         Ok(())
     }
 

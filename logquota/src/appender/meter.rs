@@ -319,6 +319,11 @@ impl Books {
         self.reading.values().fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
 
+    /// What was compressed from this file, and has its name already.
+    pub(super) fn packed_from(&self, name: &OsStr) -> Option<OsString> {
+        self.files.keys().find(|other| is_packed_from(other, name)).cloned()
+    }
+
     /// Begins a look at the disk. What is booked from now on is newer than what it sees.
     pub(super) fn begin_look(&mut self) -> u64 {
         self.epoch = self.epoch.saturating_add(1);
