@@ -90,6 +90,9 @@ pub(super) struct Log {
     pub(super) is_stuck: bool,
     /// The same on the disk: what others fill says nothing of the quota.
     pub(super) is_disk_stuck: bool,
+    /// For so many more ticks others are expected at the log, though none was met lately:
+    /// who rotates faster than others look again would take himself to be alone.
+    pub(super) company: u32,
     /// How often in a row it was taken over from somebody.
     pub(super) joins: u32,
     pub(super) is_closed: bool,
@@ -374,6 +377,7 @@ impl Log {
     /// What only a look at the clock and the directory can tell: once a second at most.
     pub(super) fn tick(&mut self, env: &Env) {
         (self.is_stuck, self.is_disk_stuck) = (false, false);
+        self.company = self.company.saturating_sub(1);
         if self.is_closed {
             return;
         }

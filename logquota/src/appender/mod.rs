@@ -43,6 +43,9 @@
 //!
 //! # What is not guaranteed
 //!
+//! While several processes meet at a log, the sum of what they occupy may pass the quota by up
+//! to a segment, and an account may miss some of the records that others have deleted.
+//!
 //! Records of different threads are in the log in the order in which their calls took the
 //! lock. The wall clock names archives and nothing else; their numbers are their order.
 

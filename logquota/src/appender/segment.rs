@@ -30,6 +30,9 @@ const NAMES: u32 = 8;
 /// So many segments may wait for the background to close or delete them.
 const BEHIND: usize = 4;
 
+/// So many ticks after others were met they are expected still.
+const COMPANY: u32 = 60;
+
 /// So often in a row a log may be found in the hands of somebody who believes himself alone.
 const JOINS: u32 = 8;
 
@@ -119,6 +122,7 @@ impl Log {
         }
         env.set_shared(is_shared);
         if is_shared {
+            self.company = COMPANY;
             env.tell(Event::Shared);
             let _ = segment.file.begin_turn();
             if let Ok(meta) = segment.file.meta() {
@@ -136,6 +140,7 @@ impl Log {
     /// That writer appends without taking turns; but what it compresses in the background
     /// claims its room in a turn, and so do we.
     fn take_over(&mut self, env: &Env, dir: DirId, theirs: &dyn AppendFile) -> Done {
+        self.company = COMPANY;
         self.joins = self.joins.saturating_add(1);
         if self.joins > JOINS {
             self.joins = 0;
@@ -311,11 +316,12 @@ impl Log {
         env.is_unsynced.store(true, Ordering::Release);
         let len = Bytes::new(old.len);
         env.tell(Event::Rotated { archive: env.folder.join(&archive), len });
-        let company = if old.is_shared && !held(&*old.file, Hold::Alone) {
-            Company::Together
-        } else {
-            Company::Alone
-        };
+        let is_met = old.is_shared && self.company == 0 && !held(&*old.file, Hold::Alone);
+        if is_met {
+            self.company = COMPANY;
+        }
+        let company =
+            if old.is_shared && self.company > 0 { Company::Together } else { Company::Alone };
         if goes_itself {
             drop(old);
             env.fs
