@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
+use crate::codec::bound;
 use crate::naming::KNOWN_SUFFIXES;
 use crate::stamp::FileId;
+use crate::units::Bytes;
 
 /// One file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,7 +143,7 @@ impl Books {
 
     /// What is kept free for the output of a compression, where the quota is not tight.
     pub(super) fn working_room(&self, segment: u64) -> u64 {
-        self.spare(segment, 5)
+        self.spare(bound(Bytes::new(segment)).get(), 5)
     }
 
     /// Others share the directory, or do not any more. One process at a time compresses; what
@@ -196,6 +198,8 @@ impl Books {
 
     /// Books a file that is about to be made, if it fits in beside what is kept free.
     pub(super) fn make(&mut self, name: &OsStr, room: u64, free: u64, source: &OsStr) -> bool {
+        // With the blocks that note where its blocks are.
+        let room = self.claim(room);
         let fits = self.has_room(room.saturating_add(free));
         if fits {
             self.book(name, room, 0, Some(source.to_owned()));
@@ -456,7 +460,7 @@ mod tests {
     fn h36_room_for_what_another_process_reads_is_left_where_the_quota_is_not_tight() {
         let mut books = Books::new(Some(8 << 20), 4096);
         books.set_shared(Some(1 << 20));
-        assert_eq!(books.margin(), books.claim(1 << 20));
+        assert_eq!(books.margin(), books.claim(bound(Bytes::mib(1)).get()));
         assert!(books.has_room(6 << 20) && !books.has_room(7 << 20));
         books.set_shared(None);
         assert!(books.has_room(7 << 20));
