@@ -78,7 +78,7 @@ fn h38_h50_enospc_for_ever_is_said_once_and_takes_neither_memory_nor_all_history
         let folder = scratch.path().join(error);
         std::fs::create_dir(&folder).expect("a folder");
         let log = folder.join("player.log");
-        let strace = Strace::new().inject(&format!("write:error={error}:when=400+")).only(&log);
+        let strace = Strace::new().inject(&format!("pwrite64:error={error}:when=400+")).only(&log);
         let command = strace.command(Flooder::program(), &scratch.path().join("trace"));
         // A record in each call, so that the four hundredth is known.
         let args = ["quota=4194304", "segment=131072", "threads=1"];
