@@ -35,6 +35,8 @@ const RELEASE: Duration = Duration::from_millis(50);
 pub(super) struct Retired {
     pub(super) file: Box<dyn AppendFile>,
     pub(super) archive: OsString,
+    /// Nothing is reserved behind its end any more.
+    pub(super) is_trimmed: bool,
 }
 
 /// Whether wall clock and running time agree.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::env::{Env, lock};
 use super::event::Event;
 use super::log::{Failure, Log};
-use super::segment::{Done, held, set_aside};
+use super::segment::{Done, ends_a_line, held, set_aside};
 use super::upkeep;
 use crate::fs::Hold;
 use crate::stamp::{Kind, Meta};
@@ -42,6 +42,7 @@ impl Log {
                 }
                 segment.is_reserved =
                     set_aside(&*segment.file, segment.limit, segment.is_shared).is_ok();
+                segment.is_ragged = stamp.len > 0 && !ends_a_line(env, dir, stamp.len);
                 self.head = 0;
                 self.counts.reopened = self.counts.reopened.saturating_add(1);
                 env.tell(Event::Reopened { why: "it was truncated" });
@@ -79,7 +80,7 @@ impl Log {
             env.forget_dir();
         }
         self.has_looked = false;
-        let seen = upkeep::look(env).map_err(Failure::of)?;
+        let seen = upkeep::look(env).map_err(Failure::of_look)?;
         self.has_looked = true;
         {
             // Until here the old segment counted: nobody knew better.

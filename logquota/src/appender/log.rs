@@ -55,6 +55,15 @@ impl Failure {
         Self { cause: cause_of(&error), error: Some(error) }
     }
 
+    /// Of a look at the directory: without one the log cannot be opened.
+    pub(super) fn of_look(error: Error) -> Self {
+        let cause = match cause_of(&error) {
+            Cause::Io => Cause::Unavailable,
+            other => other,
+        };
+        Self { cause, error: Some(error) }
+    }
+
     pub(super) const fn because(cause: Cause) -> Self {
         Self { cause, error: None }
     }

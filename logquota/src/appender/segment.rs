@@ -52,7 +52,7 @@ impl Log {
     /// The same; `since` is when its period began, if it is not empty.
     pub(super) fn open_since(&mut self, env: &Env, since: Option<NaiveDateTime>) -> Done {
         if !self.has_looked {
-            upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
+            upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of_look)?;
             self.has_looked = true;
         }
         let dir = env.open_dir().map_err(Failure::of)?;
@@ -332,7 +332,9 @@ impl Log {
             books.evicted_files = books.evicted_files.saturating_add(1);
         } else {
             let _ = old.file.end_turn();
-            lock(&env.retired).push(Retired { file: old.file, archive });
+            // Here and not in the background: a plan to delete it must find it as it was.
+            let is_trimmed = !old.is_shared && old.file.trim().is_ok();
+            lock(&env.retired).push(Retired { file: old.file, archive, is_trimmed });
             self.keep_up(env);
         }
         self.begin(env, need, company)
@@ -403,7 +405,7 @@ fn is_no_space(error: &io::Error) -> bool {
 }
 
 /// Whether the last byte of the log ends a line. What cannot be read does.
-fn ends_a_line(env: &Env, dir: DirId, len: u64) -> bool {
+pub(super) fn ends_a_line(env: &Env, dir: DirId, len: u64) -> bool {
     use std::io::Read as _;
     let Ok(mut file) = env.fs.read(dir, env.name()) else { return true };
     let mut last = [0u8; 1];

@@ -20,7 +20,7 @@ use crate::error::{Error, Op, Result};
 use crate::fs::{Hold, os};
 use crate::inventory::{Archive, Blocked, Inventory, Log};
 use crate::naming::Label;
-use crate::plan::{Action, Context, Host, Plan, plan};
+use crate::plan::{Action, Context, Host, Plan, Step, plan};
 use crate::policy::{Config, Count, Limits, Policy, Reserve, RotateWhen, Selector, SetSpec};
 use crate::scan::scan;
 use crate::stamp::FileId;
@@ -220,7 +220,13 @@ fn tidy_seen(env: &Env, goal: Goal, seen: &Seen) -> Result<bool> {
     };
     let config = config(env, policy);
     let context = Context { now, host: Host::default(), force: false };
-    let plan = plan(&seen.inventory, &config, &context);
+    let mut plan = plan(&seen.inventory, &config, &context);
+    if goal == (Goal::Routine { compress: false }) {
+        // What an interrupted compression has left is cleared away all the same.
+        let is_packing = |step: &Step| matches!(step.action, Action::Compress { .. });
+        let first = plan.steps.iter().position(is_packing).unwrap_or(plan.steps.len());
+        plan.steps.truncate(first);
+    }
     if plan.steps.is_empty() {
         return Ok(false);
     }
@@ -253,7 +259,7 @@ fn limits(env: &Env, goal: Goal, seen: &Seen, believes_clock: bool) -> (Policy, 
     let mut policy = env.policy.clone();
     policy.when = RotateWhen::Never;
     (policy.max_size, policy.create) = (None, None);
-    if goal != (Goal::Routine { compress: true }) {
+    if !matches!(goal, Goal::Routine { .. }) {
         policy.compress = None;
     }
     if !believes_clock || !matches!(goal, Goal::Routine { .. }) {
@@ -370,8 +376,8 @@ fn tell(env: &Env, plan: &Plan, report: &crate::apply::Report) -> bool {
 /// deleted.
 pub(super) fn settle_retired(env: &Env, in_haste: bool) {
     let retired = std::mem::take(&mut *lock(&env.retired));
-    for Retired { file, archive } in retired {
-        if !in_haste && matches!(file.hold(Hold::Alone), Ok(true)) {
+    for Retired { file, archive, is_trimmed } in retired {
+        if !in_haste && !is_trimmed && matches!(file.hold(Hold::Alone), Ok(true)) {
             // What cannot be given back now goes with the archive.
             let _ = file.trim();
         }
