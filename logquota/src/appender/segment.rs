@@ -58,7 +58,10 @@ impl Log {
         let dir = env.open_dir().map_err(Failure::of)?;
         let opened = match env.fs.open_log(dir, env.name(), None) {
             Ok(file) => return self.adopt(env, dir, file, since),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.begin(env, 0, Company::Alone),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let is_alone = self.company == 0;
+                self.begin(env, 0, if is_alone { Company::Alone } else { Company::Together })
+            }
             Err(error) => Err(Failure::of(Error::io(Op::Open, &env.path)(error))),
         };
         if opened.is_err() && self.segment.is_none() {
@@ -156,6 +159,8 @@ impl Log {
     }
 
     fn begin_together(&mut self, env: &Env, dir: DirId) -> Done {
+        // Others have made archives since: the next number is behind theirs.
+        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of_look)?;
         match self.rename_away(env, dir) {
             // So does somebody else.
             Err(failure) if failure.is_not_found() => {}
