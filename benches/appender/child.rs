@@ -222,6 +222,7 @@ fn flood(sink: &dyn Sink, records: &Records, order: &Order) -> Offered {
         let threads: Vec<_> =
             (0..order.threads).map(|thread| scope.spawn(move || one(thread))).collect();
         if let Some(time) = time {
+            // The flood lasts a time, not an amount.
             std::thread::sleep(time);
             is_over.store(true, Ordering::Relaxed);
         }
@@ -241,6 +242,7 @@ fn pace(sink: &dyn Sink, records: &Records, latencies: &mut [Vec<u32>]) -> Offer
         for burst in took.chunks_mut(BURST as usize) {
             let now = Instant::now();
             if now < due {
+                // The pace is what is measured here.
                 std::thread::sleep(due - now);
             }
             for (took, record) in burst.iter_mut().zip(&mut each) {

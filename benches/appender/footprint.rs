@@ -41,6 +41,7 @@ impl Sampler {
                 if is_last {
                     return sampled;
                 }
+                // A sample each millisecond.
                 std::thread::sleep(Duration::from_millis(1));
             }
         });

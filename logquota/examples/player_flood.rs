@@ -166,6 +166,7 @@ fn watch(
             screen.note(&format!("  {text}"))?;
         }
         screen.row(&log.stats(), now, place)?;
+        // Until the row is to be shown anew.
         std::thread::sleep(beat.min(time.saturating_sub(began.elapsed())));
     }
     Ok(())

@@ -288,8 +288,7 @@ impl Sampler {
         );
         assert!(most.samples > 0, "{about}: nobody looked");
         assert!(most.by_files <= quota, "{about}: {most:?}, quota {quota}");
-        // What the file system has set aside for its own lists is in this, and in nobody's file.
-        assert!(most.by_disk <= quota + (64 << 10), "{about}: {most:?}, quota {quota}");
+        assert!(most.by_disk <= quota, "{about}: {most:?}, quota {quota}");
         most
     }
 }
