@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::Builder;
+use crate::inventory::Set;
 use crate::plan::decide::{no_inode, no_room_for_copy};
 use crate::plan::{Action, Expect, Step};
 use crate::units::Bytes;
@@ -50,7 +51,7 @@ impl Builder<'_> {
                     total = total.minus(step.bytes);
                     left.bytes += i128::from(step.bytes.get());
                     if let (Action::Delete { .. }, Some(files)) = (&step.action, &mut left.files)
-                        && frees_inode(step)
+                        && frees_inode(step, set)
                     {
                         *files += 1;
                     }
@@ -87,10 +88,15 @@ impl Builder<'_> {
     }
 }
 
-/// Whether a deletion takes the last name of its file.
-pub(super) fn frees_inode(step: &Step) -> bool {
-    match step.expect {
-        Expect::Unchanged(stamp) => stamp.nlink <= 1,
-        _ => step.bytes > Bytes::ZERO,
-    }
+/// Whether a deletion takes the last name of its file. An empty file has an inode, too.
+pub(super) fn frees_inode(step: &Step, set: &Set) -> bool {
+    let id = match step.expect {
+        Expect::Unchanged(stamp) => return stamp.nlink <= 1,
+        Expect::SameFile(id) => id,
+        Expect::Nothing => return false,
+    };
+    let Some(log) = step.log.and_then(|log| set.logs.get(log)) else { return false };
+    let renamed = log.leftovers.iter().map(|leftover| &leftover.meta);
+    let mut sources = log.active.iter().chain(renamed);
+    sources.any(|meta| meta.stamp.id == id && meta.stamp.nlink <= 1)
 }

@@ -8,7 +8,7 @@ use crate::inventory::Place;
 use crate::naming::temporary_name;
 use crate::plan::draft::SetDraft;
 use crate::plan::rotate::NAME_MAX;
-use crate::plan::{Action, Expect, Reason, Step};
+use crate::plan::{Action, Expect, Reason};
 use crate::stamp::Meta;
 use crate::units::Bytes;
 
@@ -107,14 +107,15 @@ impl Builder<'_> {
         if free > self.steps.len() {
             return true;
         }
-        let is_here = |step: &&Step| {
-            self.inventory.sets.get(step.set).is_some_and(|set| set.dev == draft.set.dev)
-        };
         let (mut made, mut gone) = (0usize, 0usize);
-        for step in self.steps.iter().filter(is_here) {
+        for step in &self.steps {
+            let Some(set) = self.inventory.sets.get(step.set) else { continue };
+            if set.dev != draft.set.dev {
+                continue;
+            }
             match step.action {
                 Action::Create { .. } | Action::Copy { .. } => made = made.saturating_add(1),
-                Action::Delete { .. } if frees_inode(step) => gone = gone.saturating_add(1),
+                Action::Delete { .. } if frees_inode(step, set) => gone = gone.saturating_add(1),
                 _ => {}
             }
         }
