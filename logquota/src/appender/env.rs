@@ -17,6 +17,7 @@ use crate::error::{Error, Op, Result};
 use crate::fs::{AppendFile, Attributes, WriteFs};
 use crate::inventory::DirId;
 use crate::policy::Policy;
+use crate::stamp::FileId;
 
 /// Events that wait for their listener. More than that at once are told by their last ones.
 const EVENTS: usize = 256;
@@ -67,6 +68,8 @@ pub(super) struct Env {
     pub(super) released: Condvar,
     pub(super) retired: Mutex<Vec<Retired>>,
     pub(super) dir: Mutex<Option<DirId>>,
+    /// The segment that we hold: who does not hold the log claims nothing.
+    pub(super) segment_id: Mutex<Option<FileId>>,
     watch: Mutex<Option<Watch>>,
     events: Mutex<VecDeque<Event>>,
     has_events: AtomicBool,
@@ -112,6 +115,7 @@ impl Env {
             released: Condvar::new(),
             retired: Mutex::new(Vec::new()),
             dir: Mutex::new(None),
+            segment_id: Mutex::new(None),
             watch: Mutex::new(None),
             events: Mutex::new(VecDeque::new()),
             has_events: AtomicBool::new(false),

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::env::{Env, lock};
 use super::upkeep;
@@ -19,6 +20,9 @@ use crate::units::Bytes;
 
 /// So often the log may be rotated while a compression waits for its turn.
 const TURNS: u32 = 16;
+
+/// How long it waits for it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a file in the making may become.
 struct Making {
@@ -55,20 +59,35 @@ impl<'e> Guard<'e> {
         Self { env, makings, evicted, free, in_haste }
     }
 
-    /// The turn at the log, which ends when this is dropped; and the books as they are now.
-    fn begin_turn(&self) -> Option<Box<dyn AppendFile>> {
-        let dir = self.env.open_dir().ok()?;
+    /// The turn at the log, which ends when this is dropped, and books that are right as long
+    /// as it lasts. `StorageFull` if neither can be had: then the next time.
+    fn begin_turn(&self) -> io::Result<Box<dyn AppendFile>> {
+        let not_now = || {
+            self.env.wants_upkeep.store(true, Ordering::Release);
+            io::Error::from(io::ErrorKind::StorageFull)
+        };
+        let dir = self.env.open_dir().map_err(|_| not_now())?;
         for _ in 0..TURNS {
-            let turn = self.env.fs.open_log(dir, self.env.name(), None).ok()?;
-            turn.begin_turn().ok()?;
-            let now = self.env.fs.stat(dir, self.env.name()).ok()?;
-            if now.map(|meta| meta.stamp.id) == turn.meta().ok().map(|meta| meta.stamp.id) {
-                upkeep::look(self.env).map(|seen| upkeep::close(self.env, &seen)).ok()?;
-                return Some(turn);
+            let turn = self.env.fs.open_log(dir, self.env.name(), None).map_err(|_| not_now())?;
+            if matches!(turn.begin_turn(PATIENCE), Ok(false)) {
+                break;
             }
-            // It was rotated while we waited.
+            let now = self.env.fs.stat(dir, self.env.name())?.map(|meta| meta.stamp.id);
+            if now != Some(turn.meta()?.stamp.id) {
+                // It was rotated while we waited.
+                continue;
+            }
+            if now != *lock(&self.env.segment_id) {
+                // Somebody else's, who may believe himself alone.
+                break;
+            }
+            if self.env.is_shared.load(Ordering::Acquire) {
+                let looked = upkeep::look(self.env);
+                looked.map(|seen| upkeep::close(self.env, &seen)).map_err(|_| not_now())?;
+            }
+            return Ok(turn);
         }
-        None
+        Err(not_now())
     }
 
     fn look(&self, dir: DirId, name: &OsStr) {
@@ -129,9 +148,8 @@ impl ReadFs for Guard<'_> {
 impl WriteFs for Guard<'_> {
     fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>> {
         let Some(making) = self.makings.get(name) else { return self.env.fs.create(dir, name) };
-        // Others may claim room, too, also those that we have not met: nobody begins a segment
-        // between our look and our claim.
-        let turn = self.begin_turn();
+        // Others may claim room, too, also those that we have not met.
+        let turn = self.begin_turn()?;
         let fits = lock(&self.env.books).make(name, making.room.get(), self.free, &making.source);
         if !fits {
             return Err(io::ErrorKind::StorageFull.into());
@@ -164,6 +182,13 @@ impl WriteFs for Guard<'_> {
         {
             // It was evicted, and perhaps younger ones with it: a copy that comes late would
             // have a gap behind it.
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if let Some(making) = self.makings.get(from)
+            && self.env.is_shared.load(Ordering::Acquire)
+            && self.env.fs.stat(dir, &making.source)?.is_none()
+        {
+            // The same by another process.
             return Err(io::ErrorKind::NotFound.into());
         }
         self.env.fs.rename(dir, from, to_dir, to)?;
@@ -232,8 +257,8 @@ impl WriteFs for Guard<'_> {
     }
 
     fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
-        // Our own temporary files are nobody's log.
-        if is_temporary_shape(name) {
+        // Our own temporary files are nobody's log, and who looks after this log is we.
+        if is_temporary_shape(name) || name == self.env.name() {
             return Ok(false);
         }
         // Whoever shares the log looks again within a second, and counts what is gone. To pass

@@ -1,14 +1,18 @@
 //! Whether the log is still the file that we hold, and whose turn it is.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::env::{Env, lock};
 use super::event::Event;
 use super::log::{Failure, Log};
 use super::segment::{Done, ends_a_line, held, set_aside};
 use super::upkeep;
-use crate::fs::Hold;
+use crate::fs::{AppendFile, Hold};
 use crate::stamp::{Kind, Meta};
+
+/// How long a turn is waited for. Most last a few microseconds.
+const TURN: Duration = Duration::from_millis(250);
 
 impl Log {
     /// Whether the log is still the file that we hold. If not, the one that is there now is
@@ -62,7 +66,9 @@ impl Log {
     /// Lets go of the segment, which is not the log any more, and opens what is.
     pub(super) fn reopen(&mut self, env: &Env, why: &'static str) -> Done {
         let mut empty = None;
-        if let Some(old) = self.segment.take() {
+        // As long as we hold it nobody compresses it: the look finds it, under whatever name.
+        let old = self.segment.take();
+        if let Some(old) = &old {
             let meta = old.file.meta();
             // What cannot be looked at has not gone.
             let linked = meta.as_ref().map_or(true, |meta| meta.stamp.nlink > 0);
@@ -70,6 +76,7 @@ impl Log {
                 let _ = old.file.trim();
                 empty = meta.ok().filter(|meta| meta.stamp.len == 0).map(|meta| meta.stamp.id);
             }
+            let _ = old.file.end_turn();
             lock(&env.books).orphaned(linked.then_some(old.id), old.records);
         }
         self.head = 0;
@@ -79,9 +86,8 @@ impl Log {
         if env.open_dir().is_ok_and(|dir| env.fs.stat_dir(dir).is_ok_and(|m| m.stamp.nlink == 0)) {
             env.forget_dir();
         }
-        self.has_looked = false;
         let seen = upkeep::look(env).map_err(Failure::of_look)?;
-        self.has_looked = true;
+        drop(old);
         {
             // Until here the old segment counted: nobody knew better.
             let mut books = lock(&env.books);
@@ -100,12 +106,10 @@ impl Log {
     /// Where others append, too: waits for the turn, and sees how long the log is by now.
     pub(super) fn begin_turn(&mut self, env: &Env) {
         for _ in 0..4 {
-            let Some(segment) = self.segment.as_ref().filter(|segment| segment.is_shared) else {
-                return;
-            };
-            if segment.file.begin_turn().is_err() {
+            if !self.segment.as_ref().is_some_and(|segment| segment.is_shared) {
                 return;
             }
+            self.take_turn();
             match self.check_identity(env) {
                 Ok(false) | Err(_) => return,
                 Ok(true) => {}
@@ -115,6 +119,28 @@ impl Log {
 
     pub(super) fn end_turn(&mut self) {
         if let Some(segment) = self.segment.as_ref().filter(|segment| segment.is_shared) {
+            let _ = segment.file.end_turn();
+        }
+    }
+
+    /// The turn for what is more than to append: whoever rotates the log or claims room has
+    /// it, also who is alone.
+    pub(super) fn take_turn(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            self.turn_at(&*segment.file);
+            self.segment = Some(segment);
+        }
+    }
+
+    pub(super) fn turn_at(&mut self, file: &dyn AppendFile) {
+        let wait = if self.is_turn_stuck { Duration::ZERO } else { TURN };
+        // Without it things go on, too: somebody who hangs must not stop us.
+        self.is_turn_stuck = matches!(file.begin_turn(wait), Ok(false));
+    }
+
+    /// Who is alone needs no turn to append.
+    pub(super) fn end_turn_alone(&mut self) {
+        if let Some(segment) = self.segment.as_ref().filter(|segment| !segment.is_shared) {
             let _ = segment.file.end_turn();
         }
     }

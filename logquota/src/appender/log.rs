@@ -3,6 +3,7 @@
 //! One of these is behind the appender's lock. It decides by its [`Books`](super::meter::Books),
 //! without a look at the disk, until a segment is full or something is not as it was.
 
+use std::ffi::OsString;
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -105,8 +106,10 @@ pub(super) struct Log {
     /// How often in a row it was taken over from somebody.
     pub(super) joins: u32,
     pub(super) is_closed: bool,
-    /// The books know what is on the disk. Otherwise no segment is begun.
-    pub(super) has_looked: bool,
+    /// The segment that has just become an archive, and its name as one.
+    pub(super) leaving: Option<(Box<dyn AppendFile>, OsString)>,
+    /// The turn was waited for in vain: until somebody gives it back, it is only asked for.
+    pub(super) is_turn_stuck: bool,
     /// The second block of a buffered writer.
     pub(super) spare: Vec<u8>,
     /// Bytes at the end of the segment of a record whose rest is in the next block.
@@ -322,6 +325,7 @@ impl Log {
             return false;
         }
         env.wants_upkeep.store(true, Ordering::Release);
+        self.let_go(env);
         for _ in 0..TRIES {
             let helped = match upkeep::tidy(env, goal) {
                 Ok(evicted) => evicted,
@@ -390,7 +394,7 @@ impl Log {
         if self.is_closed {
             return;
         }
-        self.begin_turn(env);
+        self.take_turn();
         let _ = self.check_identity(env);
         let is_due = self.segment.as_ref().is_some_and(|segment| {
             segment.len > 0 && self.head == 0 && super::due::is_due(env, segment.opened)
@@ -400,6 +404,7 @@ impl Log {
             let _ = self.rotate(env, 0);
         }
         self.end_turn();
+        self.end_turn_alone();
     }
 }
 

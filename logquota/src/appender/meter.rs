@@ -180,11 +180,6 @@ impl Books {
         }
     }
 
-    /// A segment that may turn out not to fit in.
-    pub(super) fn expect(&mut self, claim: u64) {
-        self.active = claim;
-    }
-
     /// The active segment became the archive `name`.
     pub(super) fn retire(&mut self, name: &OsStr, records: u64) {
         let claim = std::mem::take(&mut self.active);

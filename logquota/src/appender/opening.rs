@@ -91,7 +91,6 @@ impl Core {
             Some(env.clock.local(began).naive_local())
         });
         upkeep::close(env, &seen);
-        log.has_looked = true;
         if let Some(why) = refusal {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
             return Err(Error::io(Op::Open, &env.path)(source));
@@ -157,7 +156,8 @@ impl Core {
         self.stats()
     }
 
-    /// Our records in a log that somebody has taken away are where the next look finds them.
+    /// Our records in a log that somebody has taken away are where a look finds them, as long
+    /// as we hold it: then nobody compresses it.
     fn disown(&self, segment: &Segment) {
         let found = self.env.open_dir().ok().map(|dir| self.env.fs.stat(dir, self.env.name()));
         if let Some(Ok(found)) = found
@@ -166,6 +166,9 @@ impl Core {
             let linked = segment.file.meta().is_ok_and(|meta| meta.stamp.nlink > 0);
             let id = linked.then_some(segment.id);
             lock(&self.env.books).orphaned(id, segment.records);
+            if let Ok(seen) = upkeep::look(&self.env) {
+                upkeep::close(&self.env, &seen);
+            }
         }
     }
 }

@@ -8,14 +8,14 @@ use chrono::NaiveDateTime;
 use super::builder::OnFull;
 use super::env::{Env, Retired, lock};
 use super::event::{Cause, Event};
-use super::log::{Failure, Log, Segment};
+use super::log::{Failure, Log, RIVALS, Segment};
 use super::upkeep::{self, Goal};
 use crate::error::{Error, Op};
 use crate::fs::{AppendFile, Hold};
 use crate::inventory::DirId;
 use crate::naming::sequence_label;
 use crate::policy::Count;
-use crate::stamp::Kind;
+use crate::stamp::{FileId, Kind};
 use crate::units::Bytes;
 
 pub(super) type Done<T = ()> = std::result::Result<T, Failure>;
@@ -36,13 +36,6 @@ const COMPANY: u32 = 60;
 /// So often in a row a log may be found in the hands of somebody who believes himself alone.
 const JOINS: u32 = 8;
 
-/// How a segment is opened.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Company {
-    Alone,
-    Together,
-}
-
 impl Log {
     /// Opens the log as it is, or makes it.
     pub(super) fn open(&mut self, env: &Env) -> Done {
@@ -51,134 +44,37 @@ impl Log {
 
     /// The same; `since` is when its period began, if it is not empty.
     pub(super) fn open_since(&mut self, env: &Env, since: Option<NaiveDateTime>) -> Done {
-        if !self.has_looked {
-            upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of_look)?;
-            self.has_looked = true;
-        }
-        let dir = env.open_dir().map_err(Failure::of)?;
-        let opened = match env.fs.open_log(dir, env.name(), None) {
-            Ok(file) => return self.adopt(env, dir, file, since),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let is_alone = self.company == 0;
-                self.begin(env, 0, if is_alone { Company::Alone } else { Company::Together })
-            }
-            Err(error) => Err(Failure::of(Error::io(Op::Open, &env.path)(error))),
-        };
-        if opened.is_err() && self.segment.is_none() {
-            // Perhaps the directory was made anew under its old name.
-            env.forget_dir();
-        }
-        opened
-    }
-
-    /// Goes on with a file that is there.
-    fn adopt(
-        &mut self,
-        env: &Env,
-        dir: DirId,
-        file: Box<dyn AppendFile>,
-        since: Option<NaiveDateTime>,
-    ) -> Done {
-        let meta = file.meta().map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?;
-        if meta.stamp.nlink > 1 {
-            let names = format!("it has {} names (hard links)", meta.stamp.nlink);
-            let error = io::Error::new(ErrorKind::InvalidInput, names);
-            return Err(Failure::of(Error::io(Op::Open, &env.path)(error)));
-        }
-        let is_shared = !held(&*file, Hold::Alone);
-        if is_shared && !held(&*file, Hold::Together) {
-            // Its writer believes itself alone and counts by itself. It keeps that segment, and
-            // finds us when it looks again.
-            return self.take_over(env, dir, &*file);
-        }
-        let len = meta.stamp.len;
-        let allocated = meta.stamp.allocated.get();
-        let (mut limit, claim) = {
-            let mut books = lock(&env.books);
-            let limit = books.fit(env.segment).max(len);
-            let claim = books.claim(books.fit(env.segment)).max(allocated);
-            books.expect(claim);
-            (limit, claim)
-        };
-        if lock(&env.books).has_room(0) || self.make_room(env, Goal::Quota(0)) {
-            lock(&env.books).begin(claim);
-        } else {
-            // There is no room for the rest of it.
-            limit = len;
-            lock(&env.books).begin(allocated);
-        }
-        let now = env.clock.now().naive_local();
-        let is_ragged = len > 0 && len % BLOCK_MIN == 0 && !ends_a_line(env, dir, len);
-        let mut segment = Segment {
-            file,
-            id: meta.stamp.id,
-            len,
-            limit,
-            is_reserved: false,
-            is_shared,
-            is_ragged,
-            opened: since.filter(|_| len > 0).unwrap_or(now),
-            records: lock(&env.books).reclaim(&meta.stamp.id),
-        };
-        if limit > len {
-            segment.is_reserved = set_aside(&*segment.file, limit, is_shared).is_ok();
-        }
-        env.set_shared(is_shared);
-        if is_shared {
-            self.company = COMPANY;
-            env.tell(Event::Shared);
-            let _ = segment.file.begin_turn();
-            if let Ok(meta) = segment.file.meta() {
-                segment.len = meta.stamp.len;
+        let mut since = since;
+        for _ in 0..RIVALS {
+            match self.open_once(env, since) {
+                Ok(true) => return Ok(()),
+                Ok(false) => since = None,
+                Err(failure) => {
+                    // Perhaps the directory was made anew under its old name.
+                    env.forget_dir();
+                    return Err(failure);
+                }
             }
         }
-        self.segment = Some(segment);
-        point(env, dir);
-        Ok(())
+        Err(Failure::because(Cause::Unavailable))
     }
 
-    /// Another writer holds the log for itself: what it writes becomes an archive, and a new
-    /// log is begun that both can share.
-    ///
-    /// That writer appends without taking turns; but what it compresses in the background
-    /// claims its room in a turn, and so do we.
-    fn take_over(&mut self, env: &Env, dir: DirId, theirs: &dyn AppendFile) -> Done {
-        self.company = COMPANY;
-        self.joins = self.joins.saturating_add(1);
-        if self.joins > JOINS {
-            self.joins = 0;
-            return Err(Failure::because(Cause::Unavailable));
-        }
-        let _ = theirs.begin_turn();
-        let begun = self.begin_together(env, dir);
-        let _ = theirs.end_turn();
-        if begun.is_ok() {
-            self.joins = 0;
-        }
-        begun
-    }
-
-    fn begin_together(&mut self, env: &Env, dir: DirId) -> Done {
-        // Others have made archives since: the next number is behind theirs.
-        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of_look)?;
-        match self.rename_away(env, dir) {
-            // So does somebody else.
-            Err(failure) if failure.is_not_found() => {}
-            other => drop(other?),
-        }
-        // With what the other has reserved.
-        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
-        self.begin(env, 0, Company::Together)
-    }
-
-    /// Makes a new segment that can hold a record of `need` bytes.
-    fn begin(&mut self, env: &Env, need: u64, company: Company) -> Done {
-        let limit = lock(&env.books).fit(env.segment).max(need);
-        let claim = lock(&env.books).claim(limit);
-        if !self.finds_room(env, claim) {
-            return Err(Failure::because(Cause::QuotaFull));
-        }
+    /// `false` if the log was another file when it was to be ours.
+    fn open_once(&mut self, env: &Env, since: Option<NaiveDateTime>) -> Done<bool> {
         let dir = env.open_dir().map_err(Failure::of)?;
+        let file = match env.fs.open_log(dir, env.name(), None) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => match self.make(env, dir, 1)? {
+                Some(file) => file,
+                None => return Ok(false),
+            },
+            Err(error) => return Err(Failure::of(Error::io(Op::Open, &env.path)(error))),
+        };
+        self.adopt(env, dir, file, since)
+    }
+
+    /// Makes the log, for which `claim` bytes may be needed; `None` if somebody was faster.
+    fn make(&mut self, env: &Env, dir: DirId, claim: u64) -> Done<Option<Box<dyn AppendFile>>> {
         let make = || env.fs.open_log(dir, env.name(), Some(&env.attributes));
         let mut file = make();
         if let Err(error) = &file
@@ -188,65 +84,194 @@ impl Log {
         {
             file = make();
         }
-        let file = match file {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                // Somebody was faster; it is the log all the same.
-                let file = env.fs.open_log(dir, env.name(), None);
-                let file = file.map_err(|e| Failure::of(Error::io(Op::Open, &env.path)(e)))?;
-                return self.adopt(env, dir, file, None);
+        match file {
+            Ok(file) => {
+                env.is_unsynced.store(true, Ordering::Release);
+                Ok(Some(file))
             }
-            Err(error) => return Err(Failure::of(Error::io(Op::Create, &env.path)(error))),
-        };
-        env.is_unsynced.store(true, Ordering::Release);
-        let meta = file.meta().map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?;
-        lock(&env.books).begin(claim);
-        let is_shared = match company {
-            Company::Alone => !held(&*file, Hold::Alone),
-            Company::Together => true,
-        };
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
+            Err(error) => Err(Failure::of(Error::io(Op::Create, &env.path)(error))),
+        }
+    }
+
+    /// Goes on with a log that is there. Who else may claim room is kept out by the turn,
+    /// from the look at what there is until the blocks are set aside. `false` if it is not
+    /// the log any more.
+    fn adopt(
+        &mut self,
+        env: &Env,
+        dir: DirId,
+        file: Box<dyn AppendFile>,
+        since: Option<NaiveDateTime>,
+    ) -> Done<bool> {
+        let id = self.may_be_ours(env, &*file)?;
+        let is_shared = self.company > 0 || !held(&*file, Hold::Alone);
         if is_shared && !held(&*file, Hold::Together) {
-            // Somebody opened it before we held it.
-            return self.adopt(env, dir, file, None);
+            // Its writer believes itself alone and counts by itself. It keeps that segment, and
+            // finds us when it looks again.
+            return self.take_over(env, dir, &*file).map(|()| false);
+        }
+        self.turn_at(&*file);
+        if !is_log(env, dir, &id)? {
+            return Ok(false);
+        }
+        if is_shared && !env.is_shared.load(Ordering::Acquire) {
+            env.tell(Event::Shared);
         }
         env.set_shared(is_shared);
+        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of_look)?;
+        let stamp = file.meta().map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?.stamp;
+        let (len, allocated) = (stamp.len, stamp.allocated.get());
+        let (mut limit, claim) = {
+            let mut books = lock(&env.books);
+            books.begin(allocated);
+            let limit = books.fit(env.segment);
+            (limit.max(len), books.claim(limit).max(allocated))
+        };
+        if self.finds_room(env, claim.saturating_sub(allocated)) {
+            lock(&env.books).begin(claim);
+        } else {
+            // There is no room for the rest of it.
+            limit = len;
+        }
+        let now = env.clock.now().naive_local();
+        let is_ragged = len > 0 && len % BLOCK_MIN == 0 && !ends_a_line(env, dir, len);
+        let is_reserved = limit > len && self.sets_aside(env, &*file, limit, is_shared);
         if is_shared {
-            let _ = file.begin_turn();
+            self.company = COMPANY;
+        } else {
+            let _ = file.end_turn();
         }
-        let mut reserved = set_aside(&*file, limit, is_shared);
-        if let Err(error) = &reserved
-            && is_no_space(error)
-            && env.on_full == OnFull::EvictOldest
-            && self.make_room(env, Goal::Disk(claim))
-        {
-            reserved = set_aside(&*file, limit, is_shared);
-        }
-        self.segment = Some(Segment {
+        self.joins = 0;
+        self.has(env, Segment {
             file,
-            id: meta.stamp.id,
+            id,
+            len,
+            limit,
+            is_reserved,
+            is_shared,
+            is_ragged,
+            opened: since.filter(|_| len > 0).unwrap_or(now),
+            records: lock(&env.books).reclaim(&id),
+        });
+        point(env, dir);
+        Ok(true)
+    }
+
+    /// Which file it is, if nothing else is wrong with it.
+    fn may_be_ours(&self, env: &Env, file: &dyn AppendFile) -> Done<FileId> {
+        let stamp = file.meta().map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?.stamp;
+        if stamp.nlink > 1 {
+            let names = format!("it has {} names (hard links)", stamp.nlink);
+            let error = io::Error::new(ErrorKind::InvalidInput, names);
+            return Err(Failure::of(Error::io(Op::Open, &env.path)(error)));
+        }
+        Ok(stamp.id)
+    }
+
+    fn has(&mut self, env: &Env, segment: Segment) {
+        *lock(&env.segment_id) = Some(segment.id);
+        self.head = 0;
+        self.segment = Some(segment);
+    }
+
+    /// Another writer holds the log for itself: what it writes becomes an archive, and a new
+    /// log is to be begun that both can share.
+    ///
+    /// That writer appends without taking turns; but it claims room and rotates in one, and
+    /// so do we. What it may still write is set aside, and so it is seen.
+    fn take_over(&mut self, env: &Env, dir: DirId, theirs: &dyn AppendFile) -> Done {
+        self.company = COMPANY;
+        self.joins = self.joins.saturating_add(1);
+        if self.joins > JOINS {
+            self.joins = 0;
+            return Err(Failure::because(Cause::Unavailable));
+        }
+        let id = self.may_be_ours(env, theirs)?;
+        self.turn_at(theirs);
+        if !is_log(env, dir, &id)? {
+            return Ok(());
+        }
+        // Others have made archives since: the next number is behind theirs.
+        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of_look)?;
+        match self.rename_away(env, dir) {
+            // It was moved by somebody who takes no turns.
+            Err(failure) if failure.is_not_found() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Makes the next segment, which can hold a record of `need` bytes, of a log that is ours
+    /// alone: what there is we know, and for this there is room.
+    fn begin(&mut self, env: &Env, dir: DirId, need: u64) -> Done {
+        let limit = lock(&env.books).fit(env.segment).max(need);
+        let claim = lock(&env.books).claim(limit);
+        if !self.finds_room(env, claim) {
+            return Err(Failure::because(Cause::QuotaFull));
+        }
+        let Some(file) = self.make(env, dir, claim)? else { return self.open(env) };
+        let id = self.may_be_ours(env, &*file)?;
+        // Who wants to take it over waits from here on, and who holds it already is in the way.
+        self.turn_at(&*file);
+        if !held(&*file, Hold::Alone) {
+            drop(file);
+            return self.open(env);
+        }
+        env.set_shared(false);
+        lock(&env.books).begin(claim);
+        let is_reserved = self.sets_aside(env, &*file, limit, false);
+        let opened = env.clock.now().naive_local();
+        self.has(env, Segment {
+            file,
+            id,
             len: 0,
             limit,
-            is_reserved: reserved.is_ok(),
-            is_shared,
+            is_reserved,
+            is_shared: false,
             is_ragged: false,
-            opened: env.clock.now().naive_local(),
+            opened,
             records: 0,
         });
-        self.head = 0;
         point(env, dir);
         Ok(())
     }
 
-    /// An empty segment takes a record that is longer than segments usually are.
-    pub(super) fn enlarge(&mut self, env: &Env, need: u64) -> Done {
-        if self.segment.as_ref().is_some_and(|segment| segment.is_shared) {
-            // Others make and delete archives, too.
-            upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
+    /// Whether the blocks of a segment could be set aside, in the place of archives if need be.
+    fn sets_aside(&mut self, env: &Env, file: &dyn AppendFile, len: u64, is_shared: bool) -> bool {
+        let mut reserved = set_aside(file, len, is_shared);
+        if let Err(error) = &reserved
+            && is_no_space(error)
+            && env.on_full == OnFull::EvictOldest
+        {
+            let claim = lock(&env.books).claim(len);
+            if self.make_room(env, Goal::Disk(claim)) {
+                reserved = set_aside(file, len, is_shared);
+            }
         }
-        let (claim, more) = {
+        reserved.is_ok()
+    }
+
+    /// An empty segment takes a record that is longer than segments usually are, or than there
+    /// was room for when it was begun.
+    pub(super) fn enlarge(&mut self, env: &Env, need: u64) -> Done {
+        self.take_turn();
+        let done = self.enlarge_in_turn(env, need);
+        self.end_turn_alone();
+        done
+    }
+
+    fn enlarge_in_turn(&mut self, env: &Env, need: u64) -> Done {
+        let Some(segment) = &self.segment else { return Ok(()) };
+        if segment.is_shared {
+            self.look_again(env)?;
+        } else if self.check_identity(env)? {
+            return Ok(());
+        }
+        let (need, claim, more) = {
             let books = lock(&env.books);
+            let need = books.fit(env.segment).max(need);
             let claim = books.claim(need);
-            (claim, claim.saturating_sub(books.active()))
+            (need, claim, claim.saturating_sub(books.active()))
         };
         if !self.finds_room(env, more) {
             return Err(Failure::because(Cause::QuotaFull));
@@ -257,6 +282,15 @@ impl Log {
             segment.is_reserved = set_aside(&*segment.file, need, segment.is_shared).is_ok();
         }
         Ok(())
+    }
+
+    /// Others make and delete archives, too. When no room was found for a while already, another
+    /// look for each record would be a flood.
+    fn look_again(&self, env: &Env) -> Done {
+        if self.is_stuck {
+            return Ok(());
+        }
+        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)
     }
 
     /// The record that the segment was to be larger for was not written.
@@ -277,6 +311,13 @@ impl Log {
 
     /// Makes the segment an archive and begins a new one, which can hold `need` bytes.
     pub(super) fn rotate(&mut self, env: &Env, need: u64) -> Done {
+        self.take_turn();
+        let done = self.rotate_in_turn(env, need);
+        self.end_turn_alone();
+        done
+    }
+
+    fn rotate_in_turn(&mut self, env: &Env, need: u64) -> Done {
         if self.check_identity(env)? {
             return Ok(());
         }
@@ -285,8 +326,7 @@ impl Log {
             return Ok(());
         }
         if segment.is_shared {
-            // Others make and delete archives, too.
-            upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)?;
+            self.look_again(env)?;
         }
         let claim = {
             let books = lock(&env.books);
@@ -325,8 +365,7 @@ impl Log {
         if is_met {
             self.company = COMPANY;
         }
-        let company =
-            if old.is_shared && self.company > 0 { Company::Together } else { Company::Alone };
+        let is_alone = !old.is_shared || self.company == 0;
         if goes_itself {
             drop(old);
             env.fs
@@ -336,13 +375,29 @@ impl Log {
             books.removed(&archive);
             books.evicted_files = books.evicted_files.saturating_add(1);
         } else {
-            let _ = old.file.end_turn();
-            // Here and not in the background: a plan to delete it must find it as it was.
-            let is_trimmed = !old.is_shared && old.file.trim().is_ok();
-            lock(&env.retired).push(Retired { file: old.file, archive, is_trimmed });
-            self.keep_up(env);
+            self.leaving = Some((old.file, archive));
         }
-        self.begin(env, need, company)
+        if is_alone {
+            let begun = self.begin(env, dir, need);
+            self.let_go(env);
+            begun
+        } else {
+            // What is not needed of it is for the next one.
+            self.let_go(env);
+            self.open(env)
+        }
+    }
+
+    /// Lets go of the segment that has become an archive, when its successor is there or
+    /// wants its room.
+    pub(super) fn let_go(&mut self, env: &Env) {
+        let Some((file, archive)) = self.leaving.take() else { return };
+        // Here and not in the background: a plan to delete it must find it as it was. In our
+        // turn, after which nobody appends to it.
+        let is_trimmed = file.trim().is_ok();
+        let _ = file.end_turn();
+        lock(&env.retired).push(Retired { file, archive, is_trimmed });
+        self.keep_up(env);
     }
 
     /// Where the background does not keep up, the caller does its work: what is open, and
@@ -403,6 +458,13 @@ pub(super) fn set_aside(file: &dyn AppendFile, len: u64, is_shared: bool) -> io:
 /// Takes the log for appending. Where nobody can, everybody is alone.
 pub(super) fn held(file: &dyn AppendFile, hold: Hold) -> bool {
     file.hold(hold).unwrap_or(true)
+}
+
+/// Whether this file has the log's name.
+fn is_log(env: &Env, dir: DirId, id: &FileId) -> Done<bool> {
+    let found = env.fs.stat(dir, env.name());
+    let found = found.map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?;
+    Ok(found.is_some_and(|meta| meta.stamp.id == *id))
 }
 
 fn is_no_space(error: &io::Error) -> bool {

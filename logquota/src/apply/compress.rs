@@ -1,6 +1,7 @@
 //! Compressions: several files at once, each by way of its own temporary name.
 //!
-//! What somebody still holds to append to it is left for a later run. Of the rest:
+//! What somebody still holds to append to it is left for a later run, and so are the archives of
+//! a log that is held: its writer fills the room that is left within the quota. Of the rest:
 //! write, finish, flush, rename without replacing, flush the folder, and only then unlink the
 //! source. Any instant of that is a good one to be killed: what is left is a temporary that
 //! the next scan recognises, or the archive twice.
@@ -28,6 +29,7 @@ struct Job<'p> {
     from: &'p Place,
     to: &'p Place,
     temp: Place,
+    log: &'p Place,
     codec: Codec,
     level: Option<i32>,
     room: Bytes,
@@ -37,12 +39,13 @@ struct Job<'p> {
 
 impl<'p> Job<'p> {
     fn new(step: &'p Step) -> Option<Self> {
-        let Action::Compress { from, to, temp, codec, level, room } = &step.action else {
+        let Action::Compress { from, to, temp, log, codec, level, room } = &step.action else {
             return None;
         };
         let temp = Place { dir: to.dir, name: temp.clone() };
         let (codec, level, room) = (*codec, *level, *room);
-        Some(Self { from, to, temp, codec, level, room, expect: &step.expect, set: step.set })
+        let (expect, set) = (&step.expect, step.set);
+        Some(Self { from, to, temp, log, codec, level, room, expect, set })
     }
 }
 
@@ -220,6 +223,7 @@ impl<'b> Batch<'b> {
             return Err(Error::Changed { path: from() });
         }
         must_not_be_held(self.fs, job.from, from)?;
+        must_not_be_held(self.fs, job.log, || path(self.plan, job.log))?;
         let temp = path(self.plan, &job.temp);
         let new = self.fs.create(job.temp.dir, &job.temp.name);
         let new = new.map_err(Error::io(Op::Create, temp))?;

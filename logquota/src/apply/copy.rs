@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 
 use super::Runner;
+use super::remove::must_not_be_held;
 use crate::error::{Error, Op, Result};
 use crate::fs::{Attributes, NewFile, ReadFile};
 use crate::inventory::Place;
@@ -41,6 +42,8 @@ impl<'a> Runner<'a> {
             self.sync_dir(from.dir)?;
         }
         let found = self.must_find(step, from)?;
+        // Its writer rotates it by itself, and has a use for the room that a copy would take.
+        must_not_be_held(self.fs, from, || self.path(from))?;
         // Whether it stays beside its source is the plan's business; on the way it must fit.
         let room = found.stamp.allocated;
         if !self.ledger.admits(step.set, room, room) {

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::inventory::{DirId, Space};
 use crate::policy::Identity;
@@ -239,13 +240,13 @@ pub trait AppendFile: Send + Sync {
     /// open files, and whatever the system says.
     fn hold(&self, hold: Hold) -> io::Result<bool>;
 
-    /// Waits until no other open file has its turn on this log, and takes it. Who dies or
-    /// closes the file gives it back; who only hangs does not.
+    /// Takes the turn on this log, once no other open file has it; `false` if it still has
+    /// after about so long. Who dies or closes the file gives it back; who only hangs does not.
     ///
     /// # Errors
     ///
     /// As [`AppendFile::hold`].
-    fn begin_turn(&self) -> io::Result<()>;
+    fn begin_turn(&self, wait: Duration) -> io::Result<bool>;
 
     /// Gives the turn back. Without effect if it was not ours.
     ///

@@ -178,6 +178,9 @@ pub enum Action {
         to: Place,
         /// The name it has while it is made, in the folder of `to`.
         temp: OsString,
+        /// The log it is an archive of. While a program appends to that within a quota of its
+        /// own, the file stays plain: nobody else may use the room that is left.
+        log: Place,
         /// With what.
         codec: Codec,
         /// How hard; the codec's default if none.

@@ -13,6 +13,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -32,6 +33,12 @@ const SLOTS: libc::off_t = 4096;
 
 /// The first of the bytes that are locked to hold a log.
 const HOLD: libc::off_t = TURN - SLOTS;
+
+/// How often a turn is asked for before the first nap: most last a few microseconds.
+const SPINS: u32 = 20;
+
+/// How long is slept before it is asked for again.
+const NAP: Duration = Duration::from_micros(100);
 
 /// What is open with `O_APPEND` is appended to wherever `pwrite(2)` is told to write (see its
 /// BUGS), and does without the lock of the file's position that `write(2)` takes in a process
@@ -106,9 +113,26 @@ impl AppendFile for Log {
         }
     }
 
-    fn begin_turn(&self) -> io::Result<()> {
-        let lock = range(libc::F_WRLCK, TURN, 1)?;
-        again(|| call(&self.fd, FcntlArg::F_OFD_SETLKW(&lock))).map_err(no_locks)
+    fn begin_turn(&self, wait: Duration) -> io::Result<bool> {
+        // Asked again and again: to be woken could only be waited for without an end, and a
+        // process that was stopped in its turn would stop all others. Counted, not measured:
+        // this crate asks no clock for it.
+        let mut left = wait.as_micros() / NAP.as_micros();
+        let mut spins = if wait.is_zero() { 0 } else { SPINS };
+        loop {
+            if take(&self.fd, TURN, 1)? {
+                return Ok(true);
+            }
+            if spins > 0 {
+                spins -= 1;
+                std::thread::yield_now();
+            } else if left > 0 {
+                left -= 1;
+                std::thread::sleep(NAP);
+            } else {
+                return Ok(false);
+            }
+        }
     }
 
     fn end_turn(&self) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use super::calls::{at_name, part};
 use super::data::Data;
@@ -180,17 +181,19 @@ impl AppendFile for Log {
         self.call(SimOp::Hold, |state, _| Ok(state.holds.hold(self.ino, self.number, hold)))
     }
 
-    fn begin_turn(&self) -> io::Result<()> {
+    fn begin_turn(&self, wait: Duration) -> io::Result<bool> {
         let take = |state: &mut State| state.holds.take_turn(self.ino, self.number);
         if self.call(SimOp::BeginTurn, |state, _| Ok(take(state)))? {
-            return Ok(());
+            return Ok(true);
         }
-        let mut state = self.fs.lock();
-        while !state.crashed && !take(&mut state) {
-            let woken = self.fs.shared.turned.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
-        }
-        if state.crashed { Err(Fault::Crash.error()) } else { Ok(()) }
+        let mut taken = false;
+        let waits = |state: &mut State| {
+            taken = !state.crashed && take(state);
+            !state.crashed && !taken
+        };
+        let waited = self.fs.shared.turned.wait_timeout_while(self.fs.lock(), wait, waits);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.crashed { Err(Fault::Crash.error()) } else { Ok(taken) }
     }
 
     fn end_turn(&self) -> io::Result<()> {

@@ -138,6 +138,7 @@ impl Builder<'_> {
         for _ in 0..PASSES_MAX {
             let (jobs, known) = (std::mem::take(&mut waiting), gained);
             for job in jobs {
+                let Some(log) = draft.logs.get(job.log).map(|draft| draft.log) else { continue };
                 let source = job.meta.stamp.allocated;
                 let fits = |quota: Option<Bytes>, before: Bytes, used: Bytes| {
                     admits(quota, before, used.minus(gained), source, job.room)
@@ -160,6 +161,7 @@ impl Builder<'_> {
                     temp: temporary_name(&job.to.name),
                     from: job.from,
                     to: job.to,
+                    log: Place { dir: log.dir, name: log.name.clone() },
                     codec: compress.codec,
                     level: compress.level,
                     room: job.room,

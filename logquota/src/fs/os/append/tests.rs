@@ -13,6 +13,9 @@ use crate::stamp::Timestamp;
 
 const MIB: u64 = 1 << 20;
 
+/// Longer than any turn here lasts.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn n(name: &str) -> &OsStr {
     OsStr::new(name)
 }
@@ -257,7 +260,7 @@ fn to_ask_whether_a_log_is_held_leaves_no_lock_behind() {
         }
     }
     // A turn is no hold.
-    log.begin_turn().expect("a turn");
+    assert!(log.begin_turn(PATIENCE).expect("a turn"));
     assert!(!scene.is_held("a.log"));
     let error = |name: &str| scene.os.is_held(scene.dir, n(name)).map_err(|e| e.kind());
     assert_eq!(error("none"), Err(ErrorKind::NotFound));
@@ -286,7 +289,7 @@ fn in_turns_no_record_is_torn() {
             let log = scene.open("a.log").expect("a handle");
             scope.spawn(move || {
                 for number in 0..RECORDS {
-                    log.begin_turn().expect("a turn");
+                    assert!(log.begin_turn(PATIENCE).expect("a turn"));
                     log.append(format!("{writer}{number}").as_bytes()).expect("a half");
                     log.append(b" ok\n").expect("a half");
                     log.end_turn().expect("given back");
@@ -309,15 +312,15 @@ fn in_turns_no_record_is_torn() {
 fn a_turn_ends_with_the_open_file() {
     let scene = Scene::new();
     let (a, b) = (scene.make("a.log"), scene.open("a.log").expect("a second"));
-    a.begin_turn().expect("a turn");
+    assert!(a.begin_turn(PATIENCE).expect("a turn"));
     // To take it twice is to have it once.
-    a.begin_turn().expect("a turn");
+    assert!(a.begin_turn(PATIENCE).expect("a turn"));
     b.end_turn().expect("not ours, and no harm");
     let (begun, has_begun) = mpsc::channel();
     let (told, done) = mpsc::channel();
     let waiter = std::thread::spawn(move || {
         let _ = begun.send(());
-        b.begin_turn().expect("a turn");
+        assert!(b.begin_turn(PATIENCE).expect("a turn"));
         let _ = told.send(());
     });
     has_begun.recv().expect("it waits");
@@ -328,11 +331,22 @@ fn a_turn_ends_with_the_open_file() {
 }
 
 #[test]
+fn h42_a_turn_that_is_not_given_back_is_not_waited_for_any_longer() {
+    let scene = Scene::new();
+    let (a, b) = (scene.make("a.log"), scene.open("a.log").expect("a second"));
+    assert!(a.begin_turn(Duration::ZERO).expect("a turn"));
+    assert!(!b.begin_turn(Duration::ZERO).expect("an answer"));
+    assert!(!b.begin_turn(Duration::from_millis(2)).expect("an answer"));
+    a.end_turn().expect("given back");
+    assert!(b.begin_turn(Duration::ZERO).expect("a turn"));
+}
+
+#[test]
 fn hold_and_turn_know_nothing_of_each_other() {
     let scene = Scene::new();
     let (a, b) = (scene.make("a.log"), scene.open("a.log").expect("a second"));
     assert!(a.hold(Hold::Together).expect("an answer"));
-    b.begin_turn().expect("a turn");
+    assert!(b.begin_turn(PATIENCE).expect("a turn"));
     assert!(b.hold(Hold::Together).expect("an answer"));
     b.end_turn().expect("given back");
     assert!(!a.hold(Hold::Alone).expect("an answer"));

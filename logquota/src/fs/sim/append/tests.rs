@@ -9,6 +9,9 @@ use crate::units::Bytes;
 
 const BLOCK: u64 = 512;
 
+/// Longer than any turn here lasts.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn n(name: &str) -> &OsStr {
     OsStr::new(name)
 }
@@ -190,13 +193,13 @@ fn a_turn_is_waited_for_until_it_is_given_back_or_its_file_is_closed() {
         let name = if by_closing { "b.log" } else { "a.log" };
         let a = fs.open_log(dir, n(name), Some(&Attributes::default())).unwrap();
         let b = fs.open_log(dir, n(name), None).unwrap();
-        a.begin_turn().unwrap();
-        a.begin_turn().unwrap();
+        assert!(a.begin_turn(PATIENCE).unwrap());
+        assert!(a.begin_turn(PATIENCE).unwrap());
         b.end_turn().unwrap();
         let (told, order) = mpsc::channel();
         let tell = told.clone();
         let waiter = std::thread::spawn(move || {
-            b.begin_turn().unwrap();
+            assert!(b.begin_turn(PATIENCE).unwrap());
             tell.send("second").unwrap();
             b.append(b"b").unwrap();
             b.end_turn().unwrap();
@@ -215,11 +218,21 @@ fn a_turn_is_waited_for_until_it_is_given_back_or_its_file_is_closed() {
 }
 
 #[test]
+fn a_turn_that_is_not_given_back_is_not_waited_for_any_longer() {
+    let (fs, dir) = disk(8);
+    let (a, b) = (make(&fs, dir), open(&fs, dir));
+    assert!(a.begin_turn(Duration::ZERO).unwrap());
+    assert!(!b.begin_turn(Duration::from_millis(1)).unwrap());
+    a.end_turn().unwrap();
+    assert!(b.begin_turn(Duration::ZERO).unwrap());
+}
+
+#[test]
 fn who_waits_for_a_turn_learns_that_the_machine_has_stopped() {
     let (fs, dir) = disk(8);
     let (a, b) = (make(&fs, dir), open(&fs, dir));
-    a.begin_turn().unwrap();
-    let waiter = std::thread::spawn(move || b.begin_turn().is_err());
+    assert!(a.begin_turn(PATIENCE).unwrap());
+    let waiter = std::thread::spawn(move || b.begin_turn(PATIENCE).is_err());
     // Whether it waits by then or not.
     fs.fail_at(1, Fault::Crash, Times::Forever);
     assert!(a.append(b"x").is_err());
@@ -238,7 +251,7 @@ fn every_call_on_a_log_is_counted_and_can_fail() {
         (SimOp::Cut, |log| log.cut(0)),
         (SimOp::Sync, |log| log.sync()),
         (SimOp::Hold, |log| log.hold(Hold::Alone).map(drop)),
-        (SimOp::BeginTurn, |log| log.begin_turn()),
+        (SimOp::BeginTurn, |log| log.begin_turn(PATIENCE).map(drop)),
         (SimOp::EndTurn, |log| log.end_turn()),
     ];
     for (op, act) in acts {
@@ -260,7 +273,7 @@ fn a_signal_is_not_noticed_and_a_short_append_is() {
     fs.fail_at(1, Fault::Interrupted, Times::Forever);
     for _ in 0..4 {
         assert_eq!(log.append(b"12345").unwrap(), 5);
-        log.begin_turn().unwrap();
+        assert!(log.begin_turn(PATIENCE).unwrap());
         log.reserve(Bytes::kib(1)).unwrap();
     }
     fs.heal();

@@ -189,6 +189,7 @@ impl Draft {
             from: at(from),
             to: at(to),
             temp: temporary_name(OsStr::new(to)),
+            log: at("app.log"),
             codec: Codec::Gzip,
             level: None,
             room: Bytes::kib(room_kib),
