@@ -71,7 +71,6 @@ fn disks() -> Vec<(&'static str, Mount)> {
 }
 
 #[test]
-#[ignore = "open: while several meet at a log they may pass the quota by a segment, or miscount"]
 fn h36_four_processes_share_a_log_and_the_quota_and_each_account_is_exact() {
     if needs_root() {
         return;
@@ -83,7 +82,6 @@ fn h36_four_processes_share_a_log_and_the_quota_and_each_account_is_exact() {
 }
 
 #[test]
-#[ignore = "open: while several meet at a log they may pass the quota by a segment, or miscount"]
 fn h36_processes_that_write_at_once_by_block_and_by_queue_share_a_log_and_the_quota() {
     if needs_root() {
         return;
@@ -173,7 +171,6 @@ fn config(folder: &Path, logs: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-#[ignore = "open: while several meet at a log they may pass the quota by a segment, or miscount"]
 fn h36_runs_of_the_program_beside_a_flood_leave_its_quota_and_its_account_as_they_are() {
     if needs_root() {
         return;

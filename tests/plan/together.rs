@@ -1,6 +1,6 @@
 //! The promises that take two plans: order of the input, what a plan leaves, larger quotas.
 
-use logquota::inventory::{Inventory, LeftoverKind};
+use logquota::inventory::{Inventory, LeftoverKind, Place};
 use logquota::plan::{Action, Expect, Plan, Reason, Step, plan};
 use logquota::policy::{Limits, Method, RotateWhen};
 use logquota::units::Bytes;
@@ -94,8 +94,13 @@ proptest! {
         next.inventory = model::apply(&case, &first, percent);
         next.context.force = false;
         let second = plan_of(&next);
-        let is_room = |step: &Step| {
-            next.config.sets.len() > 1 && matches!(step.action, Action::Compress { .. })
+        // What was planned, and found no room when its turn came.
+        let waits = |from: &Place| first.steps.iter().any(|step| {
+            matches!(&step.action, Action::Compress { from: earlier, .. } if earlier == from)
+        });
+        let is_room = |step: &Step| match &step.action {
+            Action::Compress { from, .. } => next.config.sets.len() > 1 || waits(from),
+            _ => false,
         };
         prop_assert!(
             is_put_off || second.steps.iter().all(is_room),

@@ -143,17 +143,20 @@ impl Log {
             let _ = file.end_turn();
         }
         self.joins = 0;
-        self.has(env, Segment {
-            file,
-            id,
-            len,
-            limit,
-            is_reserved,
-            is_shared,
-            is_ragged,
-            opened: since.filter(|_| len > 0).unwrap_or(now),
-            records: lock(&env.books).reclaim(&id),
-        });
+        self.has(
+            env,
+            Segment {
+                file,
+                id,
+                len,
+                limit,
+                is_reserved,
+                is_shared,
+                is_ragged,
+                opened: since.filter(|_| len > 0).unwrap_or(now),
+                records: lock(&env.books).reclaim(&id),
+            },
+        );
         point(env, dir);
         Ok(true)
     }
@@ -221,17 +224,20 @@ impl Log {
         lock(&env.books).begin(claim);
         let is_reserved = self.sets_aside(env, &*file, limit, false);
         let opened = env.clock.now().naive_local();
-        self.has(env, Segment {
-            file,
-            id,
-            len: 0,
-            limit,
-            is_reserved,
-            is_shared: false,
-            is_ragged: false,
-            opened,
-            records: 0,
-        });
+        self.has(
+            env,
+            Segment {
+                file,
+                id,
+                len: 0,
+                limit,
+                is_reserved,
+                is_shared: false,
+                is_ragged: false,
+                opened,
+                records: 0,
+            },
+        );
         point(env, dir);
         Ok(())
     }
