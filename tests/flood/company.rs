@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use logquota_tests::flood::read;
 use logquota_tests::mounts::{Mount, needs, needs_root};
@@ -40,7 +40,7 @@ fn together(name: &str, mount: &Mount, deliveries: &[&str], records: u64) -> u64
         flooder.begin(&format!("go {records}"));
     }
     flooders.iter().for_each(|flooder| drop(flooder.answer()));
-    let told = settle(flooders);
+    let told = settle(&logs, flooders);
     sampler.assert_within(QUOTA, &about);
     assert_eq!(temporaries(&logs).len(), 0, "{about}: {}", listing(&logs));
     let found = read_whole(&log, &about);
@@ -53,11 +53,23 @@ fn together(name: &str, mount: &Mount, deliveries: &[&str], records: u64) -> u64
     dropped
 }
 
-/// Closes them when each has done all that is due, so that the first one sees what the last one
-/// has deleted.
-fn settle(mut flooders: Vec<Flooder>) -> Vec<Told> {
-    for line in ["flush", "maintain", "maintain"] {
-        flooders.iter_mut().for_each(|flooder| drop(flooder.tell(line)));
+/// How long nothing must change until nobody has anything left to do: what finds the directory
+/// locked by another process is tried again a second later.
+const REST: Duration = Duration::from_millis(2500);
+
+/// Closes them when they have come to rest: an account ends when its appender is closed, and what
+/// others evict later is not in it.
+fn settle(logs: &Path, mut flooders: Vec<Flooder>) -> Vec<Told> {
+    flooders.iter_mut().for_each(|flooder| drop(flooder.tell("flush")));
+    let began = Instant::now();
+    let (mut before, mut since) = (listing(logs), Instant::now());
+    while since.elapsed() < REST {
+        assert!(began.elapsed() < PATIENCE, "they do not come to rest: {before}");
+        flooders.iter_mut().for_each(|flooder| drop(flooder.tell("maintain")));
+        let now = listing(logs);
+        if now != before || !temporaries(logs).is_empty() {
+            (before, since) = (now, Instant::now());
+        }
     }
     flooders.into_iter().map(Flooder::close).collect()
 }
@@ -201,7 +213,7 @@ fn h36_runs_of_the_program_beside_a_flood_leave_its_quota_and_its_account_as_the
         done += flooders.iter().filter(|f| f.is_done(Duration::from_millis(5)).is_some()).count();
         assert!(runs < PATIENCE.as_secs() * 200, "it does not end");
     }
-    let told = settle(flooders);
+    let told = settle(&logs, flooders);
     println!("{runs} runs beside {told:?}");
     sampler.assert_within(QUOTA, "beside runs of the program");
     let found = read_whole(&log, &listing(&logs));

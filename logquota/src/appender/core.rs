@@ -189,6 +189,9 @@ impl Core {
 
     /// Once a second: is the log still the log, is its time over, has the buffer waited?
     pub(super) fn tick(&self) {
+        if self.env.is_put_off.swap(false, Ordering::AcqRel) {
+            self.env.wants_upkeep.store(true, Ordering::Release);
+        }
         match &self.front {
             Front::Buffered(block) => {
                 let mut block = lock(block);

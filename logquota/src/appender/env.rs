@@ -80,6 +80,8 @@ pub(super) struct Env {
     pub(super) is_shared: AtomicBool,
     /// The background has something to do.
     pub(super) wants_upkeep: AtomicBool,
+    /// It had, and others were in the way: the next tick is early enough.
+    pub(super) is_put_off: AtomicBool,
     /// Renames that are not on the disk yet.
     pub(super) is_unsynced: AtomicBool,
 }
@@ -123,6 +125,7 @@ impl Env {
             is_closing: AtomicBool::new(false),
             is_shared: AtomicBool::new(false),
             wants_upkeep: AtomicBool::new(false),
+            is_put_off: AtomicBool::new(false),
             is_unsynced: AtomicBool::new(false),
         };
         let now = env.clock.now().timestamp();

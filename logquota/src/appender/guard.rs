@@ -63,7 +63,7 @@ impl<'e> Guard<'e> {
     /// as it lasts. `StorageFull` if neither can be had: then the next time.
     fn begin_turn(&self) -> io::Result<Box<dyn AppendFile>> {
         let not_now = || {
-            self.env.wants_upkeep.store(true, Ordering::Release);
+            self.env.is_put_off.store(true, Ordering::Release);
             io::Error::from(io::ErrorKind::StorageFull)
         };
         let dir = self.env.open_dir().map_err(|_| not_now())?;

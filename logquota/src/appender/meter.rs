@@ -27,6 +27,16 @@ struct Entry {
     source: Option<OsString>,
 }
 
+/// A segment that somebody took away from us.
+#[derive(Clone, Copy, Debug)]
+struct Orphan {
+    id: FileId,
+    /// Our records in it.
+    records: u64,
+    /// A look that had begun before cannot tell that it is nowhere.
+    epoch: u64,
+}
+
 /// What the files of one log occupy, at most.
 #[derive(Debug)]
 pub(super) struct Books {
@@ -45,8 +55,8 @@ pub(super) struct Books {
     margin: u64,
     /// Archives that are being read by us, and what each still occupies without a name.
     reading: BTreeMap<OsString, u64>,
-    /// Segments that somebody took away from us, and our records in them.
-    orphans: Vec<(FileId, u64)>,
+    /// Segments that somebody took away from us.
+    orphans: Vec<Orphan>,
     pub(super) peak: u64,
     pub(super) evicted_records: u64,
     pub(super) evicted_files: u64,
@@ -232,33 +242,33 @@ impl Books {
     /// deleted it.
     pub(super) fn orphaned(&mut self, id: Option<FileId>, records: u64) {
         match id.filter(|_| records > 0) {
-            Some(id) => self.orphans.push((id, records)),
+            Some(id) => self.orphans.push(Orphan { id, records, epoch: self.epoch }),
             None => self.evicted_records = self.evicted_records.saturating_add(records),
         }
     }
 
     /// A look found this file: perhaps it is one that was taken away.
     pub(super) fn found(&mut self, name: &OsStr, id: &FileId) {
-        let Some(at) = self.orphans.iter().position(|(orphan, _)| orphan == id) else { return };
-        let (_, records) = self.orphans.swap_remove(at);
+        let Some(at) = self.orphans.iter().position(|orphan| orphan.id == *id) else { return };
+        let Orphan { records, .. } = self.orphans.swap_remove(at);
         match self.files.get_mut(name) {
             Some(entry) => entry.records = entry.records.saturating_add(records),
             None => self.evicted_records = self.evicted_records.saturating_add(records),
         }
     }
 
-    /// What no look has found is nowhere that we know of, unless it is the log.
-    pub(super) fn forget_orphans(&mut self, log: Option<&FileId>) {
-        let is_gone = |orphan: &mut (FileId, u64)| Some(&orphan.0) != log;
-        let gone =
-            self.orphans.extract_if(.., is_gone).fold(0, |sum: u64, (_, n)| sum.saturating_add(n));
+    /// What this look has not found is nowhere that we know of, unless it is the log.
+    pub(super) fn forget_orphans(&mut self, epoch: u64, log: Option<&FileId>) {
+        let is_gone = |orphan: &mut Orphan| Some(&orphan.id) != log && orphan.epoch < epoch;
+        let gone = self.orphans.extract_if(.., is_gone);
+        let gone = gone.fold(0, |sum: u64, orphan| sum.saturating_add(orphan.records));
         self.gone(gone);
     }
 
     /// The log is one that was believed to be taken away: our records in it.
     pub(super) fn reclaim(&mut self, log: &FileId) -> u64 {
-        let at = self.orphans.iter().position(|(orphan, _)| orphan == log);
-        at.map_or(0, |at| self.orphans.swap_remove(at).1)
+        let at = self.orphans.iter().position(|orphan| orphan.id == *log);
+        at.map_or(0, |at| self.orphans.swap_remove(at).records)
     }
 
     /// So many records are nowhere any more.

@@ -115,7 +115,7 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
         books.found(&archive.name, &archive.meta.stamp.id);
     }
     let active = inventory.sets.first().and_then(|set| set.logs.first()?.active.as_ref());
-    books.forget_orphans(active.map(|meta| &meta.stamp.id));
+    books.forget_orphans(epoch, active.map(|meta| &meta.stamp.id));
     let mut seen = Seen { unseen: seen, inventory };
     let active = seen.active_blocks();
     books.at_least(active);
@@ -174,7 +174,10 @@ pub(super) fn tidy(env: &Env, goal: Goal) -> Result<bool> {
         // Somebody else is at it: the next time will do.
         match os::Lock::dir(&env.folder, Duration::ZERO) {
             Ok(lock) => Some(lock),
-            Err(Error::Locked { .. }) => return Ok(false),
+            Err(Error::Locked { .. }) => {
+                env.is_put_off.store(true, Ordering::Release);
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         }
     } else {
