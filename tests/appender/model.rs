@@ -45,9 +45,11 @@ fn cases(kind: Kind, trouble: Trouble) -> impl Strategy<Value = Case> {
 fn play(case: &Case) -> Result<(), String> {
     let mut world = World::new(case.setup.clone()).map_err(|why| format!("at first: {why}"))?;
     for (index, op) in case.ops.iter().enumerate() {
-        world.apply(*op).map_err(|why| format!("{index} {op:?}: {why}"))?;
+        let applied = world.apply(*op);
+        applied.map_err(|why| format!("{index} {op:?}: {why}\n{}", world.calls()))?;
     }
-    world.finish()
+    let finished = world.finish();
+    finished.map_err(|why| format!("{why}\n{}", world.calls()))
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -104,21 +106,18 @@ fn the_account_of_a_buffered_log_is_exact() {
 }
 
 #[test]
-#[ignore = "finds gaps that are not closed yet"]
 fn the_account_is_exact_whatever_fails() {
     search(Kind::Written, Trouble { faults: true, ..Trouble::default() });
     search(Kind::Buffered, Trouble { faults: true, ..Trouble::default() });
 }
 
 #[test]
-#[ignore = "finds gaps that are not closed yet"]
 fn the_account_is_exact_whatever_others_do() {
     search(Kind::Written, Trouble { others: true, ..Trouble::default() });
     search(Kind::Buffered, Trouble { others: true, ..Trouble::default() });
 }
 
 #[test]
-#[ignore = "finds gaps that are not closed yet"]
 fn the_account_is_exact_with_two_appenders_at_one_log() {
     search(Kind::Written, Trouble { company: true, ..Trouble::default() });
     search(Kind::Buffered, Trouble { company: true, ..Trouble::default() });
@@ -131,7 +130,6 @@ fn h52_h53_what_was_kept_is_there_after_a_crash_at_any_call() {
 }
 
 #[test]
-#[ignore = "finds gaps that are not closed yet"]
 fn the_account_is_exact_whatever_happens_together() {
     let all = Trouble { faults: true, others: true, crashes: true, company: true };
     search(Kind::Written, all);

@@ -43,6 +43,18 @@ impl World {
             Op::Meddle(meddle) => {
                 meddle_with(&self.fs, &self.meddled, meddle);
                 self.meddled(meddle);
+                for writer in &mut self.writers {
+                    // In a log that several hold, a cut is in no account; and where it has not
+                    // all been written, only a share of it is.
+                    let is_written = writer.stats().waiting == 0;
+                    self.is_torn |= meddle == Meddle::Truncate && !is_written;
+                    writer.is_vague |= match meddle {
+                        Meddle::Truncate => self.has_company || !is_written,
+                        // A record in two halves is none that can be found.
+                        Meddle::Append(_) => !is_written,
+                        _ => false,
+                    };
+                }
                 if meddle == Meddle::Truncate {
                     // Noticed at once it can be counted.
                     (0..self.writers.len()).for_each(|who| self.maintain(who));
@@ -50,8 +62,10 @@ impl World {
             }
             Op::MeddleLater(calls, meddle) => {
                 for writer in &mut self.writers {
-                    writer.is_vague |= meddle == Meddle::Truncate;
+                    // In the middle of a call nobody can tell what was where.
+                    writer.is_vague |= matches!(meddle, Meddle::Truncate | Meddle::Append(_));
                 }
+                self.is_torn |= matches!(meddle, Meddle::Truncate | Meddle::Append(_));
                 let at = self.fs.calls() + u64::from(calls);
                 let meddled = Arc::clone(&self.meddled);
                 self.meddled(meddle);
@@ -96,6 +110,12 @@ impl World {
         self.rebase();
         if meddle == Meddle::Link {
             self.is_well = false;
+        }
+        if matches!(meddle, Meddle::Append(_)) {
+            // It may come between the two halves of a record, or behind the first of one that
+            // was cut; and one that was cut because the disk is full stays so.
+            self.is_torn |= self.setup.delivery != Delivery::Written || self.may_be_cut;
+            self.may_be_cut = true;
         }
     }
 
@@ -297,7 +317,12 @@ impl World {
     /// Limits that hold after upkeep.
     fn check_limits(&mut self) -> Result<(), String> {
         let disk = self.look()?;
+        // One that took an empty log over and then found no inode for its own leaves an archive
+        // of nothing, until the next start.
+        let is_empty = |file: &&crate::look::File| file.name != "app.log" && file.len == 0;
+        let empty = if self.has_company { disk.files.iter().filter(is_empty).count() } else { 0 };
         let archives = disk.names.saturating_sub(u64::from(disk.active.is_some()));
+        let archives = archives.saturating_sub(u64::try_from(empty).unwrap_or(0));
         let story = disk.story();
         // After a power failure a source may be less than its copy; then both stay.
         if !disk.twice.is_empty() && !self.may_be_empty {
@@ -312,8 +337,11 @@ impl World {
         if self.setup.max_files.is_some_and(|most| disk.names > most.max(1)) {
             return Err(format!("{} files\n{story}", disk.names));
         }
+        // Those that free anything.
+        let files = disk.files.iter().chain(&disk.odd);
+        let has_bytes = files.filter(|file| file.name != "app.log").any(|file| file.len > 0);
         if let Some(reserve) = self.setup.reserve
-            && archives > 0
+            && has_bytes
             && self.fs.free().get() < reserve
         {
             return Err(format!("{} are free\n{story}", self.fs.free()));

@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) meddled: Arc<Meddled>,
     pub(crate) turn: usize,
     next_tag: u16,
+    /// Another appender was opened, or tried to be.
+    pub(crate) has_company: bool,
     /// When the machine stops, and what becomes of what was not synced.
     pub(crate) crash_at: Option<(u64, Unsynced)>,
     pub(crate) has_faults: bool,
@@ -43,7 +45,7 @@ pub(crate) struct World {
     /// Nothing has gone wrong since the last time that everything was made well.
     pub(crate) is_well: bool,
     /// Pages may be torn, archives empty, records cut.
-    is_torn: bool,
+    pub(crate) is_torn: bool,
     pub(crate) may_be_empty: bool,
     pub(crate) may_be_cut: bool,
     /// What ours occupied when it was last opened, or more than the quota since.
@@ -75,6 +77,7 @@ impl World {
             meddled: Arc::default(),
             turn: 0,
             next_tag: 0,
+            has_company: false,
             crash_at: None,
             has_faults: false,
             is_filled: false,
@@ -101,7 +104,13 @@ impl World {
     pub(crate) fn open(&mut self) -> Result<(), String> {
         let events = Arc::default();
         self.others_stale(usize::MAX);
+        if !self.writers.is_empty() {
+            self.has_company = true;
+            self.rebase();
+        }
         let opened = self.setup.builder(&self.fs, &self.clock, &events).open();
+        // It takes an empty log over before it finds that it cannot begin its own.
+        self.may_be_empty |= !self.writers.is_empty() && (opened.is_err() || !self.is_well);
         let log = match opened {
             Ok(log) => log,
             Err(_) if !self.is_well || self.stopped() => return Ok(()),
@@ -202,8 +211,14 @@ impl World {
         let foreign = *self.meddled.foreign.lock().expect("no panic");
         self.base = self.ours();
         self.others = self.foreign_files();
-        let bound = quota.max(self.base) + self.others + foreign;
-        self.fs.assert_used_at_most(Bytes::new(bound));
+        let bound = Bytes::new(quota.max(self.base) + self.others + foreign);
+        if self.has_company {
+            // What one has deleted while another one holds it has no name; who holds it lets go
+            // of it when it looks again.
+            self.fs.assert_named_at_most(bound);
+        } else {
+            self.fs.assert_used_at_most(bound);
+        }
     }
 
     /// Somebody interferes: what is bound to be noticed late is allowed for.
@@ -243,7 +258,8 @@ impl World {
         }
         let seed = self.fs.calls();
         let after = self.fs.reboot(model, seed);
-        self.is_torn |= model == Unsynced::Torn;
+        // A disk gives room by blocks; a short append of this one ends anywhere.
+        self.is_torn |= model == Unsynced::Torn || self.has_faults;
         // One that took an empty log over may not live to delete it.
         self.may_be_empty |= model != Unsynced::Kept || self.next_tag > 1;
         self.may_be_cut = true;
@@ -285,13 +301,20 @@ impl World {
         Disk::of(&self.fs, self.is_torn)
     }
 
+    /// The last calls, for people.
+    pub(crate) fn calls(&self) -> String {
+        let calls = self.fs.log();
+        let last = calls.iter().skip(calls.len().saturating_sub(80));
+        last.map(|call| format!("{call}\n")).collect()
+    }
+
     /// What must hold between any two calls.
     pub(crate) fn check(&mut self) -> Result<(), String> {
         if let Some((call, used)) = self.fs.exceeded() {
             let (quota, base, others) = (self.setup.quota, self.base, self.others);
             return Err(format!(
                 "{} are used after {call}; quota {quota:?}, {base} before, {others} of others",
-                used.get()
+                used.get(),
             ));
         }
         let disk = self.look()?;
@@ -301,8 +324,14 @@ impl World {
     fn check_disk(&self, disk: &Disk) -> Result<(), String> {
         // The rest of a buffered record may be in the buffer.
         let waits = self.writers.iter().any(|writer| writer.stats().waiting > 0);
-        let (last, all) = (disk.files.last(), disk.fragments());
-        let is_waiting = waits && last.is_some_and(|f| f.pieces.last() == Some(&Piece::Fragment));
+        let all = disk.fragments();
+        // Others may have moved the log just then, or taken it over.
+        let is_last = |file: &str| {
+            let last = disk.files.last().is_some_and(|last| last.name == file);
+            last || self.has_company || self.meddled.ever.load(Ordering::Acquire)
+        };
+        let mut open = disk.files.iter().chain(&disk.odd).filter(|file| is_last(&file.name));
+        let is_waiting = waits && open.any(|f| f.pieces.last() == Some(&Piece::Fragment));
         if !self.may_be_cut && all > usize::from(is_waiting) {
             return Err("a record is torn".to_owned());
         }

@@ -98,10 +98,17 @@ impl Combine {
         if is_whole {
             log.received(records, as_u64(bytes.len()));
         } else {
+            let kept = std::mem::take(&mut log.kept);
             let mut from = 0usize;
             for (index, len) in lens.iter().enumerate() {
                 let end = from.saturating_add(usize::try_from(*len).unwrap_or(0));
                 let record = bytes.get(from..end).unwrap_or_default();
+                from = end;
+                if as_u64(end) <= kept {
+                    log.received(1, as_u64(record.len()));
+                    log.wrote(1, as_u64(record.len()));
+                    continue;
+                }
                 let cause = match receive(env, log, record) {
                     Ok(Fate::Accepted) => None,
                     Ok(Fate::Dropped(cause)) | Err(Error::Lost { cause, .. }) => Some(cause),
@@ -111,7 +118,6 @@ impl Combine {
                     failed.insert((*batch, index), cause);
                     self.has_failed.store(true, Ordering::Release);
                 }
-                from = end;
             }
         }
         bytes.clear();

@@ -39,7 +39,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn error(&self, failure: Failure) -> Error {
-        let Failure { cause, error } = failure;
+        let Failure { cause, error, .. } = failure;
         error.unwrap_or_else(|| Error::Lost { path: self.env.path.clone(), cause, source: None })
     }
 

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::adopt::ends_a_line;
 use super::env::{Env, lock};
 use super::event::Event;
 use super::log::{Failure, Log};
-use super::segment::{Done, ends_a_line, held, set_aside};
+use super::segment::{Done, held, set_aside};
 use super::upkeep;
 use crate::fs::{AppendFile, Hold};
 use crate::stamp::{Kind, Meta};
@@ -29,13 +30,10 @@ impl Log {
                 }
                 let before = std::mem::replace(&mut segment.len, stamp.len);
                 if before < stamp.len {
+                    lock(&env.books).at_least(stamp.allocated.get());
                     return Ok(false);
                 }
-                // All of them, if all of it; else nobody can tell which.
-                let cut = before.saturating_sub(stamp.len).saturating_mul(segment.records);
-                let gone = cut.div_ceil(before.max(1)).min(segment.records);
-                segment.records = segment.records.saturating_sub(gone);
-                lock(&env.books).gone(gone);
+                segment.records = lock(&env.books).cut(segment.records, before, stamp.len);
                 // The cut has given the reservation back, and what a long record was given.
                 let limit = lock(&env.books).fit(env.segment);
                 if segment.limit > limit && stamp.len <= limit {
@@ -68,7 +66,10 @@ impl Log {
         let mut empty = None;
         // As long as we hold it nobody compresses it: the look finds it, under whatever name.
         let old = self.segment.take();
+        // There may be something to evict that there was not.
+        (self.is_stuck, self.is_disk_stuck) = (false, false);
         if let Some(old) = &old {
+            self.ragged = old.is_ragged.then_some(old.id);
             let meta = old.file.meta();
             // What cannot be looked at has not gone.
             let linked = meta.as_ref().map_or(true, |meta| meta.stamp.nlink > 0);
@@ -77,7 +78,10 @@ impl Log {
                 empty = meta.ok().filter(|meta| meta.stamp.len == 0).map(|meta| meta.stamp.id);
             }
             let _ = old.file.end_turn();
-            lock(&env.books).orphaned(linked.then_some(old.id), old.records);
+            let mut books = lock(&env.books);
+            books.orphaned(linked.then_some(old.id), old.records, old.len);
+            // The look finds it as what it is now. Nobody claims room before.
+            books.end();
         }
         self.head = 0;
         self.counts.reopened = self.counts.reopened.saturating_add(1);
@@ -88,16 +92,10 @@ impl Log {
         }
         let seen = upkeep::look(env).map_err(Failure::of_look)?;
         drop(old);
-        {
-            // Until here the old segment counted: nobody knew better.
-            let mut books = lock(&env.books);
-            books.end();
-            books.begin(seen.active_blocks());
-        }
         if let Some(id) = empty {
             // Another writer made an archive of it before there was anything in it; nobody
             // else will write to it.
-            upkeep::remove_empty(env, &seen, &id);
+            upkeep::remove_empty(env, &seen, Some(&id));
         }
         upkeep::close(env, &seen);
         self.open(env)

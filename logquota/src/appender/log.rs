@@ -49,11 +49,13 @@ pub(super) struct Loss {
 pub(super) struct Failure {
     pub(super) cause: Cause,
     pub(super) error: Option<Error>,
+    /// So many of the bytes are in the log all the same, and could not be taken back.
+    pub(super) kept: u64,
 }
 
 impl Failure {
     pub(super) fn of(error: Error) -> Self {
-        Self { cause: cause_of(&error), error: Some(error) }
+        Self { cause: cause_of(&error), error: Some(error), kept: 0 }
     }
 
     /// Of a look at the directory: without one the log cannot be opened.
@@ -62,11 +64,11 @@ impl Failure {
             Cause::Io => Cause::Unavailable,
             other => other,
         };
-        Self { cause, error: Some(error) }
+        Self { cause, error: Some(error), kept: 0 }
     }
 
     pub(super) const fn because(cause: Cause) -> Self {
-        Self { cause, error: None }
+        Self { cause, error: None, kept: 0 }
     }
 
     /// Whether a name was not there.
@@ -100,6 +102,12 @@ pub(super) struct Log {
     pub(super) is_stuck: bool,
     /// The same on the disk: what others fill says nothing of the quota.
     pub(super) is_disk_stuck: bool,
+    /// So many bytes of what was put last are in the log and could not be taken back.
+    pub(super) kept: u64,
+    /// What was left of a segment whose last line is cut off, in case that it is the log again.
+    pub(super) ragged: Option<FileId>,
+    /// The directory could not be looked at then: there may be something to evict.
+    pub(super) is_blind: bool,
     /// For so many more ticks others are expected at the log, though none was met lately:
     /// who rotates faster than others look again would take himself to be alone.
     pub(super) company: u32,
@@ -147,7 +155,7 @@ impl Log {
         segment.len = segment.len.saturating_add(as_u64(count));
         if count < bytes.len() {
             // Taken back, and done again with all that may be needed for it.
-            self.take_back(as_u64(count));
+            self.kept = if self.take_back(as_u64(count)) { 0 } else { as_u64(count) };
             return false;
         }
         self.wrote(records, len);
@@ -162,7 +170,8 @@ impl Log {
     fn put_slowly(&mut self, env: &Env, batch: &dyn Records) -> Result<Fate> {
         let bytes = batch.bytes();
         let mut fate = Ok(Fate::Accepted);
-        let mut from = 0usize;
+        let kept = std::mem::take(&mut self.kept);
+        let mut from = self.keep_whole(batch, 0, kept);
         self.begin_turn(env);
         while from < bytes.len() {
             let placed = self.place(env, batch, from).and_then(|upto| {
@@ -176,6 +185,7 @@ impl Log {
                 }
                 Err(failure) => {
                     self.shrink(env);
+                    from = self.keep_whole(batch, from, failure.kept);
                     let upto = batch.end_after(from).max(from.saturating_add(1));
                     let records = batch.count(from, upto).max(1);
                     fate = self.lose(env, records, as_u64(upto.saturating_sub(from)), failure);
@@ -185,6 +195,17 @@ impl Log {
         }
         self.end_turn();
         fate
+    }
+
+    /// Records that are whole in what could not be taken back are there; says where they end.
+    fn keep_whole(&mut self, batch: &dyn Records, from: usize, kept: u64) -> usize {
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        let whole = batch.end_before(from.saturating_add(kept));
+        if whole <= from {
+            return from;
+        }
+        self.wrote(batch.count(from, whole), as_u64(whole.saturating_sub(from)));
+        whole
     }
 
     pub(super) fn wrote(&mut self, records: u64, bytes: u64) {
@@ -203,7 +224,7 @@ impl Log {
         bytes: u64,
         failure: Failure,
     ) -> Result<Fate> {
-        let Failure { cause, error } = failure;
+        let Failure { cause, error, .. } = failure;
         self.counts.dropped.add(cause, records);
         self.counts.dropped_bytes = self.counts.dropped_bytes.saturating_add(bytes);
         if cause != Cause::TooLarge {
@@ -296,24 +317,29 @@ impl Log {
                 }
             }
             segment_len_add(&mut self.segment, done);
-            self.take_back(as_u64(done));
-            return Err(failure);
+            let kept = if self.take_back(as_u64(done)) { 0 } else { as_u64(done) };
+            return Err(Failure { kept, ..failure });
         }
     }
 
-    /// Cuts the last `bytes` off again, which are part of a record that was not written whole.
-    pub(super) fn take_back(&mut self, bytes: u64) {
-        let Some(segment) = &mut self.segment else { return };
+    /// Cuts the last `bytes` off again, which are part of a record that was not written whole;
+    /// `false` if they stay.
+    pub(super) fn take_back(&mut self, bytes: u64) -> bool {
+        let Some(segment) = &mut self.segment else { return true };
         if bytes == 0 {
-            return;
+            return true;
         }
         let len = segment.len.saturating_sub(bytes);
+        let is_last = segment.file.meta().is_ok_and(|meta| meta.stamp.len == segment.len);
         // A cut gives the reservation behind it back, too.
         segment.is_reserved = false;
-        if segment.file.cut(len).is_ok() {
+        if is_last && segment.file.cut(len).is_ok() {
             segment.len = len;
+            true
         } else {
+            // Or somebody else has appended, whose lines are not ours to cut.
             segment.is_ragged = true;
+            false
         }
     }
 
@@ -327,7 +353,9 @@ impl Log {
         env.wants_upkeep.store(true, Ordering::Release);
         self.let_go(env);
         for _ in 0..TRIES {
-            let helped = match upkeep::tidy(env, goal) {
+            let tidied = upkeep::tidy(env, goal);
+            self.is_blind = tidied.is_err();
+            let helped = match tidied {
                 Ok(evicted) => evicted,
                 Err(error) => {
                     env.tell(Event::UpkeepFailed { why: error.chain() });
@@ -377,7 +405,10 @@ impl Log {
         if prefix.is_empty() {
             return self.append(env, piece);
         }
-        self.append(env, &[prefix.as_bytes(), piece].concat())?;
+        self.append(env, &[prefix.as_bytes(), piece].concat()).map_err(|failure| {
+            let kept = failure.kept.saturating_sub(as_u64(prefix.len()));
+            Failure { kept, ..failure }
+        })?;
         if let Some(segment) = &mut self.segment {
             segment.is_ragged = false;
         }
@@ -394,13 +425,16 @@ impl Log {
         if self.is_closed {
             return;
         }
+        if self.segment.is_none() {
+            // In vain now is tried again at the next tick, or with the next record.
+            let _ = self.open(env);
+        }
         self.take_turn();
         let _ = self.check_identity(env);
         let is_due = self.segment.as_ref().is_some_and(|segment| {
             segment.len > 0 && self.head == 0 && super::due::is_due(env, segment.opened)
         });
         if is_due {
-            // In vain now is tried again at the next tick.
             let _ = self.rotate(env, 0);
         }
         self.end_turn();

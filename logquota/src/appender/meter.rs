@@ -23,6 +23,8 @@ struct Entry {
     records: u64,
     /// When it was last booked.
     epoch: u64,
+    /// Which file it is, once a look has seen it.
+    id: Option<FileId>,
     /// The archive that it is made from, while it is in the making.
     source: Option<OsString>,
 }
@@ -31,8 +33,9 @@ struct Entry {
 #[derive(Clone, Copy, Debug)]
 struct Orphan {
     id: FileId,
-    /// Our records in it.
+    /// Our records in it, and its length.
     records: u64,
+    len: u64,
     /// A look that had begun before cannot tell that it is nowhere.
     epoch: u64,
 }
@@ -92,6 +95,9 @@ impl Books {
     /// file system notes where they are (ext4: 340 extents to a block; one extent may be one
     /// block on a fragmented disk).
     pub(super) fn claim(&self, len: u64) -> u64 {
+        if len == 0 {
+            return 0;
+        }
         let blocks = len.div_ceil(self.block);
         let noted = blocks.checked_div(256).unwrap_or(0).saturating_add(2);
         blocks.saturating_add(noted).saturating_mul(self.block)
@@ -183,17 +189,24 @@ impl Books {
         self.note_peak();
     }
 
-    /// Somebody made the active segment larger than we did.
+    /// The log occupies more than we made it, or is not ours.
     pub(super) fn at_least(&mut self, active: u64) {
-        if self.active > 0 {
-            self.begin(self.active.max(active));
-        }
+        self.begin(self.active.max(active));
     }
 
     /// The active segment became the archive `name`.
-    pub(super) fn retire(&mut self, name: &OsStr, records: u64) {
+    pub(super) fn retire(&mut self, name: &OsStr, records: u64, id: Option<FileId>) {
         let claim = std::mem::take(&mut self.active);
+        // What had the name before has gone.
+        self.removed(name);
         self.book(name, claim, records, None);
+        self.is_file(name, id);
+    }
+
+    fn is_file(&mut self, name: &OsStr, id: Option<FileId>) {
+        if let Some(entry) = self.files.get_mut(name) {
+            entry.id = id;
+        }
     }
 
     /// There is no active segment any more, and nothing was left of it.
@@ -218,9 +231,9 @@ impl Books {
     }
 
     fn book(&mut self, name: &OsStr, bytes: u64, records: u64, source: Option<OsString>) {
-        let entry = Entry { bytes, records, epoch: self.epoch, source };
-        let before = self.files.insert(name.to_owned(), entry);
-        let before = before.map_or(0, |entry| entry.bytes);
+        let entry = self.files.entry(name.to_owned()).or_default();
+        let before = entry.bytes;
+        *entry = Entry { bytes, records, epoch: self.epoch, id: entry.id, source };
         self.files_sum = self.files_sum.saturating_sub(before).saturating_add(bytes);
         self.note_peak();
     }
@@ -240,9 +253,9 @@ impl Books {
 
     /// Somebody took the active segment away, to a name that the next look may find, or
     /// deleted it.
-    pub(super) fn orphaned(&mut self, id: Option<FileId>, records: u64) {
+    pub(super) fn orphaned(&mut self, id: Option<FileId>, records: u64, len: u64) {
         match id.filter(|_| records > 0) {
-            Some(id) => self.orphans.push(Orphan { id, records, epoch: self.epoch }),
+            Some(id) => self.orphans.push(Orphan { id, records, len, epoch: self.epoch }),
             None => self.evicted_records = self.evicted_records.saturating_add(records),
         }
     }
@@ -265,10 +278,19 @@ impl Books {
         self.gone(gone);
     }
 
-    /// The log is one that was believed to be taken away: our records in it.
-    pub(super) fn reclaim(&mut self, log: &FileId) -> u64 {
-        let at = self.orphans.iter().position(|orphan| orphan.id == *log);
-        at.map_or(0, |at| self.orphans.swap_remove(at).records)
+    /// The log, of this length, is one that was believed to be taken away: our records in it.
+    pub(super) fn reclaim(&mut self, log: &FileId, len: u64) -> u64 {
+        let Some(at) = self.orphans.iter().position(|orphan| orphan.id == *log) else { return 0 };
+        let orphan = self.orphans.swap_remove(at);
+        self.cut(orphan.records, orphan.len, len)
+    }
+
+    /// Somebody cut a log with so many records of ours: how many are left. All are gone with all
+    /// of it; otherwise nobody can tell which.
+    pub(super) fn cut(&mut self, records: u64, before: u64, now: u64) -> u64 {
+        let gone = before.saturating_sub(now).saturating_mul(records).div_ceil(before.max(1));
+        self.gone(gone.min(records));
+        records.saturating_sub(gone)
     }
 
     /// So many records are nowhere any more.
@@ -344,7 +366,7 @@ impl Books {
         &mut self,
         epoch: u64,
         directory: u64,
-        found: impl Iterator<Item = (&'a OsStr, u64)>,
+        found: impl Iterator<Item = (&'a OsStr, u64, FileId)>,
     ) {
         let mut gone: Vec<OsString> = self
             .files
@@ -354,7 +376,7 @@ impl Books {
             .collect();
         self.directory = directory;
         let peak = self.peak;
-        for (name, bytes) in found {
+        for (name, bytes, id) in found {
             if let Ok(at) = gone.binary_search_by(|probe| probe.as_os_str().cmp(name)) {
                 gone.remove(at);
             }
@@ -363,7 +385,13 @@ impl Books {
                 .get(name)
                 .is_none_or(|entry| entry.epoch < epoch && entry.source.is_none());
             if is_older {
+                let before = self.files.get(name).and_then(|entry| entry.id);
+                if before.is_some_and(|before| before != id) {
+                    // Another one, by somebody who gave it the name of one that had gone.
+                    self.removed(name);
+                }
                 self.seen(name, bytes);
+                self.is_file(name, Some(id));
             }
         }
         for name in gone {
@@ -398,6 +426,10 @@ fn is_packed_from(packed: &OsStr, plain: &OsStr) -> bool {
 mod tests {
     use super::*;
 
+    fn file(ino: u64) -> FileId {
+        FileId { dev: 1, ino, btime: None }
+    }
+
     fn name(text: &str) -> &OsStr {
         OsStr::new(text)
     }
@@ -426,7 +458,7 @@ mod tests {
     fn records_of_a_compressed_archive_are_not_lost_with_its_source() {
         let mut books = Books::new(Some(1 << 20), 512);
         books.begin(1000);
-        books.retire(name("a.1"), 7);
+        books.retire(name("a.1"), 7, None);
         assert!(books.make(name("t"), 500, 0, name("a.1")));
         books.renamed(name("t"), name("a.1.zst"));
         books.seen(name("a.1.zst"), 100);
@@ -440,7 +472,7 @@ mod tests {
     fn an_archive_that_is_evicted_while_it_is_compressed_lives_on_in_the_copy() {
         let mut books = Books::new(Some(1 << 20), 512);
         books.begin(1000);
-        books.retire(name("a.1"), 7);
+        books.retire(name("a.1"), 7, None);
         assert!(books.make(name("t"), 500, 0, name("a.1")));
         books.removed(name("a.1"));
         assert_eq!(books.evicted_records, 0);
@@ -452,7 +484,7 @@ mod tests {
     fn h45_an_archive_that_is_deleted_while_it_is_read_counts_until_it_is_closed() {
         let mut books = Books::new(Some(1000), 512);
         books.begin(600);
-        books.retire(name("a.1"), 7);
+        books.retire(name("a.1"), 7, None);
         books.begin_reading(name("a.1"));
         assert!(!books.is_unnamed(name("a.1")));
         books.removed(name("a.1"));
@@ -477,13 +509,49 @@ mod tests {
     fn what_is_booked_during_a_look_is_newer_than_the_look() {
         let mut books = Books::new(None, 512);
         books.begin(100);
-        books.retire(name("old"), 1);
+        books.retire(name("old"), 1, None);
         let epoch = books.begin_look();
         books.begin(200);
-        books.retire(name("new"), 2);
-        books.end_look(epoch, 512, [(name("found"), 50)].into_iter());
+        books.retire(name("new"), 2, None);
+        books.end_look(epoch, 512, [(name("found"), 50, file(1))].into_iter());
         assert_eq!(books.used(), 200 + 50 + 512);
         assert_eq!(books.evicted_records, 1);
+    }
+
+    #[test]
+    fn another_file_under_the_name_of_one_that_has_gone_has_none_of_its_records() {
+        let mut books = Books::new(None, 512);
+        books.begin(100);
+        books.retire(name("a.1"), 7, Some(file(1)));
+        for (ino, gone) in [(1, 0), (2, 7), (2, 7)] {
+            let epoch = books.begin_look();
+            books.end_look(epoch, 0, [(name("a.1"), 50, file(ino))].into_iter());
+            assert_eq!((books.used(), books.evicted_records), (50, gone), "{ino}");
+        }
+    }
+
+    #[test]
+    fn a_look_that_began_before_a_segment_was_taken_away_does_not_miss_it() {
+        let mut books = Books::new(None, 512);
+        let early = books.begin_look();
+        books.orphaned(Some(file(1)), 7, 100);
+        books.forget_orphans(early, None);
+        assert_eq!(books.evicted_records, 0);
+        let late = books.begin_look();
+        books.forget_orphans(late, Some(&file(1)));
+        assert_eq!(books.evicted_records, 0);
+        books.forget_orphans(late, None);
+        assert_eq!(books.evicted_records, 7);
+    }
+
+    #[test]
+    fn of_a_log_that_was_cut_meanwhile_its_share_of_the_records_is_gone() {
+        for (len, left) in [(100, 7), (200, 7), (50, 3), (0, 0)] {
+            let mut books = Books::new(None, 512);
+            books.orphaned(Some(file(1)), 7, 100);
+            assert_eq!(books.reclaim(&file(1), len), left);
+            assert_eq!(books.evicted_records, 7 - left);
+        }
     }
 
     #[test]

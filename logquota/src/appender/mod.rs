@@ -55,6 +55,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 mod account;
+mod adopt;
 mod block;
 mod builder;
 mod combine;

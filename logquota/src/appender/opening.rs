@@ -90,6 +90,10 @@ impl Core {
             let began = chrono::DateTime::from_timestamp(began, 0)?;
             Some(env.clock.local(began).naive_local())
         });
+        if refusal.is_none() {
+            // What others made archives of as they took a log over, before they were killed.
+            upkeep::remove_empty(env, &seen, None);
+        }
         upkeep::close(env, &seen);
         if let Some(why) = refusal {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
@@ -148,7 +152,7 @@ impl Core {
         self.upkeep(false);
         if let Ok(seen) = upkeep::look(&self.env) {
             if let Some(id) = empty {
-                upkeep::remove_empty(&self.env, &seen, &id);
+                upkeep::remove_empty(&self.env, &seen, Some(&id));
             }
             upkeep::close(&self.env, &seen);
         }
@@ -165,7 +169,7 @@ impl Core {
         {
             let linked = segment.file.meta().is_ok_and(|meta| meta.stamp.nlink > 0);
             let id = linked.then_some(segment.id);
-            lock(&self.env.books).orphaned(id, segment.records);
+            lock(&self.env.books).orphaned(id, segment.records, segment.len);
             if let Ok(seen) = upkeep::look(&self.env) {
                 upkeep::close(&self.env, &seen);
             }

@@ -56,7 +56,7 @@ impl Log {
             }
             Err(failure) => {
                 // With the head that an earlier block has written.
-                self.take_back(before);
+                let _ = self.take_back(before);
                 self.head = 0;
                 self.lost_head = block.head > 0;
                 let records = ends.saturating_add(u64::from(block.head > 0));

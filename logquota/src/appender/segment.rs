@@ -1,28 +1,23 @@
-//! One segment after the other: opened, shared, rotated, found again.
+//! One segment after the other: begun, made larger, rotated.
 
 use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering;
 
-use chrono::NaiveDateTime;
-
+use super::adopt::COMPANY;
 use super::builder::OnFull;
 use super::env::{Env, Retired, lock};
 use super::event::{Cause, Event};
-use super::log::{Failure, Log, RIVALS, Segment};
+use super::log::{Failure, Log, Segment};
 use super::upkeep::{self, Goal};
 use crate::error::{Error, Op};
 use crate::fs::{AppendFile, Hold};
 use crate::inventory::DirId;
 use crate::naming::sequence_label;
 use crate::policy::Count;
-use crate::stamp::{FileId, Kind};
+use crate::stamp::Kind;
 use crate::units::Bytes;
 
 pub(super) type Done<T = ()> = std::result::Result<T, Failure>;
-
-/// Blocks of buffered writers are no smaller than this; only at a multiple of it can one have
-/// ended within a record.
-const BLOCK_MIN: u64 = 4096;
 
 /// Renames away from names that are taken.
 const NAMES: u32 = 8;
@@ -30,180 +25,7 @@ const NAMES: u32 = 8;
 /// So many segments may wait for the background to close or delete them.
 const BEHIND: usize = 4;
 
-/// So many ticks after others were met they are expected still.
-const COMPANY: u32 = 60;
-
-/// So often in a row a log may be found in the hands of somebody who believes himself alone.
-const JOINS: u32 = 8;
-
 impl Log {
-    /// Opens the log as it is, or makes it.
-    pub(super) fn open(&mut self, env: &Env) -> Done {
-        self.open_since(env, None)
-    }
-
-    /// The same; `since` is when its period began, if it is not empty.
-    pub(super) fn open_since(&mut self, env: &Env, since: Option<NaiveDateTime>) -> Done {
-        let mut since = since;
-        for _ in 0..RIVALS {
-            match self.open_once(env, since) {
-                Ok(true) => return Ok(()),
-                Ok(false) => since = None,
-                Err(failure) => {
-                    // Perhaps the directory was made anew under its old name.
-                    env.forget_dir();
-                    return Err(failure);
-                }
-            }
-        }
-        Err(Failure::because(Cause::Unavailable))
-    }
-
-    /// `false` if the log was another file when it was to be ours.
-    fn open_once(&mut self, env: &Env, since: Option<NaiveDateTime>) -> Done<bool> {
-        let dir = env.open_dir().map_err(Failure::of)?;
-        let file = match env.fs.open_log(dir, env.name(), None) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => match self.make(env, dir, 1)? {
-                Some(file) => file,
-                None => return Ok(false),
-            },
-            Err(error) => return Err(Failure::of(Error::io(Op::Open, &env.path)(error))),
-        };
-        self.adopt(env, dir, file, since)
-    }
-
-    /// Makes the log, for which `claim` bytes may be needed; `None` if somebody was faster.
-    fn make(&mut self, env: &Env, dir: DirId, claim: u64) -> Done<Option<Box<dyn AppendFile>>> {
-        let make = || env.fs.open_log(dir, env.name(), Some(&env.attributes));
-        let mut file = make();
-        if let Err(error) = &file
-            && is_no_space(error)
-            && env.on_full == OnFull::EvictOldest
-            && self.make_room(env, Goal::Disk(claim))
-        {
-            file = make();
-        }
-        match file {
-            Ok(file) => {
-                env.is_unsynced.store(true, Ordering::Release);
-                Ok(Some(file))
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
-            Err(error) => Err(Failure::of(Error::io(Op::Create, &env.path)(error))),
-        }
-    }
-
-    /// Goes on with a log that is there. Who else may claim room is kept out by the turn,
-    /// from the look at what there is until the blocks are set aside. `false` if it is not
-    /// the log any more.
-    fn adopt(
-        &mut self,
-        env: &Env,
-        dir: DirId,
-        file: Box<dyn AppendFile>,
-        since: Option<NaiveDateTime>,
-    ) -> Done<bool> {
-        let id = self.may_be_ours(env, &*file)?;
-        let is_shared = self.company > 0 || !held(&*file, Hold::Alone);
-        if is_shared && !held(&*file, Hold::Together) {
-            // Its writer believes itself alone and counts by itself. It keeps that segment, and
-            // finds us when it looks again.
-            return self.take_over(env, dir, &*file).map(|()| false);
-        }
-        self.turn_at(&*file);
-        if !is_log(env, dir, &id)? {
-            return Ok(false);
-        }
-        if is_shared && !env.is_shared.load(Ordering::Acquire) {
-            env.tell(Event::Shared);
-        }
-        env.set_shared(is_shared);
-        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of_look)?;
-        let stamp = file.meta().map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?.stamp;
-        let (len, allocated) = (stamp.len, stamp.allocated.get());
-        let (mut limit, claim) = {
-            let mut books = lock(&env.books);
-            books.begin(allocated);
-            let limit = books.fit(env.segment);
-            (limit.max(len), books.claim(limit).max(allocated))
-        };
-        if self.finds_room(env, claim.saturating_sub(allocated)) {
-            lock(&env.books).begin(claim);
-        } else {
-            // There is no room for the rest of it.
-            limit = len;
-        }
-        let now = env.clock.now().naive_local();
-        let is_ragged = len > 0 && len % BLOCK_MIN == 0 && !ends_a_line(env, dir, len);
-        let is_reserved = limit > len && self.sets_aside(env, &*file, limit, is_shared);
-        if is_shared {
-            self.company = COMPANY;
-        } else {
-            let _ = file.end_turn();
-        }
-        self.joins = 0;
-        self.has(
-            env,
-            Segment {
-                file,
-                id,
-                len,
-                limit,
-                is_reserved,
-                is_shared,
-                is_ragged,
-                opened: since.filter(|_| len > 0).unwrap_or(now),
-                records: lock(&env.books).reclaim(&id),
-            },
-        );
-        point(env, dir);
-        Ok(true)
-    }
-
-    /// Which file it is, if nothing else is wrong with it.
-    fn may_be_ours(&self, env: &Env, file: &dyn AppendFile) -> Done<FileId> {
-        let stamp = file.meta().map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?.stamp;
-        if stamp.nlink > 1 {
-            let names = format!("it has {} names (hard links)", stamp.nlink);
-            let error = io::Error::new(ErrorKind::InvalidInput, names);
-            return Err(Failure::of(Error::io(Op::Open, &env.path)(error)));
-        }
-        Ok(stamp.id)
-    }
-
-    fn has(&mut self, env: &Env, segment: Segment) {
-        *lock(&env.segment_id) = Some(segment.id);
-        self.head = 0;
-        self.segment = Some(segment);
-    }
-
-    /// Another writer holds the log for itself: what it writes becomes an archive, and a new
-    /// log is to be begun that both can share.
-    ///
-    /// That writer appends without taking turns; but it claims room and rotates in one, and
-    /// so do we. What it may still write is set aside, and so it is seen.
-    fn take_over(&mut self, env: &Env, dir: DirId, theirs: &dyn AppendFile) -> Done {
-        self.company = COMPANY;
-        self.joins = self.joins.saturating_add(1);
-        if self.joins > JOINS {
-            self.joins = 0;
-            return Err(Failure::because(Cause::Unavailable));
-        }
-        let id = self.may_be_ours(env, theirs)?;
-        self.turn_at(theirs);
-        if !is_log(env, dir, &id)? {
-            return Ok(());
-        }
-        // Others have made archives since: the next number is behind theirs.
-        upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of_look)?;
-        match self.rename_away(env, dir) {
-            // It was moved by somebody who takes no turns.
-            Err(failure) if failure.is_not_found() => Ok(()),
-            other => other.map(drop),
-        }
-    }
-
     /// Makes the next segment, which can hold a record of `need` bytes, of a log that is ours
     /// alone: what there is we know, and for this there is room.
     fn begin(&mut self, env: &Env, dir: DirId, need: u64) -> Done {
@@ -243,7 +65,13 @@ impl Log {
     }
 
     /// Whether the blocks of a segment could be set aside, in the place of archives if need be.
-    fn sets_aside(&mut self, env: &Env, file: &dyn AppendFile, len: u64, is_shared: bool) -> bool {
+    pub(super) fn sets_aside(
+        &mut self,
+        env: &Env,
+        file: &dyn AppendFile,
+        len: u64,
+        is_shared: bool,
+    ) -> bool {
         let mut reserved = set_aside(file, len, is_shared);
         if let Err(error) = &reserved
             && is_no_space(error)
@@ -268,17 +96,20 @@ impl Log {
 
     fn enlarge_in_turn(&mut self, env: &Env, need: u64) -> Done {
         let Some(segment) = &self.segment else { return Ok(()) };
-        if segment.is_shared {
-            self.look_again(env)?;
-        } else if self.check_identity(env)? {
+        let is_shared = segment.is_shared;
+        if !is_shared && self.check_identity(env)? {
             return Ok(());
         }
-        let (need, claim, more) = {
+        let sums = || {
             let books = lock(&env.books);
             let need = books.fit(env.segment).max(need);
             let claim = books.claim(need);
             (need, claim, claim.saturating_sub(books.active()))
         };
+        if is_shared {
+            self.look_again(env, sums().2)?;
+        }
+        let (need, claim, more) = sums();
         if !self.finds_room(env, more) {
             return Err(Failure::because(Cause::QuotaFull));
         }
@@ -290,10 +121,10 @@ impl Log {
         Ok(())
     }
 
-    /// Others make and delete archives, too. When no room was found for a while already, another
-    /// look for each record would be a flood.
-    fn look_again(&self, env: &Env) -> Done {
-        if self.is_stuck {
+    /// Others make and delete archives, too: before `bytes` are claimed. Where room was looked
+    /// for in vain already, another look for each record would be a flood.
+    fn look_again(&self, env: &Env, bytes: u64) -> Done {
+        if self.is_stuck && !lock(&env.books).has_room(bytes) {
             return Ok(());
         }
         upkeep::look(env).map(|seen| upkeep::close(env, &seen)).map_err(Failure::of)
@@ -331,13 +162,14 @@ impl Log {
         if segment.len == 0 {
             return Ok(());
         }
-        if segment.is_shared {
-            self.look_again(env)?;
-        }
-        let claim = {
+        let claim = || {
             let books = lock(&env.books);
             books.claim(books.fit(env.segment).max(need))
         };
+        if segment.is_shared {
+            self.look_again(env, claim())?;
+        }
+        let claim = claim();
         let is_evicting = env.on_full == OnFull::EvictOldest;
         let mut goes_itself = false;
         if !self.finds_room(env, claim) {
@@ -347,7 +179,8 @@ impl Log {
                 .as_ref()
                 .is_some_and(|own| !own.is_shared || held(&*own.file, Hold::Alone));
             let books = lock(&env.books);
-            goes_itself = is_evicting && is_alone && books.has_room_instead(claim);
+            goes_itself =
+                is_evicting && is_alone && !self.is_blind && books.has_room_instead(claim);
             if !goes_itself {
                 return Err(Failure::because(Cause::QuotaFull));
             }
@@ -382,6 +215,8 @@ impl Log {
             books.evicted_files = books.evicted_files.saturating_add(1);
         } else {
             self.leaving = Some((old.file, archive));
+            // There is one more that can be evicted.
+            (self.is_stuck, self.is_disk_stuck) = (false, false);
         }
         if is_alone {
             let begun = self.begin(env, dir, need);
@@ -423,14 +258,15 @@ impl Log {
     }
 
     /// Whether so much fits within the quota, or can be made to fit.
-    fn finds_room(&mut self, env: &Env, bytes: u64) -> bool {
+    pub(super) fn finds_room(&mut self, env: &Env, bytes: u64) -> bool {
         let has_room = lock(&env.books).has_room(bytes);
         has_room || (env.on_full == OnFull::EvictOldest && self.make_room(env, Goal::Quota(bytes)))
     }
 
     /// Gives the log the name of its archive.
-    fn rename_away(&mut self, env: &Env, dir: DirId) -> Done<std::ffi::OsString> {
-        let records = self.segment.as_ref().map_or(0, |segment| segment.records);
+    pub(super) fn rename_away(&mut self, env: &Env, dir: DirId) -> Done<std::ffi::OsString> {
+        let segment = self.segment.as_ref();
+        let (records, id) = segment.map_or((0, None), |s| (s.records, Some(s.id)));
         let now = env.clock.now().timestamp();
         for _ in 0..NAMES {
             let number = lock(&env.books).next_number();
@@ -438,7 +274,7 @@ impl Log {
             let archive = env.policy.naming.format(env.name(), &label, "");
             match env.fs.rename(dir, env.name(), dir, &archive) {
                 Ok(()) => {
-                    lock(&env.books).retire(&archive, records);
+                    lock(&env.books).retire(&archive, records, id);
                     return Ok(archive);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -466,32 +302,12 @@ pub(super) fn held(file: &dyn AppendFile, hold: Hold) -> bool {
     file.hold(hold).unwrap_or(true)
 }
 
-/// Whether this file has the log's name.
-fn is_log(env: &Env, dir: DirId, id: &FileId) -> Done<bool> {
-    let found = env.fs.stat(dir, env.name());
-    let found = found.map_err(|e| Failure::of(Error::io(Op::Stat, &env.path)(e)))?;
-    Ok(found.is_some_and(|meta| meta.stamp.id == *id))
-}
-
-fn is_no_space(error: &io::Error) -> bool {
+pub(super) fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Whether the last byte of the log ends a line. What cannot be read does.
-pub(super) fn ends_a_line(env: &Env, dir: DirId, len: u64) -> bool {
-    use std::io::Read as _;
-    let Ok(mut file) = env.fs.read(dir, env.name()) else { return true };
-    let mut last = [0u8; 1];
-    match file.next_data(len.saturating_sub(1)) {
-        Ok(Some(range)) if range.start == len.saturating_sub(1) => {
-            file.read(&mut last).map_or(true, |count| count == 0 || last == *b"\n")
-        }
-        _ => true,
-    }
-}
-
 /// Points the link at the log. What is no link stays.
-fn point(env: &Env, dir: DirId) {
+pub(super) fn point(env: &Env, dir: DirId) {
     let Some(link) = &env.latest else { return };
     match env.fs.stat(dir, link) {
         Ok(None) => {}

@@ -18,7 +18,7 @@ use super::guard::Guard;
 use crate::apply::{NoHooks, Options, Outcome, apply};
 use crate::error::{Error, Op, Result};
 use crate::fs::{Hold, os};
-use crate::inventory::{Archive, Blocked, Inventory, Log};
+use crate::inventory::{Blocked, Inventory, Log};
 use crate::naming::Label;
 use crate::plan::{Action, Context, Host, Plan, Step, plan};
 use crate::policy::{Config, Count, Limits, Policy, Reserve, RotateWhen, Selector, SetSpec};
@@ -90,7 +90,7 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
         .map_or(0, |meta| meta.stamp.allocated.get().saturating_mul(2));
     let mut books = lock(&env.books);
     let logs = inventory.sets.iter_mut().flat_map(|set| &mut set.logs);
-    let mut found: Vec<(std::ffi::OsString, u64)> = Vec::new();
+    let mut found: Vec<(std::ffi::OsString, u64, FileId)> = Vec::new();
     for log in logs {
         // What we are just making is no leftover.
         log.leftovers.retain(|leftover| !books.is_making(&leftover.place.name));
@@ -103,14 +103,17 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
             // Blocks of what is still being written back are noted later.
             let bytes =
                 if archive.parsed.is_plain() { bytes.max(books.claim(stamp.len)) } else { bytes };
-            found.push((archive.name.clone(), bytes));
+            found.push((archive.name.clone(), bytes, stamp.id));
         }
-        let leftovers = log.leftovers.iter();
-        found.extend(leftovers.map(|l| (l.place.name.clone(), l.meta.stamp.allocated.get())));
+        let leftovers = log.leftovers.iter().map(|leftover| {
+            let stamp = &leftover.meta.stamp;
+            (leftover.place.name.clone(), stamp.allocated.get(), stamp.id)
+        });
+        found.extend(leftovers);
     }
-    found.sort();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
     let seen: u64 = inventory.sets.iter().map(|set| set.used().minus(set.overhead).get()).sum();
-    books.end_look(epoch, directory, found.iter().map(|(name, bytes)| (&**name, *bytes)));
+    books.end_look(epoch, directory, found.iter().map(|(name, bytes, id)| (&**name, *bytes, *id)));
     for archive in inventory.sets.iter().flat_map(|set| &set.logs).flat_map(|log| &log.archives) {
         books.found(&archive.name, &archive.meta.stamp.id);
     }
@@ -140,16 +143,20 @@ pub(super) fn close(env: &Env, seen: &Seen) {
     seen.inventory.dirs.keys().for_each(|dir| env.fs.close_dir(*dir));
 }
 
-/// Deletes an archive that nothing was ever written to.
-pub(super) fn remove_empty(env: &Env, seen: &Seen, id: &FileId) {
-    let is_it = |archive: &&Archive| archive.meta.stamp.id == *id && archive.meta.stamp.len == 0;
-    let Some((log, archive)) =
-        seen.log().and_then(|log| Some((log, log.archives.iter().find(is_it)?)))
-    else {
-        return;
-    };
-    if env.fs.remove(log.archive_dir, &archive.name).is_ok() {
-        lock(&env.books).removed(&archive.name);
+/// Deletes archives that nothing was ever written to: one that was ours, or all that nobody holds.
+pub(super) fn remove_empty(env: &Env, seen: &Seen, ours: Option<&FileId>) {
+    let Some(log) = seen.log() else { return };
+    for archive in log.archives.iter().filter(|archive| archive.meta.stamp.len == 0) {
+        let goes = match ours {
+            Some(id) => archive.meta.stamp.id == *id,
+            None => {
+                matches!(archive.parsed.label, Label::Sequence { .. })
+                    && matches!(env.fs.is_held(log.archive_dir, &archive.name), Ok(false))
+            }
+        };
+        if goes && env.fs.remove(log.archive_dir, &archive.name).is_ok() {
+            lock(&env.books).removed(&archive.name);
+        }
     }
 }
 

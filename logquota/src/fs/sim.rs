@@ -126,6 +126,8 @@ struct State {
     interrupts: Vec<(When, Then)>,
     peak: Bytes,
     bound: Bytes,
+    /// The bound is for what has a name.
+    is_for_named: bool,
     exceeded: Option<(Call, Bytes)>,
     images: Option<Vec<SimImage>>,
     user: (u32, u32),
@@ -181,6 +183,7 @@ impl SimFs {
             interrupts: Vec::new(),
             peak,
             bound: Bytes::MAX,
+            is_for_named: false,
             exceeded: None,
             images: None,
             user,
@@ -267,7 +270,14 @@ impl SimFs {
     pub fn assert_used_at_most(&self, bound: Bytes) {
         let mut state = self.lock();
         state.bound = bound;
+        state.is_for_named = false;
         state.exceeded = None;
+    }
+
+    /// The same for files that have a name: `st_blocks` of everything in the directories.
+    pub fn assert_named_at_most(&self, bound: Bytes) {
+        self.assert_used_at_most(bound);
+        self.lock().is_for_named = true;
     }
 
     /// The first call after which files occupied more than allowed, and how much.
@@ -384,8 +394,10 @@ impl State {
         if !call.op.is_mutating() {
             return;
         }
-        let used = self.disk.usage().files;
-        self.peak = self.peak.max(used);
+        let usage = self.disk.usage();
+        self.peak = self.peak.max(usage.files);
+        let unnamed = if self.is_for_named { usage.unlinked } else { Bytes::ZERO };
+        let used = usage.files.minus(unnamed);
         if used > self.bound && self.exceeded.is_none() {
             self.exceeded = Some((call.clone(), used));
         }

@@ -139,12 +139,12 @@ impl Evictions {
     }
 
     /// Evicts from the pools of `scope`, the one with the largest `key` first, as long as
-    /// `reason` gives one and the pool's use is above `share`. Where `spare_new`,
-    /// archives that are yet to be made stay.
+    /// `reason` gives one and the pool's use is above `share`, if that is what counts. Where
+    /// `spare_new`, archives that are yet to be made stay.
     fn evict(
         &mut self,
         scope: Option<usize>,
-        share: Bytes,
+        share: Option<Bytes>,
         spare_new: fn(&Bound) -> bool,
         key: fn(&Pool) -> u64,
         reason: impl Fn(&Self, &Pool) -> Option<Reason>,
@@ -160,7 +160,8 @@ impl Evictions {
             let Some(pool) = self.pools.get(index) else { continue };
             let Some(item) = pool.items.get(pool.gone).copied() else { continue };
             let is_new = matches!(item.victim, Victim::New);
-            if pool.used <= share || (is_new && spare_new(self.bound(scope))) {
+            let is_within = share.is_some_and(|share| pool.used <= share);
+            if is_within || (is_new && spare_new(self.bound(scope))) {
                 continue;
             }
             // Its file system may have room enough while another has not.
@@ -237,7 +238,7 @@ impl Evictions {
         };
         // Room for a copy is not made by giving up what was to be copied.
         let spare_new = |bound: &Bound| !bound.ends_above_quota();
-        self.evict(scope, share, spare_new, |pool| pool.used.get(), reason);
+        self.evict(scope, Some(share), spare_new, |pool| pool.used.get(), reason);
     }
 
     fn meet_reserve(&mut self, scope: Option<usize>) {
@@ -248,7 +249,7 @@ impl Evictions {
             let free = Bytes::new(u64::try_from(volume.free).unwrap_or(0));
             (free < wanted).then_some(Reason::Reserve { free, wanted })
         };
-        self.evict(scope, Bytes::ZERO, |_| false, |pool| pool.used.get(), reason);
+        self.evict(scope, Some(Bytes::ZERO), |_| false, |pool| pool.used.get(), reason);
     }
 
     fn meet_files(&mut self, scope: Option<usize>) {
@@ -257,7 +258,7 @@ impl Evictions {
             let files = all.bound(scope).files;
             (files > limit).then_some(Reason::MaxFiles { files, limit })
         };
-        self.evict(scope, Bytes::ZERO, |_| false, |pool| pool.files, reason);
+        self.evict(scope, None, |_| false, |pool| pool.files, reason);
     }
 
     /// Rotations make new files; what has no inode left must first give one back, and what
@@ -274,7 +275,7 @@ impl Evictions {
             }
             self.evict(
                 Some(set),
-                Bytes::ZERO,
+                None,
                 // It frees no inode before it takes one.
                 |_| true,
                 |pool| pool.files,
