@@ -1,4 +1,8 @@
-//! Threads that write at the same time share a system call.
+//! Threads that write at the same time share a system call, on a machine with cores for it.
+//!
+//! On one or two cores a thread that waits for its turn has none to run on, and the one that has
+//! the log writes on: to stop and wake the others for each record cost twice the processor time
+//! of their own calls (`benches/README.md`). There the log's lock is all there is.
 //!
 //! Whoever finds the log free writes at once, from the caller's own memory. Whoever finds it
 //! taken leaves a copy of its record and waits; the next one that has the log writes all that
@@ -7,6 +11,7 @@
 //! What lies ready is at most one record of each thread, and not more than 64 KiB.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
@@ -23,6 +28,9 @@ const BATCH: usize = 64 << 10;
 /// long as this.
 const PATIENCE: u32 = 60;
 
+/// From so many cores on, records are left to others.
+const CORES: usize = 4;
+
 #[derive(Default)]
 struct Pending {
     bytes: Vec<u8>,
@@ -36,6 +44,7 @@ struct Pending {
 /// Records that wait for whoever has the log next.
 #[derive(Default)]
 pub(super) struct Combine {
+    shares: bool,
     pending: Mutex<Pending>,
     has_pending: AtomicBool,
     /// Batches that are done.
@@ -44,7 +53,15 @@ pub(super) struct Combine {
 }
 
 impl Combine {
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self { shares: cores >= CORES, ..Self::default() }
+    }
+
     pub(super) fn write(&self, env: &Env, log: &Mutex<Log>, record: &[u8]) -> Result<Fate> {
+        if !self.shares {
+            return self.write_own(env, &mut lock(log), record);
+        }
         for _ in 0..PATIENCE {
             match log.try_lock() {
                 Ok(mut log) => return self.write_own(env, &mut log, record),
@@ -147,4 +164,78 @@ pub(super) fn receive(env: &Env, log: &mut Log, record: &[u8]) -> Result<Fate> {
     }
     log.received(1, as_u64(record.len()));
     log.put(env, &One(record))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::appender::core::{Core, Front};
+    use crate::fs::sim::{SimDisk, SimFs, SimOp};
+
+    /// A log on a simulated disk whose threads share calls on any machine.
+    fn core() -> (Arc<SimFs>, Core) {
+        let fs = Arc::new(SimFs::new(SimDisk::default()));
+        fs.mkdir("/log").expect("a folder");
+        let builder = crate::Appender::builder("/log/a.log").background(false);
+        let mut core = Core::open(&builder.fs(fs.clone())).expect("a log");
+        core.front = Front::Written(Combine { shares: true, ..Combine::default() });
+        (fs, core)
+    }
+
+    fn waiting(core: &Core) -> usize {
+        let Front::Written(combine) = &core.front else { return 0 };
+        lock(&combine.pending).lens.len()
+    }
+
+    #[test]
+    fn what_threads_leave_while_the_log_is_taken_is_written_by_one_call() {
+        const THREADS: usize = 5;
+        let (fs, core) = core();
+        let before = fs.calls();
+        std::thread::scope(|scope| {
+            let taken = lock(&core.log);
+            let write = |n: usize| core.write(format!("record {n}\n").as_bytes());
+            let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || write(n))).collect();
+            while waiting(&core) < THREADS {
+                std::thread::yield_now();
+            }
+            drop(taken);
+            for thread in threads {
+                let fate = thread.join().expect("no panic");
+                assert!(matches!(fate, Ok(Fate::Accepted)), "{fate:?}");
+            }
+        });
+        let calls = fs.log();
+        let appends = calls.iter().filter(|c| c.index > before && c.op == SimOp::Append).count();
+        assert_eq!(appends, 1);
+        let text = String::from_utf8(fs.content("/log/a.log").expect("it")).expect("text");
+        let mut lines: Vec<_> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["record 0", "record 1", "record 2", "record 3", "record 4"]);
+        assert_eq!((core.stats().received, core.stats().written), (5, 5));
+    }
+
+    #[test]
+    fn of_records_that_were_left_each_caller_learns_its_own_fate() {
+        let (fs, core) = core();
+        fs.fail_at(1, crate::fs::sim::Fault::Io, crate::fs::sim::Times::Forever);
+        std::thread::scope(|scope| {
+            let taken = lock(&core.log);
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(|| core.write(b"short\n"))).collect();
+            while waiting(&core) < 3 {
+                std::thread::yield_now();
+            }
+            drop(taken);
+            for thread in threads {
+                let fate = thread.join().expect("no panic");
+                let is_lost = matches!(fate, Err(Error::Lost { cause: Cause::Io, .. }));
+                assert!(is_lost, "{fate:?}");
+            }
+        });
+        fs.heal();
+        assert!(matches!(core.write(b"short\n"), Ok(Fate::Accepted)));
+        assert_eq!(core.stats().dropped.io, 3);
+    }
 }

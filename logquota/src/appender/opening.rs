@@ -37,7 +37,7 @@ impl Core {
         let parts = Parts { fs, folder: folder.to_owned(), name: name.to_owned(), is_real };
         let env = Env::new(builder, policy, parts);
         let front = match builder.delivery {
-            Delivery::Written => Front::Written(Combine::default()),
+            Delivery::Written => Front::Written(Combine::new()),
             Delivery::Queued { .. } if !builder.background => {
                 let text = "a queue needs a thread that empties it; allow `background`";
                 return Err(Error::Policy(text.to_owned()));
