@@ -7,7 +7,7 @@ use logquota::apply::Outcome;
 use logquota::fs::sim::{Call, Content, Fault, SimDisk, SimFs, SimOp, Times, Unsynced};
 use logquota::fs::{Hold, ReadFs as _, WriteFs as _};
 use logquota::policy::Method;
-use logquota_tests::sandbox::{NOON, decompressed};
+use logquota_tests::sandbox::{NOON, Ran, decompressed};
 use logquota_tests::workloads::text;
 
 use crate::hazards::{disk, machine, policy};
@@ -182,6 +182,42 @@ fn h44_an_archive_that_somebody_holds_is_neither_compressed_nor_deleted() {
             }
         }
     }
+}
+
+/// A program that appends to its log within a quota of its own has a use for the room that a copy
+/// or a compressed file would take beside it.
+#[test]
+fn h36_a_log_that_somebody_holds_is_not_copied_and_its_archives_stay_plain() {
+    let refused = |ran: &Ran| {
+        let is_refused = |outcome: &&Outcome| matches!(outcome, Outcome::Skipped(Error::StillWritten { path }) if path == Path::new("/d/app.log"));
+        ran.report.outcomes.iter().filter(is_refused).count()
+    };
+    let held = |fs: &SimFs| {
+        let dir = fs.open_root(Path::new("/d")).unwrap();
+        let log = fs.open_log(dir, "app.log".as_ref(), None).unwrap();
+        assert!(log.hold(Hold::Alone).unwrap());
+        log
+    };
+    let (fs, content) = with_archive();
+    let log = held(&fs);
+    let mut compresses = machine(policy(1 << 20));
+    let ran = compresses.run(&fs).unwrap();
+    assert_eq!(refused(&ran), 1, "{}", ran.story());
+    assert_eq!(fs.content(ARCHIVE).unwrap(), content);
+    drop(log);
+    compresses.settle(&fs, 1).unwrap();
+    is_compressed(&fs, &content);
+
+    let (fs, _) = with_archive();
+    let log = held(&fs);
+    let before = fs.content("/d/app.log").unwrap();
+    let mut copying = policy(1);
+    copying.method = Method::CopyTruncate;
+    copying.compress = None;
+    let ran = machine(copying).run(&fs).unwrap();
+    assert_eq!(refused(&ran), 1, "{}", ran.story());
+    assert_eq!(fs.content("/d/app.log").unwrap(), before);
+    drop(log);
 }
 
 #[test]

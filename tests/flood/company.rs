@@ -169,6 +169,38 @@ fn h36_h52_processes_that_come_go_and_are_killed_leave_whole_records_and_exact_a
     }
 }
 
+/// One of two is stopped again and again for longer than its turn is waited for, sometimes within
+/// it; the other one goes on, and both accounts are exact.
+#[test]
+fn h36_a_process_that_is_stopped_stops_no_other() {
+    if needs_root() {
+        return;
+    }
+    let mut chance = Chance::new();
+    let mount = Mount::tmpfs("size=40m,mode=0755");
+    let logs = logs(&mount);
+    let log = logs.join("player.log");
+    let sampler = Sampler::start(&logs, false);
+    let mut stopped = Flooder::start(&log, &args("id=0"));
+    let mut goes_on = Flooder::start(&log, &args("id=1"));
+    stopped.begin("go 4000");
+    for _ in 0..if is_long() { 100 } else { 6 } {
+        chance.wait(20_000);
+        stopped.signal("STOP");
+        // It is answered while the other one does nothing.
+        drop(goes_on.go(300));
+        stopped.signal("CONT");
+    }
+    drop(stopped.answer());
+    let told = settle(&logs, vec![stopped, goes_on]);
+    sampler.assert_within(QUOTA, "one is stopped");
+    let found = read_whole(&log, &listing(&logs));
+    for (process, told) in (0u32..).zip(&told) {
+        assert_eq!(told.number("dropped"), 0, "{told}");
+        assert_account(&found, process, told, &format!("process {process}"));
+    }
+}
+
 /// A configuration that deletes and compresses and does not rotate.
 fn config(folder: &Path, logs: &Path) -> std::path::PathBuf {
     use std::os::unix::fs::PermissionsExt as _;

@@ -188,6 +188,14 @@ impl Flooder {
         status
     }
 
+    /// Sends it a signal, by name.
+    #[track_caller]
+    pub(crate) fn signal(&self, name: &str) {
+        let mut command = Command::new("kill");
+        let status = command.arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.expect("kill(1)").success());
+    }
+
     /// A number from its `/proc/PID/status`, in KiB.
     pub(crate) fn memory(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));

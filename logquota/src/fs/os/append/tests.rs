@@ -331,7 +331,7 @@ fn a_turn_ends_with_the_open_file() {
 }
 
 #[test]
-fn h42_a_turn_that_is_not_given_back_is_not_waited_for_any_longer() {
+fn h36_a_turn_that_is_not_given_back_is_not_waited_for_any_longer() {
     let scene = Scene::new();
     let (a, b) = (scene.make("a.log"), scene.open("a.log").expect("a second"));
     assert!(a.begin_turn(Duration::ZERO).expect("a turn"));
