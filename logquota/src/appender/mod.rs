@@ -43,8 +43,9 @@
 //!
 //! # What is not guaranteed
 //!
-//! While several processes meet at a log, the sum of what they occupy may pass the quota by up
-//! to a segment, and an account may miss some of the records that others have deleted.
+//! Of several processes at a log each counts what others have deleted when it looks again: with
+//! its next record, within a second, and as it is closed. A deleted segment that one of them
+//! still holds is in no directory, and on the disk until then.
 //!
 //! Records of different threads are in the log in the order in which their calls took the
 //! lock. The wall clock names archives and nothing else; their numbers are their order.
