@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -163,12 +162,16 @@ fn h35_a_killed_holder_leaves_no_lock() {
     let logs = scene.logs();
     let content = prose("app", 50 << 10);
     file(&logs.join("app.log"), &content, HOUR);
-    let pipe = scene.path("pipe");
-    let made =
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0);
-    made.expect("a pipe");
-    // Opening the pipe waits for us: while it does, the run is in the middle of its work.
-    let script = format!("echo at work > {}", pipe.display());
+    let pipe = |name: &str| {
+        let path = scene.path(name);
+        let mode = Mode::from_raw_mode(0o600);
+        let made = rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, mode, 0);
+        made.expect("a pipe");
+        path
+    };
+    let (says, hears) = (pipe("says"), pipe("hears"));
+    // The script waits for us: while it does, the run is in the middle of its work.
+    let script = format!("echo at work > {}; read go < {}", says.display(), hears.display());
     let config = format!(
         "LOGS/app.log {{\n size 10k\n rotate 3\n create\n postrotate\n {script}\n endscript\n}}\n"
     );
@@ -176,15 +179,7 @@ fn h35_a_killed_holder_leaves_no_lock() {
     let mut holder = Command::new(BIN);
     holder.args(&args).stdout(Stdio::null()).stderr(Stdio::null());
     let mut holder = plain(&mut holder).spawn().expect("the program starts");
-    let mut said_so = String::new();
-    let mut reader = File::open(&pipe).expect("the script opens it, too");
-    // Not read yet: only now is it certain that the script runs. The run waits for its end.
-    let stopped = rustix::process::kill_process(
-        rustix::process::Pid::from_child(&holder),
-        rustix::process::Signal::STOP,
-    );
-    stopped.expect("it can be stopped");
-    reader.read_to_string(&mut said_so).expect("what the script says");
+    let said_so = fs::read_to_string(&says).expect("what the script says");
     assert_eq!(said_so, "at work\n");
 
     let mut impatient = args.clone();
@@ -195,6 +190,8 @@ fn h35_a_killed_holder_leaves_no_lock() {
 
     holder.kill().expect("it can be killed");
     holder.wait().expect("it ends");
+    // The script ends, too.
+    drop(File::options().write(true).open(&hears).expect("it still listens"));
     assert_eq!(contents(&logs), before);
     // The rotation was whole but for what follows it; nothing is due any more.
     fs::write(scene.path("logquota.conf"), config_without_script(&logs)).expect("a configuration");
