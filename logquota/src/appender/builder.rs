@@ -88,7 +88,8 @@ pub enum WhenFull {
 #[non_exhaustive]
 pub enum Delivery {
     /// Each record is in the kernel when its call returns. Threads that call at the same time
-    /// share a system call.
+    /// share a system call, if the machine has at least four cores; with fewer that costs more
+    /// than it saves.
     #[default]
     Written,
     /// Records gather in a buffer, which is written when it is full, when `interval` is over, on

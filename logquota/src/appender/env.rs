@@ -64,6 +64,8 @@ pub(super) struct Env {
     /// Whether the directory is a real one, on which a lock can be taken.
     pub(super) is_real: bool,
     pub(super) books: Mutex<Books>,
+    /// A compressed archive gets its name, or the archive that it is made from is deleted.
+    pub(super) naming: Mutex<()>,
     /// What was deleted while it was read is closed now.
     pub(super) released: Condvar,
     pub(super) retired: Mutex<Vec<Retired>>,
@@ -114,6 +116,7 @@ impl Env {
             background: builder.background,
             is_real: parts.is_real,
             books: Mutex::new(Books::new(quota, 4096)),
+            naming: Mutex::new(()),
             released: Condvar::new(),
             retired: Mutex::new(Vec::new()),
             dir: Mutex::new(None),

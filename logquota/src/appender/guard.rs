@@ -177,6 +177,9 @@ impl WriteFs for Guard<'_> {
     }
 
     fn rename(&self, dir: DirId, from: &OsStr, to_dir: DirId, to: &OsStr) -> io::Result<()> {
+        // Between the question whether its source has gone and the entry in the books nobody
+        // deletes that.
+        let _naming = self.makings.contains_key(from).then(|| lock(&self.env.naming));
         if let Some(making) = self.makings.get(from)
             && lock(&self.env.books).is_unnamed(&making.source)
         {
@@ -204,6 +207,8 @@ impl WriteFs for Guard<'_> {
     }
 
     fn remove(&self, dir: DirId, name: &OsStr) -> io::Result<()> {
+        let is_read = lock(&self.env.books).is_read(name);
+        let _naming = is_read.then(|| lock(&self.env.naming));
         self.env.fs.remove(dir, name)?;
         let late = {
             let mut books = lock(&self.env.books);

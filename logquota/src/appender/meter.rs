@@ -340,6 +340,11 @@ impl Books {
         self.reading.remove(name);
     }
 
+    /// Whether an archive is being read.
+    pub(super) fn is_read(&self, name: &OsStr) -> bool {
+        self.reading.contains_key(name)
+    }
+
     /// Whether an archive that is being read has been deleted.
     pub(super) fn is_unnamed(&self, name: &OsStr) -> bool {
         self.reading.get(name).is_some_and(|bytes| *bytes > 0)
