@@ -59,6 +59,13 @@ impl<W: Write> Encoder<W> {
                 encoder
                     .set_pledged_src_size(len)
                     .map_err(Error::io(crate::error::Op::Compress, "zstd"))?;
+                if level.is_none() {
+                    // A mebibyte to look back in: logs repeat themselves sooner, and an appender
+                    // compresses within little memory.
+                    encoder
+                        .window_log(20)
+                        .map_err(Error::io(crate::error::Op::Compress, "zstd"))?;
+                }
                 // A damaged archive must not unpack to something else.
                 encoder
                     .include_checksum(true)

@@ -154,14 +154,25 @@ impl Flooder {
     /// Has it do what is due until `is_so`: a background that is at work answers nothing.
     #[track_caller]
     pub(crate) fn until(&mut self, about: &str, is_so: impl Fn(&Told) -> bool) -> Told {
-        let mut told = self.tell("maintain");
+        self.until_by("maintain", about, is_so)
+    }
+
+    /// The same, told by this.
+    #[track_caller]
+    pub(crate) fn until_by(
+        &mut self,
+        line: &str,
+        about: &str,
+        is_so: impl Fn(&Told) -> bool,
+    ) -> Told {
+        let mut told = self.tell(line);
         for _ in 0..60_000 {
             if is_so(&told) {
                 return told;
             }
             // Whoever asks without a pause has the processor that the other one needs.
             std::thread::sleep(Duration::from_millis(1));
-            told = self.tell("maintain");
+            told = self.tell(line);
         }
         panic!("{about}: it does not come true: {told}");
     }

@@ -203,6 +203,15 @@ impl Books {
         self.is_file(name, id);
     }
 
+    /// What became that archive was somebody else's log; ours is one that was taken away.
+    pub(super) fn was_not_ours(&mut self, name: &OsStr, id: FileId, records: u64, len: u64) {
+        if let Some(entry) = self.files.get_mut(name) {
+            entry.records = entry.records.saturating_sub(records);
+            entry.id = None;
+        }
+        self.orphaned(Some(id), records, len);
+    }
+
     fn is_file(&mut self, name: &OsStr, id: Option<FileId>) {
         if let Some(entry) = self.files.get_mut(name) {
             entry.id = id;
@@ -546,6 +555,23 @@ mod tests {
         books.forget_orphans(late, Some(&file(1)));
         assert_eq!(books.evicted_records, 0);
         books.forget_orphans(late, None);
+        assert_eq!(books.evicted_records, 7);
+    }
+
+    #[test]
+    fn records_stay_with_their_file_when_another_one_was_renamed_in_its_place() {
+        let mut books = Books::new(None, 512);
+        books.begin(100);
+        books.retire(name("a.2"), 7, Some(file(1)));
+        books.was_not_ours(name("a.2"), file(1), 7, 100);
+        let epoch = books.begin_look();
+        let found = [(name("a.1"), 50, file(1)), (name("a.2"), 50, file(2))];
+        books.end_look(epoch, 0, found.into_iter());
+        books.found(name("a.1"), &file(1));
+        books.forget_orphans(epoch, None);
+        books.removed(name("a.2"));
+        assert_eq!(books.evicted_records, 0);
+        books.removed(name("a.1"));
         assert_eq!(books.evicted_records, 7);
     }
 

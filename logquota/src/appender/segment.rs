@@ -194,6 +194,13 @@ impl Log {
             other => other?,
         };
         let Some(old) = self.segment.take() else { return Ok(()) };
+        if old.is_shared
+            && let Ok(Some(found)) = env.fs.stat(dir, &archive)
+            && found.stamp.id != old.id
+        {
+            // Somebody went on without a turn, while we hung in ours.
+            lock(&env.books).was_not_ours(&archive, old.id, old.records, old.len);
+        }
         self.head = 0;
         self.counts.rotations = self.counts.rotations.saturating_add(1);
         env.wants_upkeep.store(true, Ordering::Release);
@@ -238,6 +245,8 @@ impl Log {
         let is_trimmed = file.trim().is_ok();
         let _ = file.end_turn();
         lock(&env.retired).push(Retired { file, archive, is_trimmed });
+        // Only now it can be closed, and then compressed.
+        env.wants_upkeep.store(true, Ordering::Release);
         self.keep_up(env);
     }
 
