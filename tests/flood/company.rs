@@ -74,6 +74,16 @@ fn settle(logs: &Path, mut flooders: Vec<Flooder>) -> Vec<Told> {
     flooders.into_iter().map(Flooder::close).collect()
 }
 
+/// Each process's account is exact, and nothing was dropped.
+#[track_caller]
+fn assert_nothing_lost(log: &Path, told: &[Told]) {
+    let found = read_whole(log, "together");
+    for (process, told) in (0u32..).zip(told) {
+        assert_eq!(told.number("dropped"), 0, "{told}");
+        assert_account(&found, process, told, &format!("process {process}"));
+    }
+}
+
 fn disks() -> Vec<(&'static str, Mount)> {
     let mut found = vec![("tmpfs", Mount::tmpfs("size=40m,mode=0755"))];
     if !needs(&["mkfs.ext4"]) {
@@ -194,11 +204,7 @@ fn h36_a_process_that_is_stopped_stops_no_other() {
     drop(stopped.answer());
     let told = settle(&logs, vec![stopped, goes_on]);
     sampler.assert_within(QUOTA, "one is stopped");
-    let found = read_whole(&log, &listing(&logs));
-    for (process, told) in (0u32..).zip(&told) {
-        assert_eq!(told.number("dropped"), 0, "{told}");
-        assert_account(&found, process, told, &format!("process {process}"));
-    }
+    assert_nothing_lost(&log, &told);
 }
 
 /// A configuration that deletes and compresses and does not rotate.
@@ -248,9 +254,5 @@ fn h36_runs_of_the_program_beside_a_flood_leave_its_quota_and_its_account_as_the
     let told = settle(&logs, flooders);
     println!("{runs} runs beside {told:?}");
     sampler.assert_within(QUOTA, "beside runs of the program");
-    let found = read_whole(&log, &listing(&logs));
-    for (process, told) in (0u32..).zip(&told) {
-        assert_eq!(told.number("dropped"), 0, "{told}");
-        assert_account(&found, process, told, &format!("process {process}"));
-    }
+    assert_nothing_lost(&log, &told);
 }
