@@ -72,6 +72,24 @@ fn h37_h41_a_full_disk_keeps_history_where_the_policy_says_so_and_the_loss_is_to
 }
 
 #[test]
+fn a_record_that_fills_the_quota_is_written_although_a_loss_has_to_be_told() {
+    let mut kit = Kit::on(disk(256));
+    kit.fs.fill_disk("/filler").expect("a full disk");
+    let quota = Bytes::new(12 * 512);
+    let builder = kit.builder().rotate_at(Bytes::kib(4)).quota(quota).start_degraded(true);
+    let log = builder.open().expect("a degraded log");
+    assert_eq!(cause(&kit.write(&log, 100)), Some(Cause::DiskFull));
+    kit.fs.unlink("/filler").expect("room");
+    kit.pass(2);
+    // Eight blocks, two for the lists of blocks, two for the folder. A line of it would be one more.
+    let fate = kit.write(&log, 4096);
+    assert!(matches!(fate, Ok(Fate::Accepted)), "{fate:?}");
+    assert_eq!(cause(&kit.write(&log, 4097)), Some(Cause::TooLarge));
+    assert_eq!(kit.count(|event| matches!(event, Event::LossEnded { records: 1, .. })), 1);
+    assert_eq!(kit.settle(&log).0, [1]);
+}
+
+#[test]
 fn h38_a_flood_that_fails_is_told_of_once() {
     let mut kit = Kit::on(disk(64));
     let log = kit.builder().on_full(OnFull::DropNewest).open().expect("a log");

@@ -268,12 +268,18 @@ impl Log {
                 return Ok(cut);
             }
             // The next record does not fit into what is left.
-            let next = as_u64(batch.end_after(from).saturating_sub(from)).saturating_add(prefix);
-            let could_hold = {
+            let alone = as_u64(batch.end_after(from).saturating_sub(from));
+            let next = alone.saturating_add(prefix);
+            let could_hold = |bytes: u64| {
                 let books = lock(&env.books);
-                books.could_hold(books.claim(books.fit(env.segment).max(next)))
+                books.could_hold(books.claim(books.fit(env.segment).max(bytes)))
             };
-            if !could_hold {
+            if !could_hold(next) {
+                if prefix > 0 && could_hold(alone) {
+                    // In a segment that has room for it, which the next turn finds.
+                    self.announce_alone(env, prefix)?;
+                    continue;
+                }
                 return Err(Failure::because(Cause::TooLarge));
             }
             if segment.len > 0 {
@@ -416,6 +422,19 @@ impl Log {
             env.tell(Event::LossEnded { records, bytes, since, cause });
         }
         Ok(())
+    }
+
+    /// One step towards saying what was lost without a record behind it, where the next one
+    /// leaves no room for that in any segment: it would be refused for the line's sake, and the
+    /// line would wait for ever.
+    fn announce_alone(&mut self, env: &Env, prefix: u64) -> std::result::Result<(), Failure> {
+        match &self.segment {
+            Some(segment) if segment.len.saturating_add(prefix) <= segment.limit => {
+                self.append_announced(env, &[])
+            }
+            Some(segment) if segment.len > 0 => self.rotate(env, prefix),
+            _ => self.enlarge(env, prefix),
+        }
     }
 
     /// What only a look at the clock and the directory can tell: once a second at most.

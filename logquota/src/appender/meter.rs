@@ -147,8 +147,10 @@ impl Books {
     pub(super) fn fit(&self, segment: u64) -> u64 {
         let Some(quota) = self.quota else { return segment };
         let blocks = quota.saturating_sub(self.directory).checked_div(self.block).unwrap_or(0);
-        // The inverse of `claim`, rounded down.
-        let most = blocks.saturating_sub(2).saturating_mul(256).checked_div(257).unwrap_or(0);
+        // The inverse of `claim`: the most that fits with one more for each 256.
+        let most = blocks.saturating_sub(2);
+        let noted = most.saturating_add(1).checked_div(257).unwrap_or(0);
+        let most = most.saturating_sub(noted);
         segment.min(most.saturating_mul(self.block)).max(1)
     }
 
@@ -458,12 +460,16 @@ mod tests {
 
     #[test]
     fn a_segment_is_no_longer_than_what_the_quota_can_hold() {
-        for (quota, block) in [(9830, 1024), (65_536, 4096), (1 << 20, 512), (4096, 4096)] {
+        let quotas = [(9830, 1024), (65_536, 4096), (1 << 20, 512), (4096, 4096), (21_708, 4096)];
+        // Around the first blocks that note where 256 others are.
+        let around = (255..262).chain(510..520).map(|blocks| (blocks * 512, 512));
+        for (quota, block) in quotas.into_iter().chain(around) {
             let mut books = Books::new(Some(quota), block);
             books.directory = 2 * block;
             let fit = books.fit(quota);
             assert!(fit == 1 || books.could_hold(books.claim(fit)), "{quota} {fit}");
-            assert!(!books.could_hold(books.claim(fit + 2 * block)), "{quota} {fit}");
+            let next = if fit == 1 { 1 } else { fit + 1 };
+            assert!(!books.could_hold(books.claim(next)), "{quota} {fit}");
         }
         assert_eq!(Books::new(None, 512).fit(77), 77);
     }
