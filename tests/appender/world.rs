@@ -338,7 +338,9 @@ impl World {
         let meddled = !self.meddled.ever.load(Ordering::Acquire)
             && !self.writers.iter().any(|writer| writer.is_stale);
         for file in disk.files.iter().filter(|file| file.name != "app.log") {
-            if file.len == 0 && !self.may_be_empty && meddled {
+            // What cannot be deleted just now goes with the next upkeep.
+            let may_stay = self.may_be_empty || (self.has_company && self.has_faults);
+            if file.len == 0 && !may_stay && meddled {
                 return Err(format!("{} is empty", file.name));
             }
         }

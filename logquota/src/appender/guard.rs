@@ -90,6 +90,12 @@ impl<'e> Guard<'e> {
         Err(not_now())
     }
 
+    /// Once more, if it fails for an archive that goes: the next younger one would go in its place,
+    /// and leave a gap.
+    fn insist<T>(&self, name: &OsStr, call: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        call().or_else(|error| if self.evicted.contains(name) { call() } else { Err(error) })
+    }
+
     fn look(&self, dir: DirId, name: &OsStr) {
         if let Ok(Some(meta)) = self.env.fs.stat(dir, name) {
             lock(&self.env.books).seen(name, meta.stamp.allocated.get());
@@ -119,7 +125,7 @@ impl ReadFs for Guard<'_> {
     }
 
     fn stat(&self, dir: DirId, name: &OsStr) -> io::Result<Option<Meta>> {
-        self.env.fs.stat(dir, name)
+        self.insist(name, || self.env.fs.stat(dir, name))
     }
 
     fn stat_dir(&self, dir: DirId) -> io::Result<Meta> {
@@ -209,7 +215,7 @@ impl WriteFs for Guard<'_> {
     fn remove(&self, dir: DirId, name: &OsStr) -> io::Result<()> {
         let is_read = lock(&self.env.books).is_read(name);
         let _naming = is_read.then(|| lock(&self.env.naming));
-        self.env.fs.remove(dir, name)?;
+        self.insist(name, || self.env.fs.remove(dir, name))?;
         let late = {
             let mut books = lock(&self.env.books);
             let late = self.evicted.contains(name).then(|| books.packed_from(name)).flatten();
@@ -271,7 +277,7 @@ impl WriteFs for Guard<'_> {
         if self.env.is_shared.load(Ordering::Acquire) && self.evicted.contains(name) {
             return Ok(false);
         }
-        self.env.fs.is_held(dir, name)
+        self.insist(name, || self.env.fs.is_held(dir, name))
     }
 
     fn link_to(&self, dir: DirId, name: &OsStr, target: &OsStr) -> io::Result<()> {

@@ -144,8 +144,10 @@ pub(super) fn close(env: &Env, seen: &Seen) {
 }
 
 /// Deletes archives that nothing was ever written to: one that was ours, or all that nobody holds.
-pub(super) fn remove_empty(env: &Env, seen: &Seen, ours: Option<&FileId>) {
-    let Some(log) = seen.log() else { return };
+/// Says whether there were any.
+pub(super) fn remove_empty(env: &Env, seen: &Seen, ours: Option<&FileId>) -> bool {
+    let Some(log) = seen.log() else { return false };
+    let mut removed = false;
     for archive in log.archives.iter().filter(|archive| archive.meta.stamp.len == 0) {
         let goes = match ours {
             Some(id) => archive.meta.stamp.id == *id,
@@ -156,8 +158,10 @@ pub(super) fn remove_empty(env: &Env, seen: &Seen, ours: Option<&FileId>) {
         };
         if goes && env.fs.remove(log.archive_dir, &archive.name).is_ok() {
             lock(&env.books).removed(&archive.name);
+            removed = true;
         }
     }
+    removed
 }
 
 /// Why the log may not be worked on, if so.
@@ -193,6 +197,10 @@ pub(super) fn tidy(env: &Env, goal: Goal) -> Result<bool> {
     let mut seen = look(env)?;
     if in_haste {
         seen.spare_leftovers();
+    } else if remove_empty(env, &seen, None) {
+        // Whoever made it an archive, and should have taken it away, could not.
+        close(env, &seen);
+        seen = look(env)?;
     }
     let result = tidy_seen(env, goal, &seen);
     close(env, &seen);
