@@ -367,7 +367,9 @@ impl World {
         if self.setup.keeps_history() && is_alone && is_left_alone && evicted > 0 {
             return Err(format!("{evicted} records of history went\n{story}"));
         }
-        let is_plain = self.setup.delivery == Delivery::Written && evicted == 0 && is_alone;
+        // A line by itself may go with an archive that has no record.
+        let is_whole = self.writers.iter().all(|writer| writer.stats().evicted_files == 0);
+        let is_plain = self.setup.delivery == Delivery::Written && is_whole && is_alone;
         if is_plain && is_left_alone && !self.may_be_cut {
             let told: u64 = self.writers.iter().map(crate::writer::Writer::announced).sum();
             if told != disk.announced() {

@@ -11,7 +11,7 @@ use super::builder::Delivery;
 use super::combine::Combine;
 use super::drain::Queued;
 use super::env::{Env, lock};
-use super::event::Fate;
+use super::event::{Cause, Fate};
 use super::log::{Failure, Log, as_u64};
 use super::queue::Flushed;
 use super::records::{One, Records};
@@ -231,8 +231,13 @@ impl Core {
         for retired in lock(&self.env.retired).iter() {
             retired.file.sync().map_err(Error::io(Op::Sync, &self.env.path))?;
         }
-        if let Some(segment) = &log.segment {
-            segment.file.sync().map_err(Error::io(Op::Sync, &self.env.path))?;
+        match &log.segment {
+            Some(segment) => {
+                segment.file.sync().map_err(Error::io(Op::Sync, &self.env.path))?;
+            }
+            // It was let go of when it could not be looked at, with what was not flushed.
+            None if !log.is_closed => return Err(self.error(Failure::because(Cause::Unavailable))),
+            None => {}
         }
         // A new file is found again by its name.
         upkeep::sync_names(&self.env)

@@ -192,7 +192,8 @@ impl Appender {
     ///
     /// # Errors
     ///
-    /// As [`Appender::flush`], and [`Error::Io`] if the disk refuses. Then what was written
+    /// As [`Appender::flush`], [`Error::Lost`] too while the log cannot be opened, and
+    /// [`Error::Io`] if the disk refuses. Then what was written
     /// since the last sync may be lost, and calling again does not bring it back.
     pub fn sync(&self) -> Result<()> {
         self.handle.core.sync()
