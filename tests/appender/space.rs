@@ -90,6 +90,27 @@ fn a_record_that_fills_the_quota_is_written_although_a_loss_has_to_be_told() {
 }
 
 #[test]
+fn records_of_a_buffer_that_stay_although_it_did_not_fit_are_not_counted_as_lost() {
+    let mut kit = Kit::on(disk(256));
+    let delivery = Delivery::Buffered { bytes: Bytes::kib(4), interval: Duration::from_secs(1) };
+    let log = kit.builder().on_full(OnFull::DropNewest).delivery(delivery).open().expect("a log");
+    // Cut and written to by somebody else, so that nothing is set aside any more, and that the end
+    // of the log is not where ours is: what does not fit is not cut off again.
+    kit.flood(&log, 5);
+    kit.fs.empty(LOG).expect("a cut");
+    kit.fs.append(LOG, b"foreign\n").expect("a line");
+    kit.fs.fill_disk("/filler").expect("a full disk");
+    for _ in 0..30 {
+        let _ = kit.write(&log, 100);
+    }
+    let _ = log.flush();
+    kit.fs.unlink("/filler").expect("room");
+    kit.pass(2);
+    let (numbers, stats) = kit.settle(&log);
+    assert!(stats.dropped.disk_full > 10 && numbers.len() > 3, "{stats:?}");
+}
+
+#[test]
 fn h38_a_flood_that_fails_is_told_of_once() {
     let mut kit = Kit::on(disk(64));
     let log = kit.builder().on_full(OnFull::DropNewest).open().expect("a log");

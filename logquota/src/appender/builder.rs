@@ -80,7 +80,7 @@ pub enum WhenFull {
 /// | | when the call returns | lost if the process is killed | lost if the power fails | memory |
 /// | --- | --- | --- | --- | --- |
 /// | `Written` | it is in the kernel | nothing | what was not synced | 128 KiB |
-/// | `Buffered` | it is in a buffer | the buffer: at most `bytes`, and one block that the kernel is taking at that moment | the same, and what was not synced | twice `bytes` |
+/// | `Buffered` | it is in a buffer | the buffer: at most `bytes`, and one block that the kernel is taking at that moment | the same, and what was not synced | 2¼ times `bytes` |
 /// | `Queued` | it is in a queue | the queue, and a block of 64 KiB | the same, and what was not synced | `bytes`, 4 bytes for each of `records`, and half a MiB |
 ///
 /// [`Appender::sync`] brings everything to the disk.

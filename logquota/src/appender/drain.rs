@@ -175,7 +175,8 @@ impl Core {
                 let carry = std::mem::take(&mut hand.carry);
                 let (tail, whole) = rest.split_at_checked(carry).unwrap_or((rest, &[]));
                 let lens = if carry > 0 {
-                    let block = pieces::Block { bytes: tail, ends: 1, carry, head: 0 };
+                    let whole = &Lens { lens, carry };
+                    let block = pieces::Block { bytes: tail, ends: 1, carry, head: 0, whole };
                     let _ = log.put_block(env, &block);
                     lens.get(1..).unwrap_or_default()
                 } else {
@@ -192,7 +193,9 @@ impl Core {
             }
             let piece = rest.get(..until).unwrap_or(rest);
             let (ends, head, left) = cut(lens, hand.carry, piece.len());
-            let block = pieces::Block { bytes: piece, ends, carry: hand.carry, head: as_u64(head) };
+            let (carry, head) = (hand.carry, as_u64(head));
+            let whole = &Lens { lens, carry };
+            let block = pieces::Block { bytes: piece, ends, carry, head, whole };
             let _ = log.put_block(env, &block);
             hand.carry = left;
             at = at.saturating_add(piece.len());
@@ -223,6 +226,19 @@ fn plain_room(log: &Log, more: usize) -> Option<usize> {
         && segment.len.saturating_add(as_u64(more)) <= segment.limit;
     let over = usize::try_from(segment.len % as_u64(BLOCK)).unwrap_or(0);
     is_plain.then_some(BLOCK.saturating_sub(over))
+}
+
+/// Lengths of records, the first without what `carry` leaves of it.
+struct Lens<'a> {
+    lens: &'a [u32],
+    carry: usize,
+}
+
+impl pieces::Whole for Lens<'_> {
+    fn before(&self, at: usize) -> (u64, usize) {
+        let (ends, head, _) = cut(self.lens, self.carry, at);
+        (ends, at.saturating_sub(head))
+    }
 }
 
 /// Of records of these lengths, the first without what `carry` leaves of it: how many end in

@@ -119,7 +119,7 @@ pub(super) struct Log {
     /// The turn was waited for in vain: until somebody gives it back, it is only asked for.
     pub(super) is_turn_stuck: bool,
     /// The second block of a buffered writer.
-    pub(super) spare: Vec<u8>,
+    pub(super) spare: super::block::Buffer,
     /// Bytes at the end of the segment of a record whose rest is in the next block.
     pub(super) head: u64,
     /// The head of the record that the next block goes on with was lost.

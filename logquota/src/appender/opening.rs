@@ -51,7 +51,7 @@ impl Core {
         };
         let mut log = Log::default();
         if let Front::Buffered(block) = &front {
-            log.spare = Vec::with_capacity(lock(block).size());
+            log.spare = super::block::Buffer::of(lock(block).size());
         }
         let core = Self {
             env,

@@ -11,6 +11,14 @@ pub(super) struct Block<'a> {
     pub(super) ends: u64,
     pub(super) carry: usize,
     pub(super) head: u64,
+    /// Where the records end that end in it.
+    pub(super) whole: &'a dyn Whole,
+}
+
+/// Which records are whole in the first bytes of a block; asked when not all of it was written.
+pub(super) trait Whole {
+    /// How many end at or before `at`, and where the last of them does.
+    fn before(&self, at: usize) -> (u64, usize);
 }
 
 impl Log {
@@ -55,16 +63,38 @@ impl Log {
                 self.head = block.head;
             }
             Err(failure) => {
-                // With the head that an earlier block has written.
-                let _ = self.take_back(before);
+                let kept = self.keep_ends(block, bytes.len(), failure.kept);
+                if kept.0 == 0 {
+                    // With the head that an earlier block has written.
+                    let _ = self.take_back(before);
+                }
                 self.head = 0;
                 self.lost_head = block.head > 0;
-                let records = ends.saturating_add(u64::from(block.head > 0));
-                let bytes = as_u64(bytes.len()).saturating_add(before);
+                let records = ends.saturating_sub(kept.0).saturating_add(u64::from(block.head > 0));
+                let bytes = as_u64(bytes.len()).saturating_add(before).saturating_sub(kept.1);
                 fate = self.lose(env, records, bytes, failure);
             }
         }
         fate
+    }
+
+    /// Counts as written what is whole in the first `kept` of the block's last `len` bytes, which
+    /// could not be taken back; says how many records, and bytes with an earlier block's head.
+    fn keep_ends(&mut self, block: &Block<'_>, len: usize, kept: u64) -> (u64, u64) {
+        if kept == 0 {
+            return (0, 0);
+        }
+        let skipped = block.bytes.len().saturating_sub(len);
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        let (records, end) = block.whole.before(skipped.saturating_add(kept));
+        // The one that was lost with its head ends in what was skipped.
+        let records = records.saturating_sub(u64::from(skipped > 0));
+        if records == 0 {
+            return (0, 0);
+        }
+        let bytes = as_u64(end.saturating_sub(skipped)).saturating_add(self.head);
+        self.wrote(records, bytes);
+        (records, bytes)
     }
 
     fn append_block(&mut self, env: &Env, bytes: &[u8]) -> std::result::Result<(), Failure> {
