@@ -12,6 +12,7 @@ use super::builder::Delivery;
 use super::core::{Core, Front};
 use super::env::lock;
 use crate::error::{Error, Op, Result};
+use crate::fs::os::stay_behind;
 
 /// How often the keeper looks around.
 const TICK: Duration = Duration::from_secs(1);
@@ -116,6 +117,7 @@ fn write(core: &Core) {
 }
 
 fn keep(core: &Core) {
+    stay_behind();
     let patience = match core.delivery {
         Delivery::Buffered { interval, .. } => interval.clamp(Duration::from_millis(1), TICK),
         _ => TICK,
@@ -139,6 +141,7 @@ fn keep(core: &Core) {
 }
 
 fn pack(core: &Core) {
+    stay_behind();
     loop {
         core.packer.wait(None);
         if core.env.is_closing.load(Ordering::Acquire) {

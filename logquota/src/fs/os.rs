@@ -26,6 +26,7 @@ use crate::units::Bytes;
 
 mod act_as;
 mod append;
+mod background;
 mod dirs;
 mod files;
 mod host;
@@ -33,6 +34,7 @@ mod lock;
 mod resolve;
 mod small;
 
+pub(crate) use self::background::stay_behind;
 pub use self::host::host;
 pub use self::lock::Lock;
 pub use self::small::{read_small, replace_file};
