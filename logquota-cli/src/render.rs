@@ -140,6 +140,10 @@ pub(crate) fn reason(reason: &Reason) -> String {
             "deleting archives is not enough: {used} would still be used, the quota is {limit}"
         ),
         Reason::MakeWay => "makes way for a newer archive".to_owned(),
+        Reason::Overwritten => "one too many, and another one takes its name".to_owned(),
+        Reason::InTheWay => "in the way of a new file".to_owned(),
+        Reason::Mail => "the configuration says so".to_owned(),
+        Reason::Compressed => "its compressed copy is complete".to_owned(),
         Reason::NewLog => "a new log for its writer".to_owned(),
         Reason::MissingDir => "the folder for archives does not exist yet".to_owned(),
         Reason::Copied => "its copy is complete".to_owned(),
@@ -229,6 +233,7 @@ struct Verbs {
     compress: &'static str,
     delete: &'static str,
     run: &'static str,
+    mail: &'static str,
 }
 
 const DO: Verbs = Verbs {
@@ -239,6 +244,7 @@ const DO: Verbs = Verbs {
     compress: "compress",
     delete: "delete",
     run: "run",
+    mail: "mail",
 };
 
 const DID: Verbs = Verbs {
@@ -249,6 +255,7 @@ const DID: Verbs = Verbs {
     compress: "compressed",
     delete: "deleted",
     run: "ran",
+    mail: "mailed",
 };
 
 /// A step with names relative to the folder that was shown.
@@ -272,6 +279,10 @@ fn describe(plan: &Plan, step: &Step, verbs: &Verbs) -> String {
             None => format!("{} {} to {} ({bytes})", verbs.compress, name(), to()),
         },
         Action::Delete { .. } => format!("{} {} ({bytes})", verbs.delete, name()),
+        Action::Mail { message, .. } => {
+            let address = logquota::error::printable(&message.address);
+            format!("{} {} to {address}", verbs.mail, name())
+        }
         Action::RunHook { hook, args, .. } => {
             let about = args.first().map(printable).unwrap_or_default();
             format!("{} the {} script for {about}", verbs.run, hook.name())

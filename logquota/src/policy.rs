@@ -88,9 +88,21 @@ impl Codec {
     }
 }
 
+/// A program that reads standard input and writes standard output (logrotate's `compresscmd`).
+/// The library starts none: it hands them to [`Hooks`](crate::apply::Hooks).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Program {
+    /// Its path, or a name to look up in `$PATH`.
+    pub command: OsString,
+    /// Its arguments.
+    pub options: Vec<OsString>,
+}
+
 /// Whether and how archives are compressed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Compress {
+    /// In place of the codec: a program.
+    pub program: Option<Arc<Program>>,
     /// Which codec.
     pub codec: Codec,
     /// The suffix to use, with its dot if it has one; normally [`Codec::suffix`].
@@ -105,7 +117,8 @@ impl Compress {
     /// With the codec's own suffix and level, at once.
     #[must_use]
     pub fn with(codec: Codec) -> Self {
-        Self { codec, suffix: codec.suffix().to_owned(), level: None, delay: false }
+        let suffix = codec.suffix().to_owned();
+        Self { program: None, codec, suffix, level: None, delay: false }
     }
 }
 
@@ -196,6 +209,47 @@ pub struct Identity {
     pub gid: u32,
 }
 
+/// Whose rules decide about rotation, where logrotate's and ours differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rules {
+    /// Ours: nothing is overwritten, everything that is deleted goes before anything is made,
+    /// what an interrupted run has begun is finished.
+    #[default]
+    Own,
+    /// logrotate's: its order of steps, its names, and only what it would look at. See
+    /// `docs/logrotate-differences.md` for what is left out on purpose.
+    Logrotate,
+}
+
+/// Where archives are mailed to (logrotate's `mail`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mail {
+    /// To whom.
+    pub address: String,
+    /// Which archive.
+    pub when: MailWhen,
+    /// The program that unpacks what was compressed (`uncompresscmd`).
+    pub unpack: OsString,
+}
+
+/// Which archive is mailed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MailWhen {
+    /// The newest, after each rotation (`mailfirst`).
+    First,
+    /// One that is about to go (`maillast`).
+    #[default]
+    Last,
+}
+
+/// Files are overwritten before they are deleted (logrotate's `shred`), by shred(1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Shred {
+    /// How often; 0 for shred's own default.
+    pub cycles: u32,
+}
+
 /// Which folders are trusted when we run as root and no `su` is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -211,6 +265,8 @@ pub enum ParentRule {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Policy {
+    /// Whose rules.
+    pub rules: Rules,
     /// What makes a log due.
     pub when: RotateWhen,
     /// Due at once when longer than this, whatever the criterion says.
@@ -248,12 +304,17 @@ pub struct Policy {
     pub run_as: Option<Identity>,
     /// Which folders are trusted.
     pub parents: ParentRule,
+    /// Archives are mailed.
+    pub mail: Option<Mail>,
+    /// Files are overwritten before they are deleted.
+    pub shred: Option<Shred>,
 }
 
 /// logrotate's defaults: due at 1 MiB, nothing kept (`rotate 0`), no compression, no limits.
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            rules: Rules::default(),
             when: RotateWhen::Size(Bytes::mib(1)),
             max_size: None,
             min_size: None,
@@ -272,6 +333,8 @@ impl Default for Policy {
             allow_hard_links: false,
             run_as: None,
             parents: ParentRule::default(),
+            mail: None,
+            shred: None,
         }
     }
 }

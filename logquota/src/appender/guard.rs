@@ -52,7 +52,7 @@ impl<'e> Guard<'e> {
         };
         let makings = plan.steps.iter().filter_map(|step| making(&step.action)).collect();
         let evicted = plan.steps.iter().filter_map(|step| match &step.action {
-            Action::Delete { at, same_as: None } => Some(at.name.clone()),
+            Action::Delete { at, same_as: None, .. } => Some(at.name.clone()),
             _ => None,
         });
         let evicted = evicted.collect();

@@ -356,7 +356,7 @@ fn tell(env: &Env, plan: &Plan, report: &crate::apply::Report) -> bool {
     let mut evicted = false;
     for (step, outcome) in std::iter::zip(&plan.steps, &report.outcomes) {
         match (&step.action, outcome) {
-            (Action::Delete { at, same_as: None }, Outcome::Done) => {
+            (Action::Delete { at, same_as: None, .. }, Outcome::Done) => {
                 evicted = true;
                 let mut books = lock(&env.books);
                 books.evicted_files = books.evicted_files.saturating_add(1);

@@ -15,10 +15,10 @@ use super::remove::{discard, must_not_be_held};
 use super::{Hooks, Known, Outcome, Runner, is_expected, outcome_of, path};
 use crate::codec::Encoder;
 use crate::error::{Error, Op, Result};
-use crate::fs::{Attributes, NewFile, WriteFs};
+use crate::fs::{Attributes, NewFile, ReadFile, WriteFs};
 use crate::inventory::Place;
 use crate::plan::{Action, Expect, Plan, Step};
-use crate::policy::Codec;
+use crate::policy::{Codec, Identity, Program};
 use crate::stamp::{FileId, Meta};
 use crate::units::Bytes;
 
@@ -33,19 +33,21 @@ struct Job<'p> {
     codec: Codec,
     level: Option<i32>,
     room: Bytes,
+    keep: bool,
     expect: &'p Expect,
     set: usize,
 }
 
 impl<'p> Job<'p> {
     fn new(step: &'p Step) -> Option<Self> {
-        let Action::Compress { from, to, temp, log, codec, level, room } = &step.action else {
+        let Action::Compress { from, to, temp, log, codec, level, room, keep, .. } = &step.action
+        else {
             return None;
         };
         let temp = Place { dir: to.dir, name: temp.clone() };
-        let (codec, level, room) = (*codec, *level, *room);
+        let (codec, level, room, keep) = (*codec, *level, *room, *keep);
         let (expect, set) = (&step.expect, step.set);
-        Some(Self { from, to, temp, log, codec, level, room, expect, set })
+        Some(Self { from, to, temp, log, codec, level, room, keep, expect, set })
     }
 }
 
@@ -55,10 +57,14 @@ struct Queue<'l> {
     running: usize,
     ledger: &'l mut Ledger,
     ended: Vec<(usize, Outcome)>,
+    /// Sources and what became of them.
+    packed: Vec<(FileId, FileId)>,
 }
 
 /// What a finished compression changed.
 struct Packed {
+    source: FileId,
+    archive: FileId,
     took: Bytes,
     freed: Bytes,
     /// Why the source is still there beside its archive, if so. Then the next run finds a
@@ -91,13 +97,13 @@ impl Runner<'_> {
         }
         let reachable: Vec<bool> = steps.iter().map(|step| self.is_reachable(step)).collect();
         let workers = threads.max(1).min(steps.len());
-        let queue = Queue { next: 0, running: 0, ledger: &mut self.ledger, ended: Vec::new() };
+        let (ended, packed) = (Vec::new(), Vec::new());
+        let queue = Queue { next: 0, running: 0, ledger: &mut self.ledger, ended, packed };
+        let press = Press { plan, fs: self.fs, known: &self.known };
         let batch = Batch {
-            plan,
-            fs: self.fs,
+            press,
             steps,
             reachable: &reachable,
-            known: &self.known,
             queue: Mutex::new(queue),
             changed: Condvar::new(),
         };
@@ -132,23 +138,63 @@ impl Runner<'_> {
             ended.extend(told(std::mem::take(&mut batch.lock().ended)));
         }
         ended.extend(told(std::mem::take(&mut batch.lock().ended)));
+        let packed = std::mem::take(&mut batch.lock().packed);
         drop(batch);
+        self.known.copied.extend(packed);
         for (index, outcome) in ended {
             self.set(start.saturating_add(index), outcome);
         }
     }
+
+    /// One compression by a program of the configuration.
+    pub(super) fn compress_by(
+        &mut self,
+        step: &Step,
+        program: &Program,
+        hooks: &mut dyn Hooks,
+    ) -> Result<()> {
+        let Some(job) = Job::new(step) else { return Ok(()) };
+        self.settle()?;
+        let no_room = || Error::NoRoom { path: path(self.plan, job.to) };
+        if !self.ledger.admits(job.set, step.bytes, job.room) {
+            return Err(no_room());
+        }
+        let press = Press { plan: self.plan, fs: self.fs, known: &self.known };
+        let who = self.acting_as;
+        let packed = press.compress(&job, &mut |source, before, new| {
+            press.pack_by(&job, program, &mut *hooks, who, (source, before, new))
+        });
+        let packed = packed.map_err(|error| match error {
+            Error::Hook { .. } => error,
+            error if error.is_no_space() => no_room(),
+            error => error,
+        })?;
+        self.ledger.take(job.set, packed.took);
+        self.ledger.give(job.set, packed.freed);
+        self.known.copied.insert(packed.source, packed.archive);
+        packed.stays.map_or(Ok(()), Err)
+    }
+}
+
+/// What it takes to compress one file.
+#[derive(Clone, Copy)]
+struct Press<'b> {
+    plan: &'b Plan,
+    fs: &'b dyn WriteFs,
+    known: &'b Known,
 }
 
 /// One batch at work.
 struct Batch<'b> {
-    plan: &'b Plan,
-    fs: &'b dyn WriteFs,
+    press: Press<'b>,
     steps: &'b [Step],
     reachable: &'b [bool],
-    known: &'b Known,
     queue: Mutex<Queue<'b>>,
     changed: Condvar,
 }
+
+/// A file to be packed: its source, what that was when it was opened, and where to.
+type Files<'f> = (&'f mut dyn ReadFile, &'f Meta, Box<dyn NewFile + 'f>);
 
 impl<'b> Batch<'b> {
     fn lock(&self) -> MutexGuard<'_, Queue<'b>> {
@@ -178,7 +224,7 @@ impl<'b> Batch<'b> {
                 return true;
             }
             queue.next = index.saturating_add(1);
-            let error = Error::NoRoom { path: path(self.plan, job.to) };
+            let error = Error::NoRoom { path: path(self.press.plan, job.to) };
             queue.ended.push((index, Outcome::Skipped(error)));
         };
         queue.next = index.saturating_add(1);
@@ -186,7 +232,9 @@ impl<'b> Batch<'b> {
         queue.ledger.reserve(job.set, job.room);
         drop(queue);
 
-        let result = self.compress(&job);
+        let press = self.press;
+        let result =
+            press.compress(&job, &mut |source, before, new| press.pack(&job, source, before, new));
 
         let mut queue = self.lock();
         queue.running = queue.running.saturating_sub(1);
@@ -195,10 +243,11 @@ impl<'b> Batch<'b> {
             Ok(packed) => {
                 queue.ledger.take(job.set, packed.took);
                 queue.ledger.give(job.set, packed.freed);
+                queue.packed.push((packed.source, packed.archive));
                 packed.stays.map_or(Outcome::Done, outcome_of)
             }
             Err(error) if error.is_no_space() => {
-                Outcome::Skipped(Error::NoRoom { path: path(self.plan, job.to) })
+                Outcome::Skipped(Error::NoRoom { path: path(self.press.plan, job.to) })
             }
             Err(error) => outcome_of(error),
         };
@@ -209,12 +258,18 @@ impl<'b> Batch<'b> {
     }
 
     fn disk_has(&self, room: Bytes, to: &Place) -> bool {
-        self.fs.space(to.dir).map_or(true, |space| {
+        self.press.fs.space(to.dir).map_or(true, |space| {
             space.free >= room && space.free_files.is_none_or(|files| files > 0)
         })
     }
+}
 
-    fn compress(&self, job: &Job<'_>) -> Result<Packed> {
+impl Press<'_> {
+    fn compress(
+        &self,
+        job: &Job<'_>,
+        pack: &mut dyn FnMut(&mut dyn ReadFile, &Meta, Box<dyn NewFile + '_>) -> Result<FileId>,
+    ) -> Result<Packed> {
         let from = || path(self.plan, job.from);
         let mut source =
             self.fs.read(job.from.dir, &job.from.name).map_err(Error::io(Op::Open, from()))?;
@@ -227,18 +282,22 @@ impl<'b> Batch<'b> {
         let temp = path(self.plan, &job.temp);
         let new = self.fs.create(job.temp.dir, &job.temp.name);
         let new = new.map_err(Error::io(Op::Create, temp))?;
-        let made = self
-            .pack(job, &mut *source, &before, new)
+        let made = pack(&mut *source, &before, new)
             .and_then(|id| self.publish(job, id).map(|took| (id, took)));
         let (id, took) = made.inspect_err(|_| discard(self.fs, &job.temp, None))?;
+        let packed =
+            Packed { source: before.stamp.id, archive: id, took, freed: Bytes::ZERO, stays: None };
+        if job.keep {
+            return Ok(packed);
+        }
         match self.retire(job, &before) {
-            Ok(()) => Ok(Packed { took, freed: before.stamp.freed_by_unlink(), stays: None }),
+            Ok(()) => Ok(Packed { freed: before.stamp.freed_by_unlink(), ..packed }),
             Err(error @ (Error::StillWritten { .. } | Error::Changed { .. })) => {
                 // What is compressed is not all of it.
                 discard(self.fs, job.to, Some(id));
                 Err(error)
             }
-            Err(error) => Ok(Packed { took, freed: Bytes::ZERO, stays: Some(error) }),
+            Err(error) => Ok(Packed { stays: Some(error), ..packed }),
         }
     }
 
@@ -246,7 +305,7 @@ impl<'b> Batch<'b> {
     fn pack(
         &self,
         job: &Job<'_>,
-        source: &mut dyn crate::fs::ReadFile,
+        source: &mut dyn ReadFile,
         before: &Meta,
         new: Box<dyn NewFile + '_>,
     ) -> Result<FileId> {
@@ -274,7 +333,41 @@ impl<'b> Batch<'b> {
         if len != before.stamp.len || !before.stamp.has_same_content(&after.stamp) {
             return Err(Error::StillWritten { path: from() });
         }
-        let mut file = encoder.finish().map_err(Error::io(Op::Write, temp()))?.file;
+        let file = encoder.finish().map_err(Error::io(Op::Write, temp()))?.file;
+        self.complete(job, before, file)
+    }
+
+    /// The same, by a program.
+    fn pack_by(
+        &self,
+        job: &Job<'_>,
+        program: &Program,
+        hooks: &mut dyn Hooks,
+        who: Option<Identity>,
+        (source, before, new): Files<'_>,
+    ) -> Result<FileId> {
+        let from = path(self.plan, job.from);
+        {
+            let (Some(input), Some(output)) = (source.as_fd(), new.as_fd()) else {
+                return Err(super::no_program(&program.command));
+            };
+            hooks.compress(program, &from, input, output, who)?;
+        }
+        let after = source.meta().map_err(Error::io(Op::Stat, &from))?;
+        if !before.stamp.has_same_content(&after.stamp) {
+            return Err(Error::StillWritten { path: from });
+        }
+        self.complete(job, before, new)
+    }
+
+    /// Owner, mode and times of what it was made from, on the disk.
+    fn complete(
+        &self,
+        job: &Job<'_>,
+        before: &Meta,
+        mut file: Box<dyn NewFile + '_>,
+    ) -> Result<FileId> {
+        let temp = || path(self.plan, &job.temp);
         let attributes = Attributes {
             mode: Some(before.mode & 0o7777),
             owner: Some((before.uid, before.gid)),

@@ -11,14 +11,15 @@
 //! can be reached that way, and nothing is followed or overwritten.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Op, Result};
 use crate::fs::WriteFs;
 use crate::inventory::{DirId, Place};
-use crate::plan::{Action, Expect, Hook, Plan, Step};
-use crate::policy::Identity;
+use crate::plan::{Action, Expect, Hook, Message, Plan, Step};
+use crate::policy::{Identity, Program, Shred};
 use crate::stamp::{FileId, Kind, Meta};
 use crate::units::Bytes;
 
@@ -41,8 +42,57 @@ pub trait Hooks {
     /// [`Error::Hook`] if it did not exit with 0.
     fn run(&mut self, hook: Hook, script: &str, args: &[OsString]) -> Result<(), Error>;
 
+    /// A step will be done next. (Not told of compressions that run side by side.)
+    fn before_step(&mut self, _index: usize) {}
+
     /// A step has ended.
     fn on_step(&mut self, _index: usize, _outcome: &Outcome) {}
+
+    /// Runs a compressor of the configuration from `input` to `output`, as `who`; `path` is
+    /// that of the input, for its environment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hook`] if it did not exit with 0, or if none is run here.
+    fn compress(
+        &mut self,
+        program: &Program,
+        _path: &Path,
+        _input: BorrowedFd<'_>,
+        _output: BorrowedFd<'_>,
+        _who: Option<Identity>,
+    ) -> Result<(), Error> {
+        Err(no_program(&program.command))
+    }
+
+    /// Mails what is in `input`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hook`] if the mail program or the one that unpacks did not exit with 0, or if
+    /// none is run here.
+    fn mail(&mut self, _message: &Message, _input: BorrowedFd<'_>) -> Result<(), Error> {
+        Err(no_program(OsStr::new("mail")))
+    }
+
+    /// Overwrites `file` (opened for writing), as `who`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hook`] if shred(1) did not exit with 0, or if none is run here.
+    fn shred(
+        &mut self,
+        _shred: Shred,
+        _file: BorrowedFd<'_>,
+        _who: Option<Identity>,
+    ) -> Result<(), Error> {
+        Err(no_program(OsStr::new("shred")))
+    }
+}
+
+fn no_program(name: &OsStr) -> Error {
+    let what = crate::error::printable(name);
+    Error::Hook { what, why: "no programs are run here".to_owned() }
 }
 
 /// For configurations without scripts: refuses to run any.
@@ -117,12 +167,13 @@ pub fn apply(plan: &Plan, fs: &dyn WriteFs, hooks: &mut dyn Hooks, options: &Opt
     let mut index = 0usize;
     while let Some(step) = plan.steps.get(index) {
         let end = match &step.action {
-            Action::Compress { .. } => runner.end_of_batch(index),
+            Action::Compress { program: None, .. } => runner.end_of_batch(index),
             _ => index.saturating_add(1),
         };
-        if let Action::Compress { .. } = &step.action {
+        if let Action::Compress { program: None, .. } = &step.action {
             runner.compress_batch(index..end, options.threads, hooks);
         } else {
+            hooks.before_step(index);
             let outcome = runner.outcome(step, hooks);
             hooks.on_step(index, &outcome);
             runner.set(index, outcome);
@@ -185,7 +236,10 @@ impl<'a> Runner<'a> {
         let rest = self.plan.steps.iter().skip(start);
         let count = rest
             .take_while(|step| {
-                matches!(step.action, Action::Compress { .. }) && Some(step.set) == set
+                matches!(step.action, Action::Compress { program: None, .. })
+                    && Some(step.set) == set
+                    // One that needs another one of them waits for the next batch.
+                    && step.needs.iter().all(|need| *need < start)
             })
             .count();
         start.saturating_add(count.max(1))
@@ -218,8 +272,14 @@ impl<'a> Runner<'a> {
             Action::MakeDir { at, attributes } => self.make_dir(at, attributes),
             Action::Copy { from, to, temp, .. } => self.copy(step, from, to, temp),
             Action::Truncate { at, same_as } => self.truncate(step, at, same_as.as_ref()),
-            Action::Delete { at, same_as } => self.delete(step, at, same_as.as_ref()),
-            Action::Compress { .. } | Action::RunHook { .. } => Ok(()),
+            Action::Delete { at, shred, same_as } => {
+                self.delete(step, at, *shred, same_as.as_ref(), hooks)
+            }
+            Action::Mail { at, message } => self.mail(step, at, message, hooks),
+            Action::Compress { program: Some(program), .. } => {
+                self.compress_by(step, program, hooks)
+            }
+            Action::Compress { program: None, .. } | Action::RunHook { .. } => Ok(()),
         }
     }
 
@@ -230,6 +290,22 @@ impl<'a> Runner<'a> {
             self.acting_as = who;
         }
         Ok(())
+    }
+
+    /// Mails a file, as the caller itself.
+    fn mail(
+        &mut self,
+        step: &Step,
+        at: &Place,
+        message: &Message,
+        hooks: &mut dyn Hooks,
+    ) -> Result<()> {
+        self.must_find(step, at)?;
+        let open = self.fs.read(at.dir, &at.name);
+        let file = open.map_err(Error::io(Op::Open, self.path(at)))?;
+        let Some(input) = file.as_fd() else { return Err(no_program(OsStr::new("mail"))) };
+        self.act_as(None, step)?;
+        hooks.mail(message, input)
     }
 
     fn path(&self, place: &Place) -> PathBuf {

@@ -2,16 +2,18 @@
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use super::Runner;
+use super::{Hooks, Runner};
 use crate::codec;
 use crate::error::{Error, Op, Result};
 use crate::fs::WriteFs;
 use crate::inventory::Place;
 use crate::naming::KNOWN_SUFFIXES;
 use crate::plan::{Expect, Step};
+use crate::policy::Shred;
 use crate::stamp::Kind;
 
 /// Bytes that are compared at a time.
@@ -24,7 +26,9 @@ impl Runner<'_> {
         &mut self,
         step: &Step,
         at: &Place,
+        shred: Option<Shred>,
         same_as: Option<&Place>,
+        hooks: &mut dyn Hooks,
     ) -> Result<()> {
         let Some(found) = self.look(step, at)? else {
             // Somebody else removed it. The space is free, which is all we wanted.
@@ -39,10 +43,22 @@ impl Runner<'_> {
         {
             return Err(Error::NotADuplicate { path: self.path(at) });
         }
+        let overwritten = match shred {
+            Some(shred) if found.stamp.nlink <= 1 => self.overwrite(at, shred, hooks),
+            // Its other names are not ours to destroy.
+            _ => Ok(()),
+        };
         self.fs.remove(at.dir, &at.name).map_err(Error::io(Op::Delete, self.path(at)))?;
         self.ledger.give(step.set, found.stamp.freed_by_unlink());
         self.undeleted.insert(at.dir);
-        Ok(())
+        // As logrotate: it goes all the same, and that it was not overwritten is said.
+        overwritten
+    }
+
+    fn overwrite(&self, at: &Place, shred: Shred, hooks: &mut dyn Hooks) -> Result<()> {
+        let opened = self.fs.open_to_overwrite(at.dir, &at.name);
+        let file = opened.map_err(Error::io(Op::Open, self.path(at)))?;
+        hooks.shred(shred, file.as_fd(), self.acting_as)
     }
 
     /// Whether `copy`, unpacked if need be, has the content of `plain`. Reads no more of it than

@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -104,6 +105,11 @@ pub trait ReadFile: Read + Send {
     ///
     /// Whatever the system says.
     fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>>;
+
+    /// For a program that reads it; none where there is no real file.
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// Owner, mode and times for a new file.
@@ -157,6 +163,11 @@ pub trait NewFile: Write + Send {
     ///
     /// Whatever the system says.
     fn meta(&self) -> io::Result<Meta>;
+
+    /// For a program that writes it; none where there is no real file.
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// How several writers hold one log.
@@ -258,6 +269,17 @@ pub trait AppendFile: Send + Sync {
 
 /// Writing.
 pub trait WriteFs: ReadFs {
+    /// Opens a regular file to be overwritten by shred(1): no link, and as long as it was.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no regular file, `Unsupported` where there are no real files, and
+    /// whatever the system says.
+    fn open_to_overwrite(&self, dir: DirId, name: &OsStr) -> io::Result<OwnedFd> {
+        let _ = (dir, name);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Makes a new file; fails if the name exists, also as a link.
     ///
     /// # Errors

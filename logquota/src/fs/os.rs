@@ -165,6 +165,12 @@ impl ReadFs for OsFs {
 }
 
 impl WriteFs for OsFs {
+    fn open_to_overwrite(&self, dir: DirId, name: &OsStr) -> io::Result<OwnedFd> {
+        resolve::check_name(name)?;
+        let dir = self.fd(dir)?;
+        self.open_file(&dir, name, OFlags::WRONLY | OFlags::NONBLOCK)
+    }
+
     fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>> {
         resolve::check_name(name)?;
         let dir = self.fd(dir)?;

@@ -189,6 +189,7 @@ impl Settings {
             }
         };
         Ok(Compress {
+            program: None,
             codec: self.codec,
             suffix: self.suffix.clone().unwrap_or_else(|| self.codec.suffix().to_owned()),
             level,

@@ -88,10 +88,15 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             Action::Create { attributes, .. } | Action::MakeDir { attributes, .. } => {
                 out.debug(attributes);
             }
-            Action::Compress { codec, level, .. } => out.debug(&(codec, level)),
-            Action::Delete { same_as, .. } | Action::Truncate { same_as, .. } => {
+            Action::Compress { program, codec, level, keep, .. } => {
+                out.debug(&(program, codec, level, keep));
+            }
+            Action::Delete { shred, same_as, .. } => {
+                out.debug(shred);
                 out.place(same_as.as_ref());
             }
+            Action::Truncate { same_as, .. } => out.place(same_as.as_ref()),
+            Action::Mail { message, .. } => out.debug(message),
             Action::Rename { .. } | Action::Copy { .. } => {}
         }
     }

@@ -13,7 +13,7 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime};
 
 use crate::fs::Attributes;
 use crate::inventory::{Dir, DirId, Place};
-use crate::policy::{Codec, Identity};
+use crate::policy::{Codec, Identity, Program, Shred};
 use crate::stamp::{FileId, Stamp};
 use crate::units::{Age, Bytes, Generation};
 
@@ -181,6 +181,8 @@ pub enum Action {
         /// The log it is an archive of. While a program appends to that within a quota of its
         /// own, the file stays plain: nobody else may use the room that is left.
         log: Place,
+        /// In place of the codec: a program.
+        program: Option<Arc<Program>>,
         /// With what.
         codec: Codec,
         /// How hard; the codec's default if none.
@@ -188,11 +190,22 @@ pub enum Action {
         /// The most it may occupy. If that is not free within the limits when its turn comes,
         /// the file stays plain.
         room: Bytes,
+        /// The source stays; a later step deletes it.
+        keep: bool,
+    },
+    /// Mails a file. It stays as it is.
+    Mail {
+        /// Which.
+        at: Place,
+        /// What to whom.
+        message: Arc<Message>,
     },
     /// Deletes a file.
     Delete {
         /// Which.
         at: Place,
+        /// It is overwritten first.
+        shred: Option<Shred>,
         /// Only if its content is that of this compressed or plain copy.
         same_as: Option<Place>,
     },
@@ -205,6 +218,17 @@ pub enum Action {
         /// Its arguments.
         args: Vec<OsString>,
     },
+}
+
+/// A file that is mailed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Message {
+    /// To whom.
+    pub address: String,
+    /// The subject: a path.
+    pub subject: OsString,
+    /// The program that unpacks it on the way, if it is compressed.
+    pub unpack: Option<OsString>,
 }
 
 /// Which script of the configuration.
@@ -247,6 +271,7 @@ impl Action {
             Self::Copy { .. } => "copy",
             Self::Truncate { .. } => "truncate",
             Self::Compress { .. } => "compress",
+            Self::Mail { .. } => "mail",
             Self::Delete { .. } => "delete",
             Self::RunHook { .. } => "run_hook",
         }
@@ -262,6 +287,7 @@ impl Action {
             Self::Create { at, .. }
             | Self::MakeDir { at, .. }
             | Self::Truncate { at, .. }
+            | Self::Mail { at, .. }
             | Self::Delete { at, .. } => Some(at),
             Self::RunHook { .. } => None,
         }
@@ -273,7 +299,10 @@ impl Action {
         match self {
             Self::Rename { to, .. } | Self::Copy { to, .. } | Self::Compress { to, .. } => Some(to),
             Self::Create { at, .. } | Self::MakeDir { at, .. } => Some(at),
-            Self::Truncate { .. } | Self::Delete { .. } | Self::RunHook { .. } => None,
+            Self::Truncate { .. }
+            | Self::Mail { .. }
+            | Self::Delete { .. }
+            | Self::RunHook { .. } => None,
         }
     }
 }
@@ -343,6 +372,14 @@ pub enum Reason {
     },
     /// A name is needed for a newer archive.
     MakeWay,
+    /// Under logrotate's rules: another file takes its name, and it is one too many.
+    Overwritten,
+    /// Under logrotate's rules: it is in the way of a new file, and is set aside.
+    InTheWay,
+    /// `mail` asks for it.
+    Mail,
+    /// Under logrotate's rules: its compressed copy is complete.
+    Compressed,
     /// The log was renamed; its writer needs a new one.
     NewLog,
     /// `olddir` does not exist yet.

@@ -151,7 +151,7 @@ impl Builder<'_> {
             };
             self.push(
                 At::log(set, log),
-                Action::Delete { at: leftover.place.clone(), same_as },
+                Action::Delete { at: leftover.place.clone(), shred: None, same_as },
                 Expect::Unchanged(stamp),
                 stamp.freed_by_unlink(),
                 Reason::Leftover,
@@ -173,7 +173,7 @@ impl Builder<'_> {
             let at = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
             self.push(
                 At::log(set, log),
-                Action::Delete { at, same_as },
+                Action::Delete { at, shred: None, same_as },
                 Expect::Unchanged(stamp),
                 stamp.freed_by_unlink(),
                 Reason::Duplicate,
@@ -215,7 +215,8 @@ impl Builder<'_> {
             let hook = self.hook(at.clone(), Hook::PreRemove, script, vec![path.into_os_string()]);
             at.needs.push(hook);
         }
-        self.push(at, Action::Delete { at: place, same_as: None }, expect, bytes, reason)
+        let shred = draft.policy.shred;
+        self.push(at, Action::Delete { at: place, shred, same_as: None }, expect, bytes, reason)
     }
 
     fn hook(

@@ -22,7 +22,11 @@ fn plan_with(name: &OsStr) -> Plan {
     let step = Step {
         set: 0,
         log: Some(0),
-        action: Action::Delete { at: Place { dir, name: name.to_owned() }, same_as: None },
+        action: Action::Delete {
+            at: Place { dir, name: name.to_owned() },
+            shred: None,
+            same_as: None,
+        },
         expect: Expect::Nothing,
         bytes: Bytes::kib(4),
         reason: Reason::MaxFiles { files: 3, limit: 2 },

@@ -32,6 +32,10 @@ impl Read for Reader {
 }
 
 impl ReadFile for Reader {
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
+    }
+
     fn meta(&self) -> io::Result<Meta> {
         stat_fd(self.fd.as_fd())
     }
@@ -116,6 +120,10 @@ impl Write for Writer {
 }
 
 impl NewFile for Writer {
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
+    }
+
     fn skip(&mut self, len: u64) -> io::Result<()> {
         let len = i64::try_from(len).map_err(|_| io::Error::from(Errno::FBIG))?;
         if len > 0 {

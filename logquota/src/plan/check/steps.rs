@@ -182,7 +182,7 @@ fn act<'a>(
             let used = -i128::try_from(freed).unwrap_or(i128::MAX);
             Some(Change { used, dev: file.dev, ..Change::default() })
         }
-        Action::Delete { at, same_as } => {
+        Action::Delete { at, same_as, .. } => {
             let file = source(world, index, step, at, found)?;
             let shown = world.show(at);
             if is_active(world, step, at) {
@@ -216,6 +216,10 @@ fn act<'a>(
             let used = -i128::try_from(freed).unwrap_or(i128::MAX);
             let files = linked - 1;
             Some(Change { used, files, old_files, linked, dev, ..Change::default() })
+        }
+        Action::Mail { at, .. } => {
+            source(world, index, step, at, found)?;
+            None
         }
         Action::RunHook { .. } => None,
     }

@@ -289,7 +289,7 @@ impl Builder<'_> {
             done.names.insert(to.name);
             Reason::Copied
         };
-        let action = Action::Delete { at: from, same_as: None };
+        let action = Action::Delete { at: from, shred: None, same_as: None };
         let freed = draft.source().map_or(Bytes::ZERO, |(meta, _)| meta.stamp.freed_by_unlink());
         let gone = self.push(at, action, expect, freed, reason);
         // While both exist, the plain copy is what tells that it has been made.

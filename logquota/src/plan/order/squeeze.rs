@@ -162,9 +162,11 @@ impl Builder<'_> {
                     from: job.from,
                     to: job.to,
                     log: Place { dir: log.dir, name: log.name.clone() },
+                    program: compress.program.clone(),
                     codec: compress.codec,
                     level: compress.level,
                     room: job.room,
+                    keep: false,
                 };
                 let reason = Reason::Compression { len: Bytes::new(job.meta.stamp.len) };
                 let at = At::log(set, job.log).after(job.needs);

@@ -172,7 +172,7 @@ impl Draft {
             given.verdict = Verdict::Remove(reason.clone());
         }
         let freed = i64::try_from(freed).expect("small");
-        self.step(Action::Delete { at: at(name), same_as: None }, reason, -freed, -1)
+        self.step(Action::Delete { at: at(name), shred: None, same_as: None }, reason, -freed, -1)
     }
 
     fn rename(self, from: &str, to: &str, reason: Reason) -> Self {
@@ -190,9 +190,11 @@ impl Draft {
             to: at(to),
             temp: temporary_name(OsStr::new(to)),
             log: at("app.log"),
+            program: None,
             codec: Codec::Gzip,
             level: None,
             room: Bytes::kib(room_kib),
+            keep: false,
         };
         let mut draft = self.step(compress, Reason::Compression { len: Bytes::ZERO }, 0, 0);
         let sums = &mut draft.plan.sets[0];

@@ -105,7 +105,12 @@ fn promise_2_the_active_file_is_never_deleted() {
     let at_once = Draft::new(Policy::default(), logs())
         .rename("app.log", "app.log.1", Reason::Forced)
         .create("app.log")
-        .step(Action::Delete { at: at("app.log.1"), same_as: None }, count(1, 0), -40, -1);
+        .step(
+            Action::Delete { at: at("app.log.1"), shred: None, same_as: None },
+            count(1, 0),
+            -40,
+            -1,
+        );
     at_once.passes();
 }
 
@@ -129,7 +134,7 @@ fn promise_2_a_renamed_log_that_waits_for_its_copy_is_the_log() {
     let mut waiting = log("app.log", 10, 40, &[]);
     let place = at("app.log.tmp");
     waiting.leftovers = vec![Leftover { place, meta: meta(30, 8), kind: LeftoverKind::Renamed }];
-    let delete = |same_as| Action::Delete { at: at("app.log.tmp"), same_as };
+    let delete = |same_as| Action::Delete { at: at("app.log.tmp"), shred: None, same_as };
     let policy = || Policy { method: Method::RenameCopy, ..Policy::default().keep_count(5) };
     let draft = || Draft::new(policy(), vec![waiting.clone()]);
     draft().step(delete(None), Reason::Leftover, -8, -1).breaks(2, "loses what was in the log");
