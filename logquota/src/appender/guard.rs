@@ -140,7 +140,7 @@ impl ReadFs for Guard<'_> {
         if !self.makings.values().any(|making| making.source == name) {
             return self.env.fs.read(dir, name);
         }
-        lock(&self.env.books).begin_reading(name);
+        lock(&self.env.books).hold(name);
         let mut reader = GuardedRead { file: None, env: self.env, name: name.to_owned() };
         reader.file = Some(self.env.fs.read(dir, name)?);
         Ok(Box::new(reader))
@@ -213,8 +213,9 @@ impl WriteFs for Guard<'_> {
     }
 
     fn remove(&self, dir: DirId, name: &OsStr) -> io::Result<()> {
-        let is_read = lock(&self.env.books).is_read(name);
+        let is_read = lock(&self.env.books).is_held(name);
         let _naming = is_read.then(|| lock(&self.env.naming));
+        let _going = Going::new(self.env, name);
         self.insist(name, || self.env.fs.remove(dir, name))?;
         let late = {
             let mut books = lock(&self.env.books);
@@ -224,10 +225,11 @@ impl WriteFs for Guard<'_> {
         };
         // A compressed copy got its name since the look that this plan was made from. With a
         // gap behind it, it would be no history.
-        if let Some(late) = late
-            && self.env.fs.remove(dir, &late).is_ok()
-        {
-            lock(&self.env.books).removed(&late);
+        if let Some(late) = late {
+            let _going = Going::new(self.env, &late);
+            if self.env.fs.remove(dir, &late).is_ok() {
+                lock(&self.env.books).removed(&late);
+            }
         }
         Ok(())
     }
@@ -285,6 +287,27 @@ impl WriteFs for Guard<'_> {
     }
 }
 
+/// A file that is being deleted: what it occupies is free when this is dropped, and not when its
+/// name is gone, which others may see before.
+pub(super) struct Going<'e> {
+    env: &'e Env,
+    name: &'e OsStr,
+}
+
+impl<'e> Going<'e> {
+    pub(super) fn new(env: &'e Env, name: &'e OsStr) -> Self {
+        lock(&env.books).hold(name);
+        Self { env, name }
+    }
+}
+
+impl Drop for Going<'_> {
+    fn drop(&mut self) {
+        lock(&self.env.books).let_go(self.name);
+        self.env.released.notify_all();
+    }
+}
+
 /// An archive that is being compressed. It may be evicted meanwhile, and then is let go of:
 /// what is held open gives nothing back when it is deleted.
 struct GuardedRead<'e> {
@@ -303,7 +326,7 @@ impl<'e> GuardedRead<'e> {
 impl Drop for GuardedRead<'_> {
     fn drop(&mut self) {
         drop(self.file.take());
-        lock(&self.env.books).end_reading(&self.name);
+        lock(&self.env.books).let_go(&self.name);
         self.env.released.notify_all();
     }
 }

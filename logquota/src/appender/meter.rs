@@ -40,6 +40,15 @@ struct Orphan {
     epoch: u64,
 }
 
+/// An archive that occupies what it does until it is let go of, whether or not it has a name.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    /// By how many.
+    by: u32,
+    /// What it occupies without a name.
+    unnamed: u64,
+}
+
 /// What the files of one log occupy, at most.
 #[derive(Debug)]
 pub(super) struct Books {
@@ -56,8 +65,8 @@ pub(super) struct Books {
     number: u64,
     /// What another process may occupy unseen.
     margin: u64,
-    /// Archives that are being read by us, and what each still occupies without a name.
-    reading: BTreeMap<OsString, u64>,
+    /// Archives that we read, or that are just being deleted.
+    held: BTreeMap<OsString, Held>,
     /// Segments that somebody took away from us.
     orphans: Vec<Orphan>,
     pub(super) peak: u64,
@@ -78,7 +87,7 @@ impl Books {
             epoch: 0,
             number: 0,
             margin: 0,
-            reading: BTreeMap::new(),
+            held: BTreeMap::new(),
             orphans: Vec::new(),
             peak: 0,
             evicted_records: 0,
@@ -326,8 +335,8 @@ impl Books {
     /// otherwise they are gone, too.
     pub(super) fn removed(&mut self, name: &OsStr) {
         let Some(entry) = self.take(name) else { return };
-        if let Some(bytes) = self.reading.get_mut(name) {
-            *bytes = bytes.saturating_add(entry.bytes);
+        if let Some(held) = self.held.get_mut(name) {
+            held.unnamed = held.unnamed.saturating_add(entry.bytes);
         }
         if entry.records == 0 {
             return;
@@ -341,29 +350,36 @@ impl Books {
         }
     }
 
-    /// An archive is opened to be read. If it is deleted meanwhile, it still occupies what it did.
-    pub(super) fn begin_reading(&mut self, name: &OsStr) {
-        self.reading.entry(name.to_owned()).or_insert(0);
+    /// An archive is opened to be read, or is about to be deleted. Without a name it still
+    /// occupies what it did: the system takes milliseconds to delete a large file, whose name is
+    /// gone at once.
+    pub(super) fn hold(&mut self, name: &OsStr) {
+        let held = self.held.entry(name.to_owned()).or_default();
+        held.by = held.by.saturating_add(1);
     }
 
-    /// It is closed again.
-    pub(super) fn end_reading(&mut self, name: &OsStr) {
-        self.reading.remove(name);
+    /// It is closed again, or gone.
+    pub(super) fn let_go(&mut self, name: &OsStr) {
+        let Some(held) = self.held.get_mut(name) else { return };
+        held.by = held.by.saturating_sub(1);
+        if held.by == 0 {
+            self.held.remove(name);
+        }
     }
 
-    /// Whether an archive is being read.
-    pub(super) fn is_read(&self, name: &OsStr) -> bool {
-        self.reading.contains_key(name)
+    /// Whether an archive is held.
+    pub(super) fn is_held(&self, name: &OsStr) -> bool {
+        self.held.contains_key(name)
     }
 
-    /// Whether an archive that is being read has been deleted.
+    /// Whether an archive that is held has been deleted.
     pub(super) fn is_unnamed(&self, name: &OsStr) -> bool {
-        self.reading.get(name).is_some_and(|bytes| *bytes > 0)
+        self.held.get(name).is_some_and(|held| held.unnamed > 0)
     }
 
-    /// What deleted files occupy that we have open.
+    /// What held files without a name occupy.
     pub(super) fn unnamed(&self) -> u64 {
-        self.reading.values().fold(0, |sum, bytes| sum.saturating_add(*bytes))
+        self.held.values().fold(0, |sum, held| sum.saturating_add(held.unnamed))
     }
 
     /// What was compressed from this file, and has its name already.
@@ -505,11 +521,11 @@ mod tests {
         let mut books = Books::new(Some(1000), 512);
         books.begin(600);
         books.retire(name("a.1"), 7, None);
-        books.begin_reading(name("a.1"));
+        books.hold(name("a.1"));
         assert!(!books.is_unnamed(name("a.1")));
         books.removed(name("a.1"));
         assert!(books.is_unnamed(name("a.1")) && !books.has_room(500));
-        books.end_reading(name("a.1"));
+        books.let_go(name("a.1"));
         assert!(books.has_room(1000));
     }
 

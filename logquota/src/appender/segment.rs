@@ -7,6 +7,7 @@ use super::adopt::COMPANY;
 use super::builder::OnFull;
 use super::env::{Env, Retired, lock};
 use super::event::{Cause, Event};
+use super::guard::Going;
 use super::log::{Failure, Log, Segment};
 use super::upkeep::{self, Goal};
 use crate::error::{Error, Op};
@@ -214,6 +215,7 @@ impl Log {
         let is_alone = !old.is_shared || self.company == 0;
         if goes_itself {
             drop(old);
+            let _going = Going::new(env, &archive);
             env.fs
                 .remove(dir, &archive)
                 .map_err(|e| Failure::of(Error::io(Op::Delete, env.folder.join(&archive))(e)))?;

@@ -330,7 +330,9 @@ pub trait WriteFs: ReadFs {
     /// `AlreadyExists` if `to` exists, and whatever the system says.
     fn rename(&self, dir: DirId, from: &OsStr, to_dir: DirId, to: &OsStr) -> io::Result<()>;
 
-    /// Unlinks a name that is not a directory.
+    /// Unlinks a name that is not a directory. If it was the last name of a file that nobody has
+    /// open, its blocks are free when this returns: also those who ask for its state at that
+    /// moment through the same value have finished by then.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -49,6 +49,9 @@ pub use self::small::{read_small, replace_file};
 pub struct OsFs {
     dirs: Dirs,
     home: act_as::Home,
+    /// Held while a name is looked at: the system keeps a file as long, also one that is deleted
+    /// meanwhile.
+    looking: RwLock<()>,
 }
 
 impl Default for OsFs {
@@ -61,14 +64,23 @@ impl OsFs {
     /// With everything this kernel has.
     #[must_use]
     pub fn new() -> Self {
-        Self { dirs: Dirs::new(true), home: act_as::Home::of_this_thread() }
+        Self::with(Dirs::new(true))
     }
 
     /// Without `openat2(2)`, as on kernels before 5.6. It is noticed by itself where that
     /// call is missing; this is for tests of what then takes its place.
     #[must_use]
     pub fn without_openat2() -> Self {
-        Self { dirs: Dirs::new(false), home: act_as::Home::of_this_thread() }
+        Self::with(Dirs::new(false))
+    }
+
+    fn with(dirs: Dirs) -> Self {
+        Self { dirs, home: act_as::Home::of_this_thread(), looking: RwLock::new(()) }
+    }
+
+    /// Not twice by one thread: somebody may wait in between.
+    fn looking(&self) -> RwLockReadGuard<'_, ()> {
+        self.looking.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fd(&self, dir: DirId) -> io::Result<Arc<OwnedFd>> {
@@ -79,6 +91,12 @@ impl OsFs {
     /// since some act on that alone. Between the two calls it may be swapped for a pipe or a
     /// device all the same: the open does not block, and what was opened is looked at again.
     fn open_file(&self, dir: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+        let _looking = self.looking();
+        self.open_file_looking(dir, name, flags)
+    }
+
+    /// The same, by who is looking at it already.
+    fn open_file_looking(&self, dir: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
         let not_regular =
             || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
         let before = resolve::stat_at(dir.as_fd(), name)?;
@@ -127,6 +145,7 @@ impl ReadFs for OsFs {
     fn stat(&self, dir: DirId, name: &OsStr) -> io::Result<Option<Meta>> {
         resolve::check_name(name)?;
         let dir = self.fd(dir)?;
+        let _looking = self.looking();
         match resolve::stat_at(dir.as_fd(), name) {
             Ok(meta) => Ok(Some(meta)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -202,7 +221,8 @@ impl WriteFs for OsFs {
     fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
         resolve::check_name(name)?;
         let dir = self.fd(dir)?;
-        let file = self.open_file(&dir, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let _looking = self.looking();
+        let file = self.open_file_looking(&dir, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
         append::is_held(file.as_fd())
     }
 
@@ -228,7 +248,11 @@ impl WriteFs for OsFs {
     fn remove(&self, dir: DirId, name: &OsStr) -> io::Result<()> {
         resolve::check_name(name)?;
         let dir = self.fd(dir)?;
-        Ok(resolve::again(|| rustix::fs::unlinkat(&dir, name, AtFlags::empty()))?)
+        resolve::again(|| rustix::fs::unlinkat(&dir, name, AtFlags::empty()))?;
+        // Whoever was looking at it by its name has let go of it when this lock is had; nobody
+        // finds it any more.
+        drop(self.looking.write().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
     }
 
     fn truncate(
