@@ -50,6 +50,15 @@ proptest! {
     }
 
     #[test]
+    fn promises_hold_under_logrotates_rules(
+        case in cases(Odd { classic: true, ..Odd::ALL }),
+    ) {
+        for promise in 1..=6 {
+            keeps(promise, &case)?;
+        }
+    }
+
+    #[test]
     fn promise_6_no_step_writes_to_a_name_that_exists(case in cases(Odd::ALL)) {
         keeps(6, &case)?;
     }

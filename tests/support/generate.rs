@@ -17,8 +17,8 @@ use logquota::naming::{
 };
 use logquota::plan::{Context, Host};
 use logquota::policy::{
-    ArchiveDir, Codec, Compress, Config, Count, Limits, Method, NewFile, Policy, Reserve,
-    RotateWhen, Scripts, SetSpec,
+    ArchiveDir, Codec, Compress, Config, Count, Limits, Mail, MailWhen, Method, NewFile, Policy,
+    Reserve, RotateWhen, Rules, Scripts, SetSpec, Shred,
 };
 use logquota::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use logquota::units::Bytes;
@@ -52,14 +52,23 @@ pub struct Odd {
     pub huge: bool,
     /// Limits over all sets, `maxfiles` and `reserve`.
     pub limits: bool,
+    /// Sets under logrotate's rules.
+    pub classic: bool,
 }
 
 impl Odd {
     /// Everything.
-    pub const ALL: Self = Self { names: true, disk: true, links: true, huge: true, limits: true };
+    pub const ALL: Self =
+        Self { names: true, disk: true, links: true, huge: true, limits: true, classic: false };
     /// Nothing: one quota per set, enough disk, tidy names.
-    pub const NONE: Self =
-        Self { names: false, disk: false, links: false, huge: false, limits: false };
+    pub const NONE: Self = Self {
+        names: false,
+        disk: false,
+        links: false,
+        huge: false,
+        limits: false,
+        classic: false,
+    };
 }
 
 /// Bytes of one log, and of each of its archives.
@@ -270,6 +279,15 @@ impl Builder {
             pre_remove: script(4),
             shared: raw[18] & 32 != 0,
         };
+        if self.odd.classic && !one_in(4, raw[19]) {
+            policy.rules = Rules::Logrotate;
+            policy.shred = one_in(8, raw[17]).then(Shred::default);
+            policy.mail = one_in(8, raw[16]).then(|| Mail {
+                address: "root".to_owned(),
+                when: pick(raw[15], &[MailWhen::Last, MailWhen::First]),
+                unpack: "gunzip".into(),
+            });
+        }
         policy.missing_ok = one_in(2, raw[19]);
         policy.allow_hard_links = self.odd.links && one_in(3, raw[19]);
         policy

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{LogDraft, Rotation, SetDraft, Source};
+use super::classic::{Last, Target};
+use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source};
 use super::quota::Evictions;
-use super::rotate::{NoName, due, new_label};
-use super::{ArchiveVerdict, Context, Plan, Problem, Reason, digest, order, retain};
+use super::rotate::{NAME_MAX, NoName, due, new_label};
+use super::{ArchiveVerdict, Context, Plan, Problem, Reason, classic, digest, order, retain};
 use crate::inventory::{Blocked, Inventory, LeftoverKind};
-use crate::policy::{Config, Count, Method};
-use crate::units::Bytes;
+use crate::naming::{Label, Style, sequence_label};
+use crate::policy::{Config, Count, Method, Rules};
+use crate::units::{Bytes, Generation};
 
 /// Decides what is done. Pure, total, and independent of the order in which the inventory
 /// was found.
@@ -102,16 +104,30 @@ impl<'a> Attempt<'a> {
         let mut drafts = SetDraft::all(inventory, config);
         for (set, draft) in drafts.iter_mut().enumerate() {
             for (number, log) in draft.logs.iter_mut().enumerate() {
-                look_at(log, inventory, context, &mut problems);
+                // What a `renamecopy` that was interrupted has renamed is finished by our rules:
+                // logrotate would overwrite it.
+                let is_begun = log.log.leftovers.iter().any(|l| l.kind == LeftoverKind::Renamed);
+                let is_ours = log.policy.rules == Rules::Own || is_begun;
+                if is_ours {
+                    look_at(log, inventory, context, &mut problems);
+                } else {
+                    look_classic(log, inventory, context, &mut problems);
+                }
                 if let Some(NotNow { why, is_for_room }) = put_off.get(&(set, number)) {
                     let path = inventory.path(log.log.dir, &log.log.name);
                     problems.push(Problem { path, why: why.clone(), is_error: true });
                     log.rotation = None;
                     log.recreate = false;
+                    if log.classic.take().is_some() {
+                        log.keep_all();
+                    }
                     log.is_put_off = !is_for_room;
                 }
-                retain::retain(log, context);
+                if is_ours {
+                    retain::retain(log, context);
+                }
             }
+            stop_together(draft);
         }
         let mut evictions = Evictions::new(&drafts, config.global);
         evictions.run(&mut drafts, context);
@@ -132,7 +148,9 @@ impl<'a> Attempt<'a> {
                 let is_linked = log.policy.method == Method::RenameCopy
                     && !matches!(rotation.gone, Some(Reason::Count { .. }))
                     && log.log.active.is_some_and(|active| active.stamp.nlink > 1);
-                if log.policy.method == Method::Copy || is_linked {
+                let by_count = matches!(rotation.gone, Some(Reason::Count { .. }));
+                let is_classic = log.policy.rules == Rules::Logrotate && by_count;
+                if !is_classic && (log.policy.method == Method::Copy || is_linked) {
                     found.insert((set, number), no_room_for_copy(rotation.bytes));
                 }
             }
@@ -240,6 +258,76 @@ fn look_at(
             ),
             is_error: true,
         }),
+    }
+}
+
+/// The same by logrotate's rules.
+fn look_classic(
+    draft: &mut LogDraft<'_>,
+    inventory: &Inventory,
+    context: &Context,
+    problems: &mut Vec<Problem>,
+) {
+    let (log, policy) = (draft.log, draft.policy);
+    let path = || inventory.path(log.dir, &log.name);
+    if let Some(blocked) = &log.blocked {
+        problems.push(Problem { path: path(), why: why(blocked), is_error: blocked.is_error() });
+        return;
+    }
+    let Some(active) = &log.active else { return };
+    let Some(reason) = due(&active.stamp, log.last_rotated, policy, context) else { return };
+    let label = match &policy.naming.style {
+        Style::Numbered { start } => Label::Number(*start),
+        Style::Dated { format, shift } => format.label(context.now, *shift),
+        Style::Sequence => sequence_label(0, context.now.timestamp()),
+    };
+    let suffix = policy.compress.as_ref().map_or("", |compress| &compress.suffix);
+    let longest = policy.naming.format(&log.name, &label, suffix);
+    if longest.len() > NAME_MAX {
+        let why = format!(
+            "is due, but the name of its archive would have {} bytes and 255 is the most; \
+             give the log a shorter name",
+            longest.len()
+        );
+        problems.push(Problem { path: path(), why, is_error: true });
+        return;
+    }
+    let plain = policy.naming.format(&log.name, &label, "");
+    let target = Target { label, plain };
+    let copies = classic::old_copies(draft, &target, context.now);
+    if let Some(name) = &copies.stops {
+        let path = inventory.path(log.archive_dir, name);
+        let why = "already exists, so its log is not rotated".to_owned();
+        problems.push(Problem { path, why, is_error: true });
+    } else {
+        let is_gone = !classic::has_copy(policy) || copies.last == Last::New;
+        let limit = 0;
+        let gone = is_gone.then_some(Reason::Count { generation: Generation::NEWEST, limit });
+        let bytes = active.stamp.allocated;
+        let label = target.label;
+        let rotation = Rotation { reason, label, bytes, gone, source: Source::Active };
+        draft.rotation = Some(Box::new(rotation));
+    }
+    let aside = format!("-{}.backup", context.now.format("%Y%m%d%H"));
+    draft.classic = Some(Box::new(Classic { copies, plain: target.plain, aside }));
+}
+
+/// With `sharedscripts`, logrotate rotates all logs of a block or none.
+fn stop_together(draft: &mut SetDraft<'_>) {
+    let policy = &draft.spec.policy;
+    let fails = |log: &LogDraft<'_>| {
+        log.log.blocked.as_ref().is_some_and(Blocked::is_error)
+            || log.classic.as_ref().is_some_and(|classic| classic.copies.stops.is_some())
+    };
+    if policy.rules != Rules::Logrotate || !policy.scripts.shared || !draft.logs.iter().any(fails) {
+        return;
+    }
+    for log in &mut draft.logs {
+        if log.classic.take().is_some() {
+            draft.is_stopped = true;
+            log.rotation = None;
+            log.keep_all();
+        }
     }
 }
 

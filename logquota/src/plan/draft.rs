@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 
+use super::classic::OldCopies;
 use super::{Reason, Verdict, Why};
 use crate::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Place, Set};
 use crate::naming::Label;
@@ -16,6 +17,8 @@ pub(super) struct SetDraft<'a> {
     pub(super) spec: &'a SetSpec,
     pub(super) set: &'a Set,
     pub(super) logs: Vec<LogDraft<'a>>,
+    /// Under logrotate's rules: a log is due, and none is rotated.
+    pub(super) is_stopped: bool,
 }
 
 /// One log, half decided.
@@ -32,12 +35,24 @@ pub(super) struct LogDraft<'a> {
     pub(super) is_put_off: bool,
     /// `LOG.tmp` of a `renamecopy` has its copy already.
     pub(super) renamed_is_copied: bool,
+    /// Under logrotate's rules: it is due, and this becomes of its old copies. `rotation` is none
+    /// if it is not rotated all the same.
+    pub(super) classic: Option<Box<Classic>>,
     /// Allocated bytes of this log's hard-linked files that no log before it has counted.
     pub(super) linked: Bytes,
     /// How many such files.
     pub(super) linked_files: u64,
     /// What of `linked` is the active file.
     linked_active: Bytes,
+}
+
+/// A log that is due under logrotate's rules.
+pub(super) struct Classic {
+    pub(super) copies: OldCopies,
+    /// The new copy's name without a compressor's suffix.
+    pub(super) plain: OsString,
+    /// What in-the-way files are called: this is put behind their names.
+    pub(super) aside: String,
 }
 
 /// A rotation that will be done.
@@ -70,7 +85,7 @@ impl<'a> SetDraft<'a> {
             // As in `Set::used`: a file that has names in two sets counts in both.
             let mut linked = HashSet::new();
             let logs = set.logs.iter().map(|log| LogDraft::new(log, &spec.policy, &mut linked));
-            Self { spec, set, logs: logs.collect() }
+            Self { spec, set, logs: logs.collect(), is_stopped: false }
         };
         config.sets.iter().zip(&inventory.sets).map(|(spec, set)| draft(spec, set)).collect()
     }
@@ -112,6 +127,7 @@ impl<'a> LogDraft<'a> {
             recreate: false,
             is_put_off: false,
             renamed_is_copied: false,
+            classic: None,
             linked,
             linked_files,
             linked_active,
@@ -140,6 +156,15 @@ impl<'a> LogDraft<'a> {
         self.archives()
             .filter(|(_, _, verdict)| matches!(verdict, Verdict::Keep(_)))
             .map(|(index, archive, _)| (index, archive))
+    }
+
+    /// Whatever was decided about archives, none of them goes.
+    pub(super) fn keep_all(&mut self) {
+        for verdict in &mut self.verdicts {
+            if matches!(verdict, Verdict::Remove(_)) {
+                *verdict = Verdict::Keep(Why::WithinLimits);
+            }
+        }
     }
 
     pub(super) fn set_verdict(&mut self, index: usize, verdict: Verdict) {

@@ -18,6 +18,7 @@ use crate::stamp::{FileId, Stamp};
 use crate::units::{Age, Bytes, Generation};
 
 mod check;
+mod classic;
 mod decide;
 mod digest;
 mod draft;

@@ -13,14 +13,16 @@ use super::draft::{LogDraft, SetDraft, Source};
 use super::quota::Evictions;
 use super::{Action, Expect, Hook, Reason, SetPlan, Step};
 use crate::inventory::{Inventory, LeftoverKind, Place};
-use crate::policy::Config;
+use crate::policy::{Config, Rules};
 use crate::stamp::Stamp;
 use crate::units::Bytes;
 
+mod classic;
 mod room;
 mod rotation;
 mod squeeze;
 
+pub(super) use self::squeeze::HOLES_MAX;
 pub(crate) use self::squeeze::admits;
 
 /// The steps, and what the sums need of them.
@@ -73,7 +75,10 @@ pub(super) fn order(inventory: &Inventory, config: &Config, drafts: &[SetDraft<'
         }
     }
     for (set, draft) in drafts.iter().enumerate() {
-        builder.rotate_set(set, draft);
+        match draft.spec.policy.rules {
+            Rules::Own => builder.rotate_set(set, draft),
+            Rules::Logrotate => builder.classic_set(set, draft),
+        }
     }
     builder.find_impossible();
     let Builder { steps, peak, used, impossible, .. } = builder;
@@ -94,7 +99,9 @@ impl Builder<'_> {
         let used = self.used.get(at.set).copied().unwrap_or_default();
         let used_after = match &action {
             Action::Delete { .. } | Action::Truncate { .. } => used.minus(bytes),
-            Action::Copy { room, .. } => used.plus(*room),
+            Action::Copy { room, .. } | Action::Compress { room, keep: true, .. } => {
+                used.plus(*room)
+            }
             _ => used,
         };
         let mut needs = at.needs;
@@ -187,6 +194,7 @@ impl Builder<'_> {
             .removed()
             .filter(|(index, _, r)| match r {
                 Reason::Duplicate => false,
+                _ if classic::is_due(draft) => classic::goes_early(draft, *index, r),
                 _ if draft.last_trace().is_some() && *index == 0 => false,
                 Reason::Count { .. } => draft.goes_before_rotation(*index),
                 _ => true,

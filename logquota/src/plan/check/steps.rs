@@ -138,6 +138,21 @@ fn act<'a>(
             let used = i128::from(room.get());
             Some(Change { used, files: 1, dev: copy.dev, ..Change::default() })
         }
+        Action::Compress { from, to, temp, room, keep: true, .. } => {
+            let file = source(world, index, step, from, found)?;
+            if is_active(world, step, from) {
+                let shown = world.show(from);
+                found.add(2, format_args!("step {index} replaces the log `{shown}` itself"));
+            }
+            target(world, index, step, to, found);
+            temporary(world, index, to, temp, found);
+            let content = world.files.get(file)?.content;
+            let packed = world.add_file((to.dir, &to.name), content, None);
+            let packed = world.files.get_mut(packed)?;
+            packed.allocated = u128::from(room.get());
+            let used = i128::from(room.get());
+            Some(Change { used, files: 1, dev: packed.dev, ..Change::default() })
+        }
         Action::Compress { from, to, temp, room, .. } => {
             let file = source(world, index, step, from, found)?;
             if is_active(world, step, from) {
@@ -373,7 +388,9 @@ fn target(world: &World<'_>, index: usize, step: &Step, to: &Place, found: &mut 
         && matches!(step.action, Action::Rename { .. })
         && to.dir == log.log.dir
         && to.name == waiting;
-    if !is_waiting && set.policy.naming.parse(&log.log.name, &to.name).is_none() {
+    // Under logrotate's rules, what is in the way is set aside.
+    let is_aside = matches!(step.reason, Reason::InTheWay);
+    if !is_waiting && !is_aside && set.policy.naming.parse(&log.log.name, &to.name).is_none() {
         found.add(6, format_args!("step {index}: `{shown}` would not be known as an archive"));
     }
 }

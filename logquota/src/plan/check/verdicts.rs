@@ -7,8 +7,9 @@ use std::ffi::OsStr;
 use super::Found;
 use super::model::{LogView, SetView, World};
 use crate::inventory::Archive;
+use crate::naming::{Label, Style};
 use crate::plan::{Plan, Reason, Verdict, Why};
-use crate::policy::{Count, Limits};
+use crate::policy::{Count, Limits, Rules};
 use crate::units::Age;
 
 pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
@@ -85,6 +86,22 @@ fn is_true(
     let is_true = match *reason {
         // Its step compares the contents.
         Reason::Duplicate => true,
+        Reason::Count { generation, limit } if set.policy.rules == Rules::Logrotate => {
+            archive.parsed.own_style
+                && set.policy.count == Count::AtMost(limit)
+                && generation.get() > limit
+        }
+        Reason::Overwritten => {
+            let number = match (&archive.parsed.label, &set.policy.naming.style) {
+                (Label::Number(number), Style::Numbered { start }) => number.checked_sub(*start),
+                _ => None,
+            };
+            let limit = match set.policy.count {
+                Count::AtMost(limit) => Some(limit.max(1)),
+                Count::Unlimited => None,
+            };
+            set.policy.rules == Rules::Logrotate && limit.is_some() && number == limit
+        }
         Reason::Count { generation, limit } => {
             log.rotated
                 && archive.parsed.own_style

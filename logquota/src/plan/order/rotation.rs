@@ -109,7 +109,7 @@ impl Builder<'_> {
     }
 
     /// One log, up to its `postrotate`.
-    fn rotate_log(&mut self, at: At, draft: &LogDraft<'_>) -> Done {
+    pub(super) fn rotate_log(&mut self, at: At, draft: &LogDraft<'_>) -> Done {
         let log = draft.log;
         let mut at = at;
         let scripts = &draft.policy.scripts;
@@ -166,7 +166,7 @@ impl Builder<'_> {
     }
 
     /// The log itself.
-    fn rotate_source(
+    pub(super) fn rotate_source(
         &mut self,
         at: At,
         draft: &LogDraft<'_>,
@@ -271,7 +271,7 @@ impl Builder<'_> {
     }
 
     /// Copies `LOG.tmp` to its final name and removes it.
-    fn finish_rename_copy(&mut self, at: At, draft: &LogDraft<'_>, done: &mut Done) {
+    pub(super) fn finish_rename_copy(&mut self, at: At, draft: &LogDraft<'_>, done: &mut Done) {
         let (Some(from), Some(rotation)) = (done.renamed.take(), &draft.rotation) else { return };
         let Some(new) = &done.new else { return };
         let (meta, to) = (new.meta, new.place.clone());
@@ -297,7 +297,7 @@ impl Builder<'_> {
     }
 
     /// A new archive that must go at once.
-    fn delete_new(&mut self, at: At, draft: &LogDraft<'_>, done: &mut Done) {
+    pub(super) fn delete_new(&mut self, at: At, draft: &LogDraft<'_>, done: &mut Done) {
         let gone = draft.rotation.as_ref().and_then(|rotation| rotation.gone.clone());
         let (Some(reason), Some(new), Some(made)) = (gone, &done.new, done.made) else { return };
         // A failed script keeps an archive from being counted out, but not from the quota.
@@ -329,7 +329,7 @@ impl Builder<'_> {
     }
 
     /// `createolddir`.
-    fn make_archive_dir(&mut self, at: &At, draft: &LogDraft<'_>) {
+    pub(super) fn make_archive_dir(&mut self, at: &At, draft: &LogDraft<'_>) {
         let Some(dir) = self.inventory.dirs.get(&draft.log.archive_dir) else { return };
         let Some(wanted) = draft.policy.archive_dir.as_ref().and_then(|dir| dir.create) else {
             return;

@@ -14,7 +14,7 @@ use crate::units::Bytes;
 
 /// A file with more holes than this stays as it is: reading and packing terabytes of zeros
 /// takes hours and frees nothing.
-const HOLES_MAX: Bytes = Bytes::gib(1);
+pub(in crate::plan) const HOLES_MAX: Bytes = Bytes::gib(1);
 
 /// How often what did not fit is looked at again, now that others have made room. Twice is
 /// enough but where sizes differ wildly; what is left then waits for the next run.

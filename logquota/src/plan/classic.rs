@@ -1,0 +1,293 @@
+//! logrotate's rules for the old copies of a log that rotates: which are renamed, which are
+//! compressed late, which are in the way, and which go.
+//!
+//! Pure. Which logs rotate is decided beside this, in [`rotate`](super::rotate), and the steps are
+//! put into order in `order/classic`. What logrotate would lose without anybody wanting it, by
+//! putting one file in the place of another, is set aside here or keeps the log from rotating.
+
+use std::ffi::{OsStr, OsString};
+
+use chrono::{DateTime, FixedOffset};
+
+use super::draft::LogDraft;
+use super::order::HOLES_MAX;
+use super::rotate::rename_copy_name;
+use super::{Reason, Verdict};
+use crate::inventory::Archive;
+use crate::naming::{Label, Style, temporary_name};
+use crate::policy::{Count, Method, Policy};
+use crate::stamp::Stamp;
+use crate::units::{Age, Generation};
+
+/// What becomes of the old copies of one log. Numbers are places in [`Log::archives`](crate::inventory::Log::archives).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OldCopies {
+    /// Something new needs their names, and they are not one too many: they get a name that
+    /// nobody looks at.
+    pub(super) aside: Vec<usize>,
+    /// Compressed first: `delaycompress` has left them plain, or `compress` is new.
+    pub(super) late: Vec<usize>,
+    /// Go before the log itself is rotated, in this order.
+    pub(super) gone: Vec<usize>,
+    /// Goes without a word: another one takes its name.
+    pub(super) overwritten: Option<usize>,
+    /// Renamed, in this order, to this number.
+    pub(super) moves: Vec<(usize, u32)>,
+    /// What goes at the very end.
+    pub(super) last: Last,
+    /// A file that keeps the log from rotating.
+    pub(super) stops: Option<OsString>,
+}
+
+/// What goes when all the rest is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Last {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// An old copy, under its new name if it has one.
+    Old(usize),
+    /// The new copy: `rotate 0`.
+    New,
+}
+
+/// What a copy of today would be called, without a compressor's suffix, and its label.
+pub(super) struct Target {
+    pub(super) label: Label,
+    pub(super) plain: OsString,
+}
+
+/// The suffix that counts: with `compress`, plain copies are not looked at.
+fn suffix(policy: &Policy) -> &str {
+    policy.compress.as_ref().map_or("", |compress| &compress.suffix)
+}
+
+/// Whether a compressor turns the new copy into another file before the run is over.
+pub(super) fn packs_at_once(policy: &Policy) -> bool {
+    policy.compress.as_ref().is_some_and(|compress| !compress.delay)
+}
+
+/// Whether a file is compressed at all: of one with other names nothing is gained, and to pack
+/// terabytes of zeros takes hours.
+pub(super) fn is_packable(stamp: &Stamp) -> bool {
+    stamp.nlink <= 1 && stamp.holes() <= HOLES_MAX
+}
+
+/// Whether the new copy is made at all. `copy` and `copytruncate` with `rotate 0` make none,
+/// unless it is mailed.
+pub(super) fn has_copy(policy: &Policy) -> bool {
+    let in_place = matches!(policy.method, Method::Copy | Method::CopyTruncate);
+    !(in_place && policy.count == Count::AtMost(0) && policy.mail.is_none())
+}
+
+/// Decides about the old copies, and puts their verdicts into the draft.
+pub(super) fn old_copies(
+    draft: &mut LogDraft<'_>,
+    target: &Target,
+    now: DateTime<FixedOffset>,
+) -> OldCopies {
+    let mut copies = match &draft.policy.naming.style {
+        Style::Numbered { start } => numbered(draft, *start, now),
+        Style::Dated { .. } | Style::Sequence => dated(draft, target, now),
+    };
+    if let Some(name) = obstacle(draft, target, &copies) {
+        copies = OldCopies { stops: Some(name), ..OldCopies::default() };
+    }
+    let limit = match draft.policy.count {
+        Count::AtMost(limit) => limit,
+        Count::Unlimited => u32::MAX,
+    };
+    let is_numbered = matches!(draft.policy.naming.style, Style::Numbered { .. });
+    let packed = suffix(draft.policy);
+    let counted: Vec<usize> = draft
+        .kept()
+        .filter(|(index, a)| {
+            a.parsed.own_style && (a.parsed.suffix == packed || copies.late.contains(index))
+        })
+        .map(|(index, _)| index)
+        .collect();
+    // The new copy is the first.
+    let by_count = |index: usize| {
+        let place = if is_numbered {
+            usize::try_from(limit.max(1)).unwrap_or(usize::MAX)
+        } else {
+            counted.iter().position(|at| *at == index).unwrap_or(0).saturating_add(1)
+        };
+        Reason::Count { generation: Generation::from_index(place), limit }
+    };
+    let last = match copies.last {
+        Last::Old(index) => Some(index),
+        Last::Nothing | Last::New => None,
+    };
+    for index in copies.gone.iter().copied().chain(last) {
+        let age = draft.log.archives.get(index).and_then(|archive| too_old(draft, archive, now));
+        draft.set_verdict(index, Verdict::Remove(age.unwrap_or_else(|| by_count(index))));
+    }
+    if let Some(index) = copies.overwritten {
+        draft.set_verdict(index, Verdict::Remove(Reason::Overwritten));
+    }
+    copies
+}
+
+/// A name that something else has, which is no archive of this log, and that would be needed.
+fn obstacle(draft: &LogDraft<'_>, target: &Target, copies: &OldCopies) -> Option<OsString> {
+    let (log, naming) = (draft.log, &draft.policy.naming);
+    if log.obstacles.is_empty() {
+        return None;
+    }
+    let packed = suffix(draft.policy);
+    let label = |index: &usize| log.archives.get(*index).map(|a| a.parsed.label.clone());
+    let late = copies.late.iter().filter_map(label);
+    let moved = copies.moves.iter().map(|(_, number)| Label::Number(*number));
+    let mut names: Vec<OsString> =
+        late.chain(moved).map(|label| naming.format(&log.name, &label, packed)).collect();
+    if has_copy(draft.policy) {
+        names.push(target.plain.clone());
+        if packs_at_once(draft.policy) {
+            names.push(naming.format(&log.name, &target.label, packed));
+        }
+    }
+    if draft.policy.method == Method::RenameCopy {
+        names.push(rename_copy_name(&log.name));
+    }
+    let temps: Vec<OsString> = names.iter().map(|name| temporary_name(name)).collect();
+    names.into_iter().chain(temps).find(|name| log.obstacles.contains(name))
+}
+
+/// Why an old copy goes by its age, if it does.
+fn too_old(draft: &LogDraft<'_>, archive: &Archive, now: DateTime<FixedOffset>) -> Option<Reason> {
+    let limit = Age::days(draft.policy.max_age_days.filter(|days| *days > 0)?.into());
+    let age = Age::between(now.timestamp(), archive.meta.stamp.mtime.secs);
+    (age.whole_days() > limit.whole_days()).then_some(Reason::MaxAge { age, limit })
+}
+
+/// Copies in the style of the policy that have this suffix.
+fn with_suffix<'d>(
+    draft: &'d LogDraft<'_>,
+    suffix: &'d str,
+) -> impl DoubleEndedIterator<Item = (usize, &'d Archive)> {
+    draft.kept().filter(move |(_, a)| a.parsed.own_style && a.parsed.suffix == suffix)
+}
+
+fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> OldCopies {
+    let policy = draft.policy;
+    let packed = suffix(policy);
+    let at = |number: u32, suffix: &str| {
+        with_suffix(draft, suffix)
+            .find(|(_, archive)| archive.parsed.label == Label::Number(number))
+            .map(|(index, _)| index)
+    };
+    let number = |archive: &Archive| match archive.parsed.label {
+        Label::Number(number) => number,
+        _ => 0,
+    };
+    let highest = || with_suffix(draft, packed).map(|(_, a)| number(a)).max().unwrap_or(0);
+    // The first number beyond those that stay; with `rotate 0`, one stays until the end.
+    let (end, is_limited) = match policy.count {
+        Count::AtMost(count) => (start.saturating_add(count.max(1)), true),
+        Count::Unlimited => (highest().saturating_add(1).max(start.saturating_add(1)), false),
+    };
+    let may_pack =
+        |index: usize| draft.log.archives.get(index).is_some_and(|a| is_packable(&a.meta.stamp));
+    let mut found = OldCopies::default();
+    // What is plain under the new copy's name: compressed late, or in its way.
+    let in_the_way = if packed.is_empty() { None } else { at(start, "") };
+    let is_delayed = policy.compress.as_ref().is_some_and(|compress| compress.delay);
+    let mut newest = at(start, packed);
+    if let Some(plain) = in_the_way {
+        if may_pack(plain) && (newest.is_none() || is_delayed) {
+            found.aside.extend(newest);
+            found.late.push(plain);
+            newest = Some(plain);
+        } else {
+            found.aside.push(plain);
+        }
+    }
+    // Those that exist, by number, the highest first: only these are looked at.
+    let mut slots: Vec<(u32, usize)> = with_suffix(draft, packed)
+        .map(|(index, archive)| (number(archive), index))
+        .filter(|(number, _)| *number > start && *number < end)
+        .chain(newest.map(|index| (start, index)))
+        .collect();
+    slots.sort_unstable_by(|a, b| b.cmp(a));
+    let is_old = |index: usize| {
+        draft.log.archives.get(index).is_some_and(|a| too_old(draft, a, now).is_some())
+    };
+    let stale = if is_limited { at(end, packed) } else { None };
+    let mut last = stale;
+    for (number, index) in slots {
+        if is_old(index) {
+            found.gone.push(index);
+            continue;
+        }
+        let next = number.saturating_add(1);
+        if next == end && is_limited {
+            found.overwritten = stale;
+            last = Some(index);
+        }
+        found.moves.push((index, next));
+    }
+    // With `rotate 0`, what was moved to the end stays there, as with logrotate.
+    found.last = ending(policy, last);
+    found
+}
+
+fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> OldCopies {
+    let policy = draft.policy;
+    let packed = suffix(policy);
+    let mut found = OldCopies::default();
+    if policy.compress.as_ref().is_some_and(|compress| compress.delay) {
+        let is_free = |plain: &Archive| {
+            !with_suffix(draft, packed).any(|(_, a)| a.parsed.label == plain.parsed.label)
+        };
+        for (index, archive) in with_suffix(draft, "").rev() {
+            if is_free(archive) && is_packable(&archive.meta.stamp) {
+                found.late.push(index);
+            }
+        }
+    }
+    // The oldest first.
+    let candidates: Vec<(usize, &Archive)> = draft
+        .kept()
+        .filter(|(index, a)| {
+            a.parsed.own_style && (a.parsed.suffix == packed || found.late.contains(index))
+        })
+        .rev()
+        .collect();
+    let surplus = match policy.count {
+        Count::AtMost(count) => {
+            let count = usize::try_from(count.max(1)).unwrap_or(usize::MAX);
+            candidates.len().saturating_add(1).saturating_sub(count)
+        }
+        Count::Unlimited => 0,
+    };
+    let goes = |(place, (_, archive)): &(usize, &(usize, &Archive))| {
+        *place < surplus || too_old(draft, archive, now).is_some()
+    };
+    found.gone = candidates.iter().enumerate().filter(goes).map(|(_, (index, _))| *index).collect();
+    let last = found.gone.pop();
+    found.last = ending(policy, last);
+    let packed_name = draft.policy.naming.format(&draft.log.name, &target.label, packed);
+    let is_there = |name: &OsStr| {
+        let archives = draft.log.archives.iter().enumerate();
+        archives.filter(|(index, _)| !found.gone.contains(index)).any(|(_, a)| a.name == name)
+            || draft.log.obstacles.iter().any(|obstacle| obstacle == name)
+    };
+    found.stops = [packed_name, target.plain.clone()].into_iter().find(|name| is_there(name));
+    if !has_copy(policy) {
+        found.stops = None;
+    }
+    if found.stops.is_some() {
+        found.last = Last::Nothing;
+    }
+    found
+}
+
+/// What goes at the end: the last of the old copies, or with `rotate 0` the new one.
+fn ending(policy: &Policy, last: Option<usize>) -> Last {
+    let in_place = matches!(policy.method, Method::Copy | Method::CopyTruncate);
+    if policy.count == Count::AtMost(0) && !in_place {
+        return Last::New;
+    }
+    last.map_or(Last::Nothing, Last::Old)
+}

@@ -1,0 +1,445 @@
+//! The steps of a set under logrotate's rules, in logrotate's order: first action; of each log
+//! its prerotate script, its old copies, the log itself, its postrotate script, and what comes
+//! behind that; last action. With `sharedscripts` each of these for all logs before the next.
+//!
+//! What goes for the quota's sake is not among them: that went before.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use super::rotation::Done;
+use super::{At, Builder};
+use crate::codec;
+use crate::inventory::{Archive, Place};
+use crate::naming::{Label, temporary_name};
+use crate::plan::classic::{Last, is_packable, packs_at_once};
+use crate::plan::draft::{Classic, LogDraft, SetDraft};
+use crate::plan::{Action, Expect, Hook, Message, Reason, Verdict};
+use crate::policy::{Limits, MailWhen};
+use crate::stamp::Meta;
+use crate::units::Bytes;
+
+/// One log on its way.
+struct Way<'d, 'a> {
+    log: usize,
+    draft: &'d LogDraft<'a>,
+    classic: &'d Classic,
+    /// What must have been done before its next step.
+    chain: Vec<usize>,
+    done: Done,
+    /// What goes at the end.
+    last: Option<Here>,
+}
+
+/// A file that a later step is about.
+#[derive(Clone)]
+struct Here {
+    place: Place,
+    meta: Meta,
+    expect: Expect,
+    is_packed: bool,
+    /// What its deletion gives back.
+    freed: Bytes,
+}
+
+impl Builder<'_> {
+    /// All steps of a set behind its evictions.
+    pub(super) fn classic_set(&mut self, set: usize, draft: &SetDraft<'_>) {
+        let scripts = &draft.spec.policy.scripts;
+        let pattern = || vec![draft.spec.pattern_text.clone()];
+        let mut ways: Vec<Way<'_, '_>> = draft
+            .logs
+            .iter()
+            .enumerate()
+            .filter(|(_, draft)| !is_pressed(draft))
+            .filter_map(|(log, draft)| {
+                let classic = draft.classic.as_deref()?;
+                let (chain, done) = (Vec::new(), Done::default());
+                Some(Way { log, draft, classic, chain, done, last: None })
+            })
+            .collect();
+        // What has to give way for the quota though it is not due knows no scripts' order.
+        for (log, pressed) in draft.logs.iter().enumerate() {
+            if is_pressed(pressed) {
+                self.press(set, log, pressed);
+            }
+        }
+        if ways.is_empty() && !draft.is_stopped {
+            return;
+        }
+        let at = At { set, log: None, needs: Vec::new() };
+        let first = scripts.first.as_ref();
+        let gate: Vec<usize> = first
+            .map(|script| self.hook(at.clone(), Hook::First, script, pattern()))
+            .into_iter()
+            .collect();
+        for way in &mut ways {
+            way.chain.clone_from(&gate);
+        }
+        if scripts.shared && (scripts.pre.is_some() || scripts.post.is_some()) {
+            self.together(set, draft, &mut ways);
+        } else {
+            self.one_by_one(set, draft, &mut ways);
+        }
+        if let Some(script) = &scripts.last {
+            self.hook(at.after(gate), Hook::Last, script, pattern());
+        }
+    }
+
+    /// Each log from its beginning to its end; where no script and no mail tells the
+    /// difference, compressions are put together, so that they can be done side by side.
+    fn one_by_one(&mut self, set: usize, draft: &SetDraft<'_>, ways: &mut [Way<'_, '_>]) {
+        let policy = &draft.spec.policy;
+        let scripts = &policy.scripts;
+        let is_heard = scripts.pre.is_some()
+            || scripts.post.is_some()
+            || scripts.pre_remove.is_some()
+            || policy.mail.is_some();
+        let size = if is_heard { 1 } else { ways.len().max(1) };
+        for ways in ways.chunks_mut(size) {
+            for way in &mut *ways {
+                if let (Some(script), false) = (&scripts.pre, scripts.shared) {
+                    let path = self.inventory.path(way.draft.log.dir, &way.draft.log.name);
+                    let at = way.at(set);
+                    way.chain = vec![self.hook(at, Hook::Pre, script, vec![path.into()])];
+                }
+                self.old_copies(set, way);
+            }
+            for way in &mut *ways {
+                self.log_itself(set, way);
+                if let (Some(script), false) = (&scripts.post, scripts.shared)
+                    && way.draft.rotation.is_some()
+                {
+                    let log = self.inventory.path(way.draft.log.dir, &way.draft.log.name);
+                    let copy = self.inventory.path(way.draft.log.archive_dir, &way.classic.plain);
+                    let at = way.at(set);
+                    let args = vec![log.into(), copy.into()];
+                    way.chain = vec![self.hook(at, Hook::Post, script, args)];
+                }
+            }
+            self.behind(set, draft, ways);
+        }
+    }
+
+    /// Each step for all logs before the next step.
+    fn together(&mut self, set: usize, draft: &SetDraft<'_>, ways: &mut [Way<'_, '_>]) {
+        let scripts = &draft.spec.policy.scripts;
+        let at = At { set, log: None, needs: Vec::new() };
+        let pattern = || vec![draft.spec.pattern_text.clone()];
+        if ways.is_empty() {
+            return;
+        }
+        if let Some(script) = &scripts.pre {
+            let gate = ways.first().map(|way| way.chain.clone()).unwrap_or_default();
+            let pre = self.hook(at.clone().after(gate), Hook::Pre, script, pattern());
+            ways.iter_mut().for_each(|way| way.chain = vec![pre]);
+        }
+        for way in &mut *ways {
+            self.old_copies(set, way);
+        }
+        for way in &mut *ways {
+            self.log_itself(set, way);
+        }
+        if let Some(script) = &scripts.post {
+            let all = ways.iter().flat_map(|way| way.chain.iter().copied()).collect::<Vec<_>>();
+            let post = self.hook(at.after(all), Hook::Post, script, pattern());
+            ways.iter_mut().for_each(|way| way.chain = vec![post]);
+        }
+        self.behind(set, draft, ways);
+    }
+
+    /// Old copies set aside, compressed late, removed, renamed.
+    fn old_copies(&mut self, set: usize, way: &mut Way<'_, '_>) {
+        let copies = &way.classic.copies;
+        self.make_archive_dir(&way.at(set), way.draft);
+        for index in &copies.aside {
+            let Some(archive) = way.old(*index) else { continue };
+            let name = self.aside_name(way, archive);
+            let from = way.archive(archive.name.clone());
+            let action = Action::Rename { from, to: way.archive(name) };
+            let expect = Expect::Unchanged(archive.meta.stamp);
+            let bytes = archive.meta.stamp.allocated;
+            way.chain = vec![self.push(way.at(set), action, expect, bytes, Reason::InTheWay)];
+        }
+        let mut late: Vec<(usize, Here)> = Vec::new();
+        for index in &copies.late {
+            let Some(archive) = way.old(*index) else { continue };
+            let here = way.here(archive);
+            let to = way.named(&archive.parsed.label, true);
+            late.push((*index, self.pack(set, way, &here, to)));
+        }
+        let find = |way: &Way<'_, '_>, index: usize| {
+            let packed = late.iter().find(|(late, _)| *late == index).map(|(_, here)| here.clone());
+            packed.or_else(|| way.old(index).map(|archive| way.here(archive)))
+        };
+        for index in &copies.gone {
+            let Some(here) = find(way, *index) else { continue };
+            let reason = way.reason(*index);
+            self.remove(set, way, &here, reason);
+        }
+        if let Some(archive) = copies.overwritten.and_then(|index| way.old(index)) {
+            let here = way.here(archive);
+            let action = Action::Delete { at: here.place, shred: None, same_as: None };
+            self.push(way.at(set), action, here.expect, here.freed, Reason::Overwritten);
+        }
+        for (index, number) in &copies.moves {
+            let Some(here) = find(way, *index) else { continue };
+            let to = way.named(&Label::Number(*number), here.is_packed);
+            let action = Action::Rename { from: here.place, to: to.clone() };
+            let bytes = here.meta.stamp.allocated;
+            way.chain = vec![self.push(way.at(set), action, here.expect, bytes, Reason::MakeWay)];
+            if copies.last == Last::Old(*index) {
+                way.last = Some(Here { place: to, ..here });
+            }
+        }
+        if let (Last::Old(index), None) = (copies.last, &way.last) {
+            way.last = find(way, index);
+        }
+    }
+
+    /// A name that nobody has, for what is set aside.
+    fn aside_name(&self, way: &Way<'_, '_>, archive: &Archive) -> OsString {
+        let log = way.draft.log;
+        let is_taken = |name: &OsString| {
+            log.obstacles.contains(name) || log.archives.iter().any(|other| other.name == *name)
+        };
+        let mut name = archive.name.clone();
+        name.push(&way.classic.aside);
+        let first = name.clone();
+        let mut number = 2u32;
+        while is_taken(&name) && number < u32::MAX {
+            name = first.clone();
+            name.push(format!(".{number}"));
+            number = number.saturating_add(1);
+        }
+        name
+    }
+
+    fn log_itself(&mut self, set: usize, way: &mut Way<'_, '_>) {
+        let Some(rotation) = &way.draft.rotation else { return };
+        let Some((meta, source)) = way.draft.source() else { return };
+        let at = way.at(set);
+        self.rotate_source(at, way.draft, rotation, (meta, source), &mut way.done);
+        if !way.done.archive.is_empty() {
+            way.chain = std::mem::take(&mut way.done.archive);
+        }
+    }
+
+    /// What comes behind the postrotate script.
+    fn behind(&mut self, set: usize, draft: &SetDraft<'_>, ways: &mut [Way<'_, '_>]) {
+        let policy = &draft.spec.policy;
+        let mut made: Vec<Option<(Here, Option<usize>)>> = Vec::new();
+        for way in &mut *ways {
+            made.push(self.new_copy(set, way));
+        }
+        for (way, made) in ways.iter_mut().zip(made) {
+            let Some(rotation) = &way.draft.rotation else { continue };
+            let by_count = matches!(rotation.gone, None | Some(Reason::Count { .. }));
+            if let Some((here, Some(mail))) =
+                made.clone().map(|(here, _)| (here, policy.mail.as_ref()))
+                && mail.when == MailWhen::First
+                && by_count
+            {
+                let log = way.draft.log;
+                // As logrotate: where it is compressed at once, the mail is about the log.
+                let subject = if packs_at_once(policy) {
+                    self.inventory.path(log.dir, &log.name)
+                } else {
+                    self.inventory.path(here.place.dir, &here.place.name)
+                };
+                way.chain.extend(self.mail(set, way, &here, subject.into_os_string()));
+            }
+            if let (Some(reason), Some((here, by))) = (&rotation.gone, made) {
+                match reason {
+                    Reason::Count { .. } => self.remove(set, way, &here, reason.clone()),
+                    // The quota asks neither scripts nor anybody's mail.
+                    _ => {
+                        let bytes = here.meta.stamp.freed_by_unlink();
+                        let action = Action::Delete { at: here.place, shred: None, same_as: None };
+                        let at = At::log(set, way.log).after(by);
+                        self.push(at, action, here.expect, bytes, reason.clone());
+                    }
+                }
+            }
+            if let (Some(here), Last::Old(index)) = (way.last.take(), way.classic.copies.last) {
+                let reason = way.reason(index);
+                self.remove(set, way, &here, reason);
+            }
+        }
+    }
+
+    /// The new copy as it is in the end, and what made it.
+    fn new_copy(&mut self, set: usize, way: &mut Way<'_, '_>) -> Option<(Here, Option<usize>)> {
+        if way.done.renamed.is_some() {
+            way.done.archive.append(&mut way.chain);
+            self.finish_rename_copy(At::log(set, way.log), way.draft, &mut way.done);
+            way.chain.append(&mut way.done.archive);
+        }
+        let new = way.done.new.take()?;
+        let made = way.done.made;
+        let expect = Expect::SameFile(new.meta.stamp.id);
+        let freed = new.meta.stamp.freed_by_unlink();
+        let here = Here { place: new.place, meta: new.meta, expect, is_packed: false, freed };
+        let policy = way.draft.policy;
+        let is_going = way.draft.rotation.as_ref().is_some_and(|rotation| rotation.gone.is_some());
+        // Nobody would see it compressed.
+        let is_seen = policy.mail.is_some() || policy.scripts.pre_remove.is_some();
+        if !packs_at_once(policy) || (is_going && !is_seen) {
+            return Some((here, made));
+        }
+        let to = way.named(&new.label, true);
+        Some((self.pack(set, way, &here, to), made))
+    }
+
+    /// Compresses a copy.
+    fn pack(&mut self, set: usize, way: &mut Way<'_, '_>, here: &Here, to: Place) -> Here {
+        let policy = way.draft.policy;
+        let may_pack = is_packable(&here.meta.stamp);
+        let Some(compress) = policy.compress.as_ref().filter(|_| may_pack) else {
+            return here.clone();
+        };
+        // Where limits count every byte, the source does not wait for a script.
+        let has_limits = [policy.limits, self.config.global] != [Limits::default(); 2];
+        let keep = !has_limits && (policy.scripts.pre_remove.is_some() || policy.shred.is_some());
+        let block = self.inventory.sets.get(set).map_or(Bytes::new(512), |set| set.space.block);
+        let room = codec::bound(Bytes::new(here.meta.stamp.len)).in_blocks(block);
+        let log = Place { dir: way.draft.log.dir, name: way.draft.log.name.clone() };
+        let action = Action::Compress {
+            temp: temporary_name(&to.name),
+            from: here.place.clone(),
+            to: to.clone(),
+            log,
+            program: compress.program.clone(),
+            codec: compress.codec,
+            level: compress.level,
+            room,
+            keep,
+        };
+        let used = self.used.get(set).copied().unwrap_or_default();
+        let before = self.before.get(set).copied().unwrap_or_default();
+        let bound = policy.limits.quota.map_or(Bytes::MAX, |quota| quota.max(before));
+        if let Some(peak) = self.peak.get_mut(set) {
+            *peak = (*peak).max(used.plus(room).min(bound));
+        }
+        let reason = Reason::Compression { len: Bytes::new(here.meta.stamp.len) };
+        let bytes = here.meta.stamp.allocated;
+        way.chain = vec![self.push(way.at(set), action, here.expect, bytes, reason)];
+        if keep {
+            self.remove_as(set, way, here, Reason::Compressed);
+        }
+        let expect = Expect::SameFile(here.meta.stamp.id);
+        let freed = if keep { room } else { here.freed };
+        Here { place: to, meta: here.meta, expect, is_packed: true, freed }
+    }
+
+    /// Removes a copy that is one too many, or too old: mailed first, if that is asked for.
+    fn remove(&mut self, set: usize, way: &mut Way<'_, '_>, here: &Here, reason: Reason) {
+        let chain = way.chain.len();
+        if way.draft.policy.mail.as_ref().is_some_and(|mail| mail.when == MailWhen::Last) {
+            let subject = self.inventory.path(here.place.dir, &here.place.name);
+            way.chain.extend(self.mail(set, way, here, subject.into_os_string()));
+        }
+        self.remove_as(set, way, here, reason);
+        // That it could not be removed keeps nothing else from being done.
+        way.chain.truncate(chain);
+    }
+
+    /// Asks the script, and deletes.
+    fn remove_as(&mut self, set: usize, way: &mut Way<'_, '_>, here: &Here, reason: Reason) {
+        let place = here.place.clone();
+        self.delete(way.at(set), way.draft, place, here.expect, here.freed, reason);
+    }
+
+    fn mail(
+        &mut self,
+        set: usize,
+        way: &Way<'_, '_>,
+        here: &Here,
+        subject: OsString,
+    ) -> Option<usize> {
+        let mail = way.draft.policy.mail.as_ref()?;
+        let unpack = here.is_packed.then(|| mail.unpack.clone());
+        let message = Arc::new(Message { address: mail.address.clone(), subject, unpack });
+        let action = Action::Mail { at: here.place.clone(), message };
+        Some(self.push(way.at(set), action, here.expect, Bytes::ZERO, Reason::Mail))
+    }
+
+    /// A log that is not due and has to give way all the same, or whose rotation was interrupted.
+    fn press(&mut self, set: usize, log: usize, draft: &LogDraft<'_>) {
+        let mut done = self.rotate_log(At::log(set, log), draft);
+        self.finish_rename_copy(At::log(set, log), draft, &mut done);
+        self.delete_new(At::log(set, log), draft, &mut done);
+    }
+}
+
+/// Whether an archive goes before anything is rotated: to make room, or because a newer one
+/// does.
+pub(super) fn goes_early(draft: &LogDraft<'_>, index: usize, reason: &Reason) -> bool {
+    let is_newer_evicted =
+        || draft.removed().any(|(newer, _, reason)| newer < index && is_for_room(reason));
+    is_for_room(reason) || is_newer_evicted()
+}
+
+fn is_for_room(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Quota { .. }
+            | Reason::QuotaPressure { .. }
+            | Reason::MaxFiles { .. }
+            | Reason::Reserve { .. }
+            | Reason::NoInode
+    )
+}
+
+/// Whether a log goes its way by logrotate's rules.
+pub(super) fn is_due(draft: &LogDraft<'_>) -> bool {
+    draft.classic.is_some() && !is_pressed(draft)
+}
+
+/// Whether a log is rotated for the quota's sake only, or what was begun is finished.
+fn is_pressed(draft: &LogDraft<'_>) -> bool {
+    let cannot = draft.classic.as_ref().is_none_or(|classic| classic.copies.stops.is_some());
+    (draft.rotation.is_some() || draft.recreate) && cannot
+}
+
+impl<'a> Way<'_, 'a> {
+    fn at(&self, set: usize) -> At {
+        At::log(set, self.log).after(self.chain.iter().copied())
+    }
+
+    fn archive(&self, name: OsString) -> Place {
+        Place { dir: self.draft.log.archive_dir, name }
+    }
+
+    /// The copy of this label.
+    fn named(&self, label: &Label, is_packed: bool) -> Place {
+        let compress = self.draft.policy.compress.as_ref().filter(|_| is_packed);
+        let suffix = compress.map_or("", |compress| &compress.suffix);
+        self.archive(self.draft.policy.naming.format(&self.draft.log.name, label, suffix))
+    }
+
+    fn here(&self, archive: &Archive) -> Here {
+        Here {
+            place: self.archive(archive.name.clone()),
+            meta: archive.meta,
+            expect: Expect::Unchanged(archive.meta.stamp),
+            is_packed: !archive.parsed.is_plain(),
+            freed: archive.meta.stamp.freed_by_unlink(),
+        }
+    }
+
+    /// An old copy, unless the quota has taken it.
+    fn old(&self, index: usize) -> Option<&'a Archive> {
+        match self.draft.verdicts.get(index)? {
+            Verdict::Remove(reason) if goes_early(self.draft, index, reason) => None,
+            _ => self.draft.log.archives.get(index),
+        }
+    }
+
+    fn reason(&self, index: usize) -> Reason {
+        match self.draft.verdicts.get(index) {
+            Some(Verdict::Remove(reason)) => reason.clone(),
+            _ => Reason::MakeWay,
+        }
+    }
+}
