@@ -28,6 +28,7 @@ mod act_as;
 mod append;
 mod background;
 mod dirs;
+mod extended;
 mod files;
 mod host;
 mod lock;
