@@ -310,13 +310,20 @@ pub trait AppendFile: Send + Sync {
 /// Writing.
 pub trait WriteFs: ReadFs {
     /// Opens a regular file to be overwritten by shred(1): no link, and as long as it was.
+    /// `None` if it is not `expected` any more, or has other names: what is destroyed would be
+    /// somebody else's.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if it is no regular file, `Unsupported` where there are no real files, and
     /// whatever the system says.
-    fn open_to_overwrite(&self, dir: DirId, name: &OsStr) -> io::Result<OwnedFd> {
-        let _ = (dir, name);
+    fn open_to_overwrite(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+    ) -> io::Result<Option<OwnedFd>> {
+        let _ = (dir, name, expected);
         Err(io::ErrorKind::Unsupported.into())
     }
 

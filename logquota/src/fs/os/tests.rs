@@ -406,9 +406,12 @@ fn h09_only_a_regular_file_is_opened_to_be_overwritten_and_keeps_its_length() {
             .expect("a pipe");
         fs::create_dir(path.join("dir")).expect("a folder");
         let root = os.open_root(path).expect("the root");
+        let id = |name| os.stat(root, n(name)).expect("a look").expect("it").stamp.id;
+        let own = id("target");
+        let open = |name| os.open_to_overwrite(root, n(name), &own);
         // A pipe that nobody reads would block who opens it to write: that this ends is tested.
         for bad in ["link", "dangling", "pipe", "dir"] {
-            let refused = os.open_to_overwrite(root, n(bad)).err().expect(bad);
+            let refused = open(bad).err().expect(bad);
             assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{bad}");
         }
         // Nor one that somebody reads.
@@ -418,17 +421,22 @@ fn h09_only_a_regular_file_is_opened_to_be_overwritten_and_keeps_its_length() {
             Mode::empty(),
         )
         .expect("a reader");
-        assert!(os.open_to_overwrite(root, n("pipe")).is_err());
+        assert!(open("pipe").is_err());
         assert!(!path.join("nowhere").exists());
         for bad in ["../target", "", "."] {
-            let refused = os.open_to_overwrite(root, n(bad)).err().expect(bad);
+            let refused = open(bad).err().expect(bad);
             assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{bad}");
         }
-        let missing = os.open_to_overwrite(root, n("none")).err().expect("none");
+        let missing = open("none").err().expect("none");
         assert_eq!(missing.kind(), ErrorKind::NotFound);
-        let file = os.open_to_overwrite(root, n("target")).expect("a file");
+        let file = open("target").expect("no error").expect("a file");
         assert_eq!(fs::read(&target).expect("still there"), b"secret");
         rustix::io::pwrite(&file, b"XXX", 0).expect("written");
         assert_eq!(fs::read(&target).expect("still there"), b"XXXret");
+        // Another file than the one that was meant, and one that somebody else has, too.
+        fs::write(path.join("other"), "other").expect("a file");
+        assert!(open("other").expect("no error").is_none());
+        fs::hard_link(&target, path.join("second")).expect("a second name");
+        assert!(open("target").expect("no error").is_none());
     });
 }
