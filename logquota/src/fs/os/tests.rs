@@ -411,7 +411,7 @@ fn h09_only_a_regular_file_is_opened_to_be_overwritten_and_keeps_its_length() {
         let open = |name| os.open_to_overwrite(root, n(name), &own);
         // A pipe that nobody reads would block who opens it to write: that this ends is tested.
         for bad in ["link", "dangling", "pipe", "dir"] {
-            let refused = open(bad).err().expect(bad);
+            let refused = open(bad).expect_err(bad);
             assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{bad}");
         }
         // Nor one that somebody reads.
@@ -424,10 +424,10 @@ fn h09_only_a_regular_file_is_opened_to_be_overwritten_and_keeps_its_length() {
         assert!(open("pipe").is_err());
         assert!(!path.join("nowhere").exists());
         for bad in ["../target", "", "."] {
-            let refused = open(bad).err().expect(bad);
+            let refused = open(bad).expect_err(bad);
             assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{bad}");
         }
-        let missing = open("none").err().expect("none");
+        let missing = open("none").expect_err("none");
         assert_eq!(missing.kind(), ErrorKind::NotFound);
         let file = open("target").expect("no error").expect("a file");
         assert_eq!(fs::read(&target).expect("still there"), b"secret");
