@@ -117,6 +117,22 @@ fn a_mode_that_is_narrower_than_the_list_narrows_it() {
 }
 
 #[test]
+fn a_small_file_that_is_replaced_keeps_its_list_and_not_what_others_may() {
+    let Some(folder) = folder(&list(4, 4)) else { return };
+    let log = folder.path().join("log");
+    crate::fs::os::replace_file(&log, b"new", 0o600).expect("replaced");
+    assert_eq!(fs::read(&log).expect("it"), b"new");
+    assert_eq!(attribute(&log, ACL), Some(list(4, 0).to_bytes()));
+    // Without a list, the folder's is not taken in its place.
+    let default = "system.posix_acl_default";
+    rustix::fs::setxattr(folder.path(), default, &list(6, 6).to_bytes(), XattrFlags::empty())
+        .expect("a default list");
+    rustix::fs::removexattr(&log, ACL).expect("no list");
+    crate::fs::os::replace_file(&log, b"newer", 0o600).expect("replaced");
+    assert_eq!(attribute(&log, ACL), None);
+}
+
+#[test]
 fn with_a_list_the_wrong_group_may_do_what_everybody_may() {
     if !is_root() {
         return;
