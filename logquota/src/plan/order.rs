@@ -17,6 +17,7 @@ use crate::policy::Config;
 use crate::stamp::Stamp;
 use crate::units::Bytes;
 
+mod new_log;
 mod room;
 mod rotation;
 mod squeeze;

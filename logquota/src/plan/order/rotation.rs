@@ -9,7 +9,7 @@ use crate::naming::{Label, Style, temporary_name};
 use crate::plan::decide::NotNow;
 use crate::plan::draft::{LogDraft, Rotation, SetDraft, Source};
 use crate::plan::rotate::{NAME_MAX, first_free, obstacle_numbers, rename_copy_name};
-use crate::plan::{Action, Expect, Hook, Like, Reason};
+use crate::plan::{Action, Expect, Hook, Reason};
 use crate::policy::Method;
 use crate::stamp::Meta;
 use crate::units::Bytes;
@@ -311,31 +311,6 @@ impl Builder<'_> {
         let expect = Expect::SameFile(stamp.id);
         self.delete(at, draft, place, expect, stamp.freed_by_unlink(), reason);
         done.new = None;
-    }
-
-    /// The empty log after a rename, like the log that was, by its name at that time.
-    fn create(
-        &mut self,
-        at: At,
-        draft: &LogDraft<'_>,
-        old: Option<(&Meta, Place)>,
-    ) -> Option<usize> {
-        let wanted = draft.policy.create?;
-        let like = old.as_ref().map(|(meta, _)| *meta);
-        let attributes = Attributes {
-            mode: Some(wanted.mode.or_else(|| Some(like?.mode & 0o777)).unwrap_or(0o600)),
-            owner: wanted
-                .uid
-                .or_else(|| Some(like?.uid))
-                .zip(wanted.gid.or_else(|| Some(like?.gid))),
-            times: None,
-        };
-        let place = Place { dir: draft.log.dir, name: draft.log.name.clone() };
-        let keeps_acl = wanted.mode.is_none();
-        let like = old.map(|(meta, at)| Like { at, id: meta.stamp.id, keeps_acl });
-        let action = Action::Create { at: place, attributes, like };
-        let reason = if draft.recreate { Reason::Interrupted } else { Reason::NewLog };
-        Some(self.push(at, action, Expect::Nothing, Bytes::ZERO, reason))
     }
 
     /// `createolddir`.
