@@ -7,6 +7,7 @@
 mod common;
 mod cuts;
 mod errors;
+mod extended;
 mod hazards;
 mod nested;
 mod races;

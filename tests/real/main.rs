@@ -3,6 +3,7 @@
 //! What needs root (mounts) or a tool that is missing says `skipped: …`. `LOGQUOTA_LONG=1`
 //! makes the tests that stop the program everywhere try more.
 
+mod acl;
 mod append;
 mod calls;
 mod faults;
@@ -10,4 +11,5 @@ mod full;
 mod kill;
 mod kit;
 mod machine;
+mod sparse;
 mod special;

@@ -70,6 +70,14 @@ impl Mount {
         mount
     }
 
+    /// A file system without access control lists and extended attributes. It has no limit.
+    #[must_use]
+    pub fn ramfs() -> Self {
+        let mut mount = Self::new();
+        mount.mount(&["-t", "ramfs", "none"]);
+        mount
+    }
+
     /// A file system of `mib` MiB in a file, made by `mkfs` with `args`, mounted with
     /// `options`.
     #[must_use]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::env::{Env, lock};
 use super::upkeep;
-use crate::fs::{AppendFile, Attributes, NewFile, ReadFile, ReadFs, WriteFs};
+use crate::fs::{Acl, AppendFile, Attributes, Extended, NewFile, ReadFile, ReadFs, WriteFs};
 use crate::inventory::{DirId, Space};
 use crate::naming::is_temporary_shape;
 use crate::plan::{Action, Plan};
@@ -350,6 +350,16 @@ impl ReadFile for GuardedRead<'_> {
         file.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |file| file.meta())
     }
 
+    fn acl(&self) -> io::Result<Option<Acl>> {
+        let file = self.file.as_ref();
+        file.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |file| file.acl())
+    }
+
+    fn extended(&self) -> io::Result<Extended> {
+        let file = self.file.as_ref();
+        file.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |file| file.extended())
+    }
+
     fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
         self.file()?.next_data(from)
     }
@@ -385,6 +395,14 @@ impl NewFile for GuardedFile<'_> {
 
     fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()> {
         self.file.set_attributes(attributes)
+    }
+
+    fn set_access(&mut self, attributes: &Attributes, acl: Option<&Acl>) -> io::Result<()> {
+        self.file.set_access(attributes, acl)
+    }
+
+    fn set_extended(&mut self, extended: &Extended) -> io::Result<()> {
+        self.file.set_extended(extended)
     }
 
     fn sync(&mut self) -> io::Result<()> {

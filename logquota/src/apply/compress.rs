@@ -196,6 +196,9 @@ struct Batch<'b> {
 /// A file to be packed: its source, what that was when it was opened, and where to.
 type Files<'f> = (&'f mut dyn ReadFile, &'f Meta, Box<dyn NewFile + 'f>);
 
+/// What packs a file: from its source, what that was when it was opened, and where to.
+type Pack<'a> = dyn FnMut(&mut dyn ReadFile, &Meta, Box<dyn NewFile + '_>) -> Result<FileId> + 'a;
+
 impl<'b> Batch<'b> {
     fn lock(&self) -> MutexGuard<'_, Queue<'b>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -265,11 +268,7 @@ impl<'b> Batch<'b> {
 }
 
 impl Press<'_> {
-    fn compress(
-        &self,
-        job: &Job<'_>,
-        pack: &mut dyn FnMut(&mut dyn ReadFile, &Meta, Box<dyn NewFile + '_>) -> Result<FileId>,
-    ) -> Result<Packed> {
+    fn compress(&self, job: &Job<'_>, pack: &mut Pack<'_>) -> Result<Packed> {
         let from = || path(self.plan, job.from);
         let mut source =
             self.fs.read(job.from.dir, &job.from.name).map_err(Error::io(Op::Open, from()))?;
@@ -279,10 +278,13 @@ impl Press<'_> {
         }
         must_not_be_held(self.fs, job.from, from)?;
         must_not_be_held(self.fs, job.log, || path(self.plan, job.log))?;
-        let temp = path(self.plan, &job.temp);
+        let label = source.extended().map_err(Error::io(Op::Stat, from()))?.label_only();
+        let temp = || path(self.plan, &job.temp);
         let new = self.fs.create(job.temp.dir, &job.temp.name);
-        let new = new.map_err(Error::io(Op::Create, temp))?;
-        let made = pack(&mut *source, &before, new)
+        let mut new = new.map_err(Error::io(Op::Create, temp()))?;
+        let labelled = new.set_extended(&label).map_err(Error::io(Op::SetAttributes, temp()));
+        let made = labelled
+            .and_then(|()| pack(&mut *source, &before, new))
             .and_then(|id| self.publish(job, id).map(|took| (id, took)));
         let (id, took) = made.inspect_err(|_| discard(self.fs, &job.temp, None))?;
         let packed =
@@ -334,7 +336,7 @@ impl Press<'_> {
             return Err(Error::StillWritten { path: from() });
         }
         let file = encoder.finish().map_err(Error::io(Op::Write, temp()))?.file;
-        self.complete(job, before, file)
+        self.complete(job, (source, before), file)
     }
 
     /// The same, by a program.
@@ -357,14 +359,14 @@ impl Press<'_> {
         if !before.stamp.has_same_content(&after.stamp) {
             return Err(Error::StillWritten { path: from });
         }
-        self.complete(job, before, new)
+        self.complete(job, (source, before), new)
     }
 
-    /// Owner, mode and times of what it was made from, on the disk.
+    /// Owner, mode, times and access control list of what it was made from, on the disk.
     fn complete(
         &self,
         job: &Job<'_>,
-        before: &Meta,
+        (source, before): (&dyn ReadFile, &Meta),
         mut file: Box<dyn NewFile + '_>,
     ) -> Result<FileId> {
         let temp = || path(self.plan, &job.temp);
@@ -373,7 +375,9 @@ impl Press<'_> {
             owner: Some((before.uid, before.gid)),
             times: Some((before.stamp.mtime, before.stamp.mtime)),
         };
-        file.set_attributes(&attributes).map_err(Error::io(Op::SetAttributes, temp()))?;
+        let acl = source.acl().map_err(Error::io(Op::Stat, path(self.plan, job.from)))?;
+        let set = file.set_access(&attributes, acl.as_ref());
+        set.map_err(Error::io(Op::SetAttributes, temp()))?;
         file.sync().map_err(Error::io(Op::Sync, temp()))?;
         let made = file.meta().map_err(Error::io(Op::Stat, temp()))?;
         Ok(made.stamp.id)

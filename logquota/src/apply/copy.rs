@@ -128,8 +128,9 @@ impl<'a> Runner<'a> {
 }
 
 impl OpenCopy<'_> {
-    /// The whole source, with its holes, owner, mode and times, on the disk.
+    /// The whole source, with its holes, owner, mode, times and what else it has, on the disk.
     fn complete(&mut self, meta: &Meta) -> io::Result<Meta> {
+        self.copy.set_extended(&self.source.extended()?)?;
         let mut end = meta.stamp.len;
         while let Some(range) = self.source.next_data(self.len)? {
             if range.start > self.len {
@@ -152,7 +153,8 @@ impl OpenCopy<'_> {
             owner: Some((meta.uid, meta.gid)),
             times: Some((meta.stamp.mtime, meta.stamp.mtime)),
         };
-        self.copy.set_attributes(&attributes)?;
+        let acl = self.source.acl()?;
+        self.copy.set_access(&attributes, acl.as_ref())?;
         self.copy.sync()?;
         self.copy.meta()
     }

@@ -268,7 +268,7 @@ impl<'a> Runner<'a> {
         self.act_as(self.plan.sets.get(step.set).and_then(|set| set.run_as), step)?;
         match &step.action {
             Action::Rename { from, to } => self.rename(step, from, to),
-            Action::Create { at, attributes } => self.create(at, attributes),
+            Action::Create { at, attributes, like } => self.create(at, attributes, like.as_ref()),
             Action::MakeDir { at, attributes } => self.make_dir(at, attributes),
             Action::Copy { from, to, temp, .. } => self.copy(step, from, to, temp),
             Action::Truncate { at, same_as } => self.truncate(step, at, same_as.as_ref()),

@@ -14,7 +14,7 @@ use crate::inventory::Place;
 use crate::naming::KNOWN_SUFFIXES;
 use crate::plan::{Expect, Step};
 use crate::policy::Shred;
-use crate::stamp::Kind;
+use crate::stamp::{FileId, Kind};
 
 /// Bytes that are compared at a time.
 const CHUNK: usize = 64 << 10;
@@ -44,7 +44,12 @@ impl Runner<'_> {
             return Err(Error::NotADuplicate { path: self.path(at) });
         }
         let overwritten = match shred {
-            Some(shred) if found.stamp.nlink <= 1 => self.overwrite(at, shred, hooks),
+            Some(shred) if found.stamp.nlink <= 1 => {
+                match self.overwrite(at, &found.stamp.id, shred, hooks) {
+                    Err(error @ Error::Changed { .. }) => return Err(error),
+                    other => other,
+                }
+            }
             // Its other names are not ours to destroy.
             _ => Ok(()),
         };
@@ -55,9 +60,17 @@ impl Runner<'_> {
         overwritten
     }
 
-    fn overwrite(&self, at: &Place, shred: Shred, hooks: &mut dyn Hooks) -> Result<()> {
-        let opened = self.fs.open_to_overwrite(at.dir, &at.name);
-        let file = opened.map_err(Error::io(Op::Open, self.path(at)))?;
+    fn overwrite(
+        &self,
+        at: &Place,
+        id: &FileId,
+        shred: Shred,
+        hooks: &mut dyn Hooks,
+    ) -> Result<()> {
+        let opened = self.fs.open_to_overwrite(at.dir, &at.name, id);
+        let Some(file) = opened.map_err(Error::io(Op::Open, self.path(at)))? else {
+            return Err(Error::Changed { path: self.path(at) });
+        };
         hooks.shred(shred, file.as_fd(), self.acting_as)
     }
 
@@ -96,7 +109,7 @@ impl Runner<'_> {
     }
 
     /// Takes away what an unfinished step of ours made, if it is still what we made.
-    pub(super) fn discard(&self, place: &Place, id: Option<crate::stamp::FileId>) {
+    pub(super) fn discard(&self, place: &Place, id: Option<FileId>) {
         discard(self.fs, place, id);
     }
 }
@@ -128,7 +141,7 @@ pub(super) fn must_not_be_held(
 }
 
 /// Best effort: what stays is recognised by the next scan.
-pub(super) fn discard(fs: &dyn WriteFs, place: &Place, id: Option<crate::stamp::FileId>) {
+pub(super) fn discard(fs: &dyn WriteFs, place: &Place, id: Option<FileId>) {
     let found = fs.stat(place.dir, &place.name).ok().flatten();
     let is_ours = found
         .is_some_and(|meta| meta.kind == Kind::File && id.is_none_or(|id| meta.stamp.id == id));
@@ -150,3 +163,7 @@ fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     }
     Ok(filled)
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make their own trees")]
+mod tests;

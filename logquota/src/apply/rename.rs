@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 
 use super::Runner;
 use crate::error::{Error, Op, Result};
-use crate::fs::Attributes;
+use crate::fs::{Acl, Attributes, Extended};
 use crate::inventory::Place;
 use crate::naming::temporary_name;
-use crate::plan::Step;
+use crate::plan::{Like, Step};
 use crate::stamp::Kind;
 
 impl Runner<'_> {
@@ -23,12 +23,24 @@ impl Runner<'_> {
 
     /// The new log gets its name when owner and mode are right: nobody ever finds one that
     /// its writer may not open, also not after a crash.
-    pub(super) fn create(&mut self, at: &Place, attributes: &Attributes) -> Result<()> {
+    pub(super) fn create(
+        &mut self,
+        at: &Place,
+        attributes: &Attributes,
+        like: Option<&Like>,
+    ) -> Result<()> {
+        let old = like.map(|like| self.extended_of(like)).transpose()?.flatten();
         let temp = Place { dir: at.dir, name: temporary_name(&at.name) };
         let made = self.fs.create(temp.dir, &temp.name);
         let mut file = made.map_err(Error::io(Op::Create, self.path(at)))?;
         self.unsynced.insert(at.dir);
-        let ready = file.set_attributes(attributes);
+        let ready = match old {
+            Some((acl, label)) => file.set_extended(&label).and_then(|()| match acl {
+                Some(acl) => file.set_access(attributes, acl.as_ref()),
+                None => file.set_attributes(attributes),
+            }),
+            None => file.set_attributes(attributes),
+        };
         drop(file);
         let ready = ready.map_err(Error::io(Op::SetAttributes, self.path(at)));
         let named =
@@ -47,6 +59,28 @@ impl Runner<'_> {
             self.discard(&temp, None);
         }
         named.map(drop)
+    }
+
+    /// Access control list, where that is asked for, and label of the log that was. `None` if it
+    /// is gone or another file, or not ours to read: the new log is made all the same.
+    fn extended_of(&self, like: &Like) -> Result<Option<(Option<Option<Acl>>, Extended)>> {
+        let path = || self.path(&like.at);
+        let file = match self.fs.read(like.at.dir, &like.at.name) {
+            Ok(file) => file,
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::InvalidInput => {
+                    return Ok(None);
+                }
+                _ => return Err(Error::io(Op::Open, path())(error)),
+            },
+        };
+        if file.meta().map_err(Error::io(Op::Stat, path()))?.stamp.id != like.id {
+            return Ok(None);
+        }
+        let acl = like.keeps_acl.then(|| file.acl()).transpose();
+        let acl = acl.map_err(Error::io(Op::Stat, path()))?;
+        let label = file.extended().map_err(Error::io(Op::Stat, path()))?.label_only();
+        Ok(Some((acl, label)))
     }
 
     pub(super) fn make_dir(&mut self, at: &Place, attributes: &Attributes) -> Result<()> {

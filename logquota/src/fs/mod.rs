@@ -17,9 +17,12 @@ use crate::stamp::{FileId, Kind, Meta, Timestamp};
 use crate::units::Bytes;
 
 pub mod config;
+mod extended;
 pub mod os;
 #[cfg(any(test, feature = "testing"))]
 pub mod sim;
+
+pub use self::extended::{Acl, Extended};
 
 /// Reading. None of these calls changes anything on the disk.
 pub trait ReadFs: Send + Sync {
@@ -106,6 +109,22 @@ pub trait ReadFile: Read + Send {
     /// Whatever the system says.
     fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>>;
 
+    /// Its access control list (acl(5)), where it has one and the mode does not say it all.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for one of a form that is not known, and whatever the system says; not if
+    /// the file system has none.
+    fn acl(&self) -> io::Result<Option<Acl>>;
+
+    /// Its SELinux label, and the attributes that a copy of it shall have (xattr(7)).
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says; not if the file system has none, and that a label cannot be
+    /// read only where SELinux is enforcing.
+    fn extended(&self) -> io::Result<Extended>;
+
     /// For a program that reads it; none where there is no real file.
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         None
@@ -123,7 +142,8 @@ pub struct Attributes {
     pub times: Option<(Timestamp, Timestamp)>,
 }
 
-/// A file being made: exclusive, mode 0600 until [`NewFile::set_attributes`].
+/// A file being made: exclusive, mode 0600 until [`NewFile::set_attributes`] or
+/// [`NewFile::set_access`].
 pub trait NewFile: Write + Send {
     /// Skips `len` bytes, leaving a hole.
     ///
@@ -142,12 +162,32 @@ pub trait NewFile: Write + Send {
     fn reserve(&mut self, len: Bytes) -> io::Result<()>;
 
     /// Gives back what was reserved behind the end, and sets owner, then times, then mode, on
-    /// the open file.
+    /// the open file. An access control list that its folder gave it stays.
     ///
     /// # Errors
     ///
     /// Whatever the system says.
     fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()>;
+
+    /// The same for a file that is to be as open as another one that has this access control
+    /// list, or none: what its folder gave it is replaced, just before the mode is set.
+    ///
+    /// With a list, the group's bits of the mode are its mask. On a file system that has no
+    /// lists, the mode is cut so that nobody may do more than the list would have allowed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says; not if the file system has no lists.
+    fn set_access(&mut self, attributes: &Attributes, acl: Option<&Acl>) -> io::Result<()>;
+
+    /// Gives it a label and attributes of another file. To be called before there is content,
+    /// which the label may have to protect.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says; not if the file system has none or they are not ours to set.
+    /// That a label cannot be set is an error only where SELinux is enforcing.
+    fn set_extended(&mut self, extended: &Extended) -> io::Result<()>;
 
     /// Gives back what was reserved behind the end, and flushes content and inode to the disk. After an error the content is not durable,
     /// whatever a second call says (fsync reports a lost page once).
@@ -270,13 +310,20 @@ pub trait AppendFile: Send + Sync {
 /// Writing.
 pub trait WriteFs: ReadFs {
     /// Opens a regular file to be overwritten by shred(1): no link, and as long as it was.
+    /// `None` if it is not `expected` any more, or has other names: what is destroyed would be
+    /// somebody else's.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if it is no regular file, `Unsupported` where there are no real files, and
     /// whatever the system says.
-    fn open_to_overwrite(&self, dir: DirId, name: &OsStr) -> io::Result<OwnedFd> {
-        let _ = (dir, name);
+    fn open_to_overwrite(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+    ) -> io::Result<Option<OwnedFd>> {
+        let _ = (dir, name, expected);
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -28,6 +28,7 @@ mod act_as;
 mod append;
 mod background;
 mod dirs;
+mod extended;
 mod files;
 mod host;
 mod lock;
@@ -184,10 +185,17 @@ impl ReadFs for OsFs {
 }
 
 impl WriteFs for OsFs {
-    fn open_to_overwrite(&self, dir: DirId, name: &OsStr) -> io::Result<OwnedFd> {
+    fn open_to_overwrite(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+    ) -> io::Result<Option<OwnedFd>> {
         resolve::check_name(name)?;
         let dir = self.fd(dir)?;
-        self.open_file(&dir, name, OFlags::WRONLY | OFlags::NONBLOCK)
+        let file = self.open_file(&dir, name, OFlags::WRONLY | OFlags::NONBLOCK)?;
+        let now = resolve::stat_fd(file.as_fd())?.stamp;
+        Ok((now.id == *expected && now.nlink <= 1).then_some(file))
     }
 
     fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>> {

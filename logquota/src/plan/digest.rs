@@ -85,9 +85,12 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
                     out.bytes(arg.as_bytes());
                 }
             }
-            Action::Create { attributes, .. } | Action::MakeDir { attributes, .. } => {
+            Action::Create { attributes, like, .. } => {
                 out.debug(attributes);
+                out.place(like.as_ref().map(|like| &like.at));
+                out.debug(&like.as_ref().map(|like| (like.id, like.keeps_acl)));
             }
+            Action::MakeDir { attributes, .. } => out.debug(attributes),
             Action::Compress { program, codec, level, keep, .. } => {
                 out.debug(&(program, codec, level, keep));
             }

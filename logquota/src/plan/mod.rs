@@ -145,6 +145,8 @@ pub enum Action {
         at: Place,
         /// Mode and owner.
         attributes: Attributes,
+        /// The log that was, for what the scan does not see.
+        like: Option<Like>,
     },
     /// Makes a directory (`createolddir`).
     MakeDir {
@@ -219,6 +221,18 @@ pub enum Action {
         /// Its arguments.
         args: Vec<OsString>,
     },
+}
+
+/// A file whose SELinux label a new file gets, by the name it has when its turn comes. If it is
+/// gone or another file by then, nothing is taken from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Like {
+    /// Its place.
+    pub at: Place,
+    /// Which file that is.
+    pub id: FileId,
+    /// Its access control list, too (logrotate(8): `create` without a mode).
+    pub keeps_acl: bool,
 }
 
 /// A file that is mailed.

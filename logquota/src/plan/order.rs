@@ -18,6 +18,7 @@ use crate::stamp::Stamp;
 use crate::units::Bytes;
 
 mod classic;
+mod new_log;
 mod room;
 mod rotation;
 mod squeeze;

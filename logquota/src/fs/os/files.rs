@@ -9,8 +9,9 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
 use super::append::{reserve, trim};
+use super::extended;
 use super::resolve::{again, stat_fd};
-use crate::fs::{Attributes, NewFile, ReadFile};
+use crate::fs::{Acl, Attributes, Extended, NewFile, ReadFile};
 use crate::stamp::{Meta, Timestamp};
 use crate::units::Bytes;
 
@@ -38,6 +39,14 @@ impl ReadFile for Reader {
 
     fn meta(&self) -> io::Result<Meta> {
         stat_fd(self.fd.as_fd())
+    }
+
+    fn acl(&self) -> io::Result<Option<Acl>> {
+        extended::acl(self.fd.as_fd())
+    }
+
+    fn extended(&self) -> io::Result<Extended> {
+        extended::extended(self.fd.as_fd())
     }
 
     fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
@@ -145,6 +154,16 @@ impl NewFile for Writer {
         set_attributes(self.fd.as_fd(), attributes)
     }
 
+    fn set_access(&mut self, attributes: &Attributes, acl: Option<&Acl>) -> io::Result<()> {
+        self.close_hole()?;
+        self.give_back()?;
+        set_access(self.fd.as_fd(), attributes, acl)
+    }
+
+    fn set_extended(&mut self, extended: &Extended) -> io::Result<()> {
+        extended::set_extended(self.fd.as_fd(), extended)
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.close_hole()?;
         self.give_back()?;
@@ -163,19 +182,55 @@ impl NewFile for Writer {
 /// Who may not give files away keeps them; the group's permissions are then cut to those of
 /// everybody else, since it is not the group that was meant.
 pub(super) fn set_attributes(fd: BorrowedFd<'_>, attributes: &Attributes) -> io::Result<()> {
-    let mut mode = attributes.mode;
+    let group_is_right = set_owner_and_times(fd, attributes)?;
+    let cut = |mode| if group_is_right { mode } else { for_another_group(mode) };
+    set_mode(fd, attributes.mode.map(cut))
+}
+
+/// The same with an access control list, or the lack of one, in place of what there is.
+fn set_access(fd: BorrowedFd<'_>, attributes: &Attributes, acl: Option<&Acl>) -> io::Result<()> {
+    let group_is_right = set_owner_and_times(fd, attributes)?;
+    let cut = |mode| if group_is_right { mode } else { for_another_group(mode) };
+    let mode = match acl {
+        None => {
+            extended::set_acl(fd, None)?;
+            attributes.mode.map(cut)
+        }
+        Some(acl) => {
+            let mut wanted = acl.clone();
+            if let Some(mode) = attributes.mode {
+                wanted = wanted.with_mode(mode);
+            }
+            if !group_is_right {
+                wanted = wanted.for_another_group();
+            }
+            if extended::set_acl(fd, Some(&wanted))? {
+                // The group's bits are the mask, which is for all whom the list names.
+                attributes.mode
+            } else {
+                attributes.mode.map(|mode| cut(acl.mode_without_it(mode)))
+            }
+        }
+    };
+    set_mode(fd, mode)
+}
+
+const fn for_another_group(mode: u32) -> u32 {
+    mode & !0o070 | (mode & 0o007) << 3 & mode
+}
+
+/// Says whether the file has the group that was meant.
+fn set_owner_and_times(fd: BorrowedFd<'_>, attributes: &Attributes) -> io::Result<bool> {
+    let mut group_is_right = true;
     if let Some((uid, gid)) = attributes.owner {
         let now = stat_fd(fd)?;
-        let group_is_right = match set_owner(fd, &now, uid, gid) {
+        group_is_right = match set_owner(fd, &now, uid, gid) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 now.gid == gid || set_owner(fd, &now, now.uid, gid).is_ok()
             }
             Err(error) => return Err(error),
         };
-        if !group_is_right {
-            mode = mode.map(|mode| mode & !0o070 | (mode & 0o007) << 3 & mode);
-        }
     }
     if let Some((accessed, modified)) = attributes.times {
         let spec = |t: Timestamp| Timespec {
@@ -185,6 +240,10 @@ pub(super) fn set_attributes(fd: BorrowedFd<'_>, attributes: &Attributes) -> io:
         let times = Timestamps { last_access: spec(accessed), last_modification: spec(modified) };
         again(|| rustix::fs::futimens(fd, &times))?;
     }
+    Ok(group_is_right)
+}
+
+fn set_mode(fd: BorrowedFd<'_>, mode: Option<u32>) -> io::Result<()> {
     if let Some(mode) = mode {
         again(|| rustix::fs::fchmod(fd, Mode::from_raw_mode(mode & 0o7777)))?;
     }

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, OFlags};
 
 use super::files::{Reader, Writer};
 use super::resolve;
-use crate::fs::{Attributes, NewFile as _};
+use crate::fs::{Acl, Attributes, Extended, NewFile as _, ReadFile as _};
 use crate::naming::temporary_name;
 use crate::stamp::{Kind, Meta};
 
@@ -38,8 +38,9 @@ pub fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 }
 
 /// Replaces the content of a file at once: whoever reads it, also after a crash, sees all of
-/// the old or all of the new. It keeps owner and mode of the old one, less what others were
-/// allowed; without an old one it gets `mode_default`. A link in its place is replaced, not
+/// the old or all of the new. It keeps owner, mode and access control list of the old one, less
+/// what others were allowed, and its SELinux label, as logrotate(8)'s state file does; without
+/// an old one it gets `mode_default`. A link in its place is replaced, not
 /// followed.
 ///
 /// # Errors
@@ -60,8 +61,9 @@ pub fn replace_file(path: &Path, bytes: &[u8], mode_default: u32) -> io::Result<
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
+    let like = old.as_ref().map(|old| like(folder.as_fd(), name, old)).transpose()?.flatten();
     let (temp, file) = create_temporary(folder.as_fd(), name)?;
-    let filled = fill(file, bytes, &attributes(old.as_ref(), mode_default));
+    let filled = fill(file, bytes, &attributes(old.as_ref(), mode_default), like);
     let done = filled
         .and_then(|()| Ok(resolve::again(|| rustix::fs::renameat(&folder, &temp, &folder, name))?));
     if let Err(error) = done {
@@ -83,6 +85,25 @@ fn attributes(old: Option<&Meta>, mode_default: u32) -> Attributes {
     }
 }
 
+/// Access control list and label of the old file, if it is one and ours to read.
+fn like(
+    folder: BorrowedFd<'_>,
+    name: &OsStr,
+    old: &Meta,
+) -> io::Result<Option<(Option<Acl>, Extended)>> {
+    if old.kind != Kind::File {
+        return Ok(None);
+    }
+    let Ok(file) = resolve::open_file(folder, name, OFlags::RDONLY | OFlags::NONBLOCK) else {
+        return Ok(None);
+    };
+    let file = Reader::new(file);
+    if file.meta()?.stamp.id != old.stamp.id {
+        return Ok(None);
+    }
+    Ok(Some((file.acl()?, file.extended()?.label_only())))
+}
+
 /// The temporary file; one that a killed run left is removed first. The name is a digest of
 /// the file's name, so that there is never more than one.
 fn create_temporary(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<(OsString, OwnedFd)> {
@@ -97,9 +118,20 @@ fn create_temporary(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<(OsStrin
     Ok((temp, made?))
 }
 
-fn fill(file: OwnedFd, bytes: &[u8], attributes: &Attributes) -> io::Result<()> {
+fn fill(
+    file: OwnedFd,
+    bytes: &[u8],
+    attributes: &Attributes,
+    like: Option<(Option<Acl>, Extended)>,
+) -> io::Result<()> {
     let mut file = Writer::new(file);
+    if let Some((_, label)) = &like {
+        file.set_extended(label)?;
+    }
     file.write_all(bytes)?;
-    file.set_attributes(attributes)?;
+    match like {
+        Some((acl, _)) => file.set_access(attributes, acl.as_ref())?,
+        None => file.set_attributes(attributes)?,
+    }
     file.sync()
 }

@@ -372,3 +372,71 @@ fn free_space_is_that_of_the_file_system() {
     let space = os.space(root).expect("an answer");
     assert!(space.block > Bytes::ZERO && space.free <= space.total);
 }
+
+#[test]
+fn h07_a_hole_at_the_end_stays_one_and_keeps_its_length() {
+    both(|os, path| {
+        let root = os.open_root(path).expect("the root");
+        let mut file = os.create(root, n("a")).expect("a file");
+        file.write_all(b"word").expect("written");
+        file.skip(10 << 20).expect("skipped");
+        file.set_attributes(&Attributes { mode: Some(0o640), ..Attributes::default() })
+            .expect("set");
+        let stamp = file.meta().expect("a look").stamp;
+        assert_eq!(stamp.len, (10 << 20) + 4);
+        assert!(stamp.allocated < Bytes::kib(64), "{stamp:?}");
+        // What comes later comes behind it.
+        file.write_all(b"more").expect("written");
+        assert_eq!(file.meta().expect("a look").stamp.len, (10 << 20) + 8);
+        let mut file = os.read(root, n("a")).expect("readable");
+        let first = file.next_data(0).expect("no error").expect("data");
+        let last = file.next_data(first.end).expect("no error").expect("data");
+        assert!(last.start <= (10 << 20) + 4 && last.start > 1 << 20);
+    });
+}
+
+#[test]
+fn h09_only_a_regular_file_is_opened_to_be_overwritten_and_keeps_its_length() {
+    both(|os, path| {
+        let target = path.join("target");
+        fs::write(&target, "secret").expect("a file");
+        symlink(&target, path.join("link")).expect("a link");
+        symlink("nowhere", path.join("dangling")).expect("a link");
+        rustix::fs::mknodat(rustix::fs::CWD, path.join("pipe"), FileType::Fifo, Mode::RWXU, 0)
+            .expect("a pipe");
+        fs::create_dir(path.join("dir")).expect("a folder");
+        let root = os.open_root(path).expect("the root");
+        let id = |name| os.stat(root, n(name)).expect("a look").expect("it").stamp.id;
+        let own = id("target");
+        let open = |name| os.open_to_overwrite(root, n(name), &own);
+        // A pipe that nobody reads would block who opens it to write: that this ends is tested.
+        for bad in ["link", "dangling", "pipe", "dir"] {
+            let refused = open(bad).expect_err(bad);
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{bad}");
+        }
+        // Nor one that somebody reads.
+        let _reader = rustix::fs::open(
+            path.join("pipe"),
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .expect("a reader");
+        assert!(open("pipe").is_err());
+        assert!(!path.join("nowhere").exists());
+        for bad in ["../target", "", "."] {
+            let refused = open(bad).expect_err(bad);
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{bad}");
+        }
+        let missing = open("none").expect_err("none");
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+        let file = open("target").expect("no error").expect("a file");
+        assert_eq!(fs::read(&target).expect("still there"), b"secret");
+        rustix::io::pwrite(&file, b"XXX", 0).expect("written");
+        assert_eq!(fs::read(&target).expect("still there"), b"XXXret");
+        // Another file than the one that was meant, and one that somebody else has, too.
+        fs::write(path.join("other"), "other").expect("a file");
+        assert!(open("other").expect("no error").is_none());
+        fs::hard_link(&target, path.join("second")).expect("a second name");
+        assert!(open("target").expect("no error").is_none());
+    });
+}

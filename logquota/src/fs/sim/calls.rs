@@ -10,7 +10,7 @@ use super::disk::{Body, Ino};
 use super::fault::{ENOTDIR, EXDEV, errno};
 use super::lookup::check_name;
 use super::{SimFs, SimOp, State, Target};
-use crate::fs::{AppendFile, Attributes, NewFile, ReadFile, ReadFs, WriteFs};
+use crate::fs::{Acl, AppendFile, Attributes, Extended, NewFile, ReadFile, ReadFs, WriteFs};
 use crate::inventory::{DirId, Space};
 use crate::policy::Identity;
 use crate::stamp::{FileId, Kind, Meta};
@@ -328,6 +328,14 @@ impl ReadFile for Handle<'_> {
         self.look()
     }
 
+    fn acl(&self) -> io::Result<Option<Acl>> {
+        self.call(SimOp::GetExtended, |state, _| Ok(state.disk.node(self.ino)?.acl.clone()))
+    }
+
+    fn extended(&self) -> io::Result<Extended> {
+        self.call(SimOp::GetExtended, |state, _| Ok(state.disk.node(self.ino)?.extended.clone()))
+    }
+
     fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
         let found =
             self.call(SimOp::NextData, |state, _| Ok(state.disk.data(self.ino)?.next_data(from)))?;
@@ -375,6 +383,21 @@ impl NewFile for Handle<'_> {
         self.call(SimOp::SetAttributes, |state, _| {
             let root = state.acting.0 == 0;
             state.disk.set_attributes(self.ino, attributes, root)
+        })
+    }
+
+    fn set_access(&mut self, attributes: &Attributes, acl: Option<&Acl>) -> io::Result<()> {
+        self.give_back()?;
+        self.call(SimOp::SetAttributes, |state, _| {
+            let root = state.acting.0 == 0;
+            state.disk.set_extended(self.ino, Some(acl.cloned()), None)?;
+            state.disk.set_attributes(self.ino, attributes, root)
+        })
+    }
+
+    fn set_extended(&mut self, extended: &Extended) -> io::Result<()> {
+        self.call(SimOp::SetExtended, |state, _| {
+            state.disk.set_extended(self.ino, None, Some(extended.clone()))
         })
     }
 

@@ -12,7 +12,7 @@ use super::fault::{
     EBADF, EDQUOT, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EXDEV, errno,
 };
 use super::{SimDisk, Usage};
-use crate::fs::Attributes;
+use crate::fs::{Acl, Attributes, Extended};
 use crate::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use crate::units::Bytes;
 
@@ -32,6 +32,8 @@ pub(super) enum Body {
 pub(super) struct Node {
     pub(super) body: Body,
     pub(super) mode: u32,
+    pub(super) acl: Option<Acl>,
+    pub(super) extended: Extended,
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) mtime: Timestamp,
@@ -85,6 +87,8 @@ impl Disk {
         let root = Arc::new(Node {
             body: Body::Dir(BTreeMap::new()),
             mode: 0o755,
+            acl: None,
+            extended: Extended::default(),
             uid: 0,
             gid: 0,
             mtime: time,
@@ -222,6 +226,8 @@ impl Disk {
         let node = Arc::new(Node {
             body,
             mode,
+            acl: None,
+            extended: Extended::default(),
             uid,
             gid,
             mtime: now,
@@ -378,8 +384,34 @@ impl Disk {
             node.mode = mode & 0o7777;
         }
         node.ctime = now;
-        let (dir, who) = (node.parent, (node.mode, node.uid, node.gid));
-        self.pending.push(DirOp::Attributes { dir, ino, who });
+        self.note_attributes(ino)
+    }
+
+    /// An access control list and what else a file has, or only one of them.
+    pub(super) fn set_extended(
+        &mut self,
+        ino: Ino,
+        acl: Option<Option<Acl>>,
+        extended: Option<Extended>,
+    ) -> io::Result<()> {
+        let now = self.tick();
+        let node = self.node_mut(ino)?;
+        if let Some(acl) = acl {
+            node.acl = acl;
+        }
+        if let Some(extended) = extended {
+            node.extended = extended;
+        }
+        node.ctime = now;
+        self.note_attributes(ino)
+    }
+
+    fn note_attributes(&mut self, ino: Ino) -> io::Result<()> {
+        let node = self.node(ino)?;
+        let who = (node.mode, node.uid, node.gid);
+        let (acl, extended) = (node.acl.clone(), node.extended.clone());
+        let op = DirOp::Attributes { dir: node.parent, ino, who, acl, extended };
+        self.pending.push(op);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::data::Data;
 use super::disk::{Body, Disk, Ino, Node, ROOT};
+use crate::fs::{Acl, Extended};
 
 /// What becomes of changes that were not flushed when the machine stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,8 +44,8 @@ pub(super) struct Change {
 pub(super) enum DirOp {
     /// One change, or the two halves of a rename.
     Names(Vec<Change>),
-    /// Mode, owner and group of a file in this directory.
-    Attributes { dir: Ino, ino: Ino, who: (u32, u32, u32) },
+    /// Mode, owner, group and the rest of what a file in this directory has.
+    Attributes { dir: Ino, ino: Ino, who: (u32, u32, u32), acl: Option<Acl>, extended: Extended },
 }
 
 impl DirOp {
@@ -105,10 +106,11 @@ impl Disk {
             }
             let changes = match op {
                 DirOp::Names(changes) => changes,
-                DirOp::Attributes { ino, who, .. } => {
+                DirOp::Attributes { ino, who, acl, extended, .. } => {
                     if let Some(node) = self.durable.get_mut(&ino) {
                         let node = Arc::make_mut(node);
                         (node.mode, node.uid, node.gid) = who;
+                        (node.acl, node.extended) = (acl, extended);
                     }
                     continue;
                 }
@@ -196,7 +198,8 @@ fn tear(node: &mut Node, now: &Node, random: &mut Random) {
     let torn = torn_data(&old, &new, choice, random);
     let times = (node.mtime, node.ctime);
     let (mode, uid, gid) = (node.mode, node.uid, node.gid);
-    *node = Node { body: Body::File(torn), mode, uid, gid, ..now.clone() };
+    let (acl, extended) = (node.acl.clone(), node.extended.clone());
+    *node = Node { body: Body::File(torn), mode, uid, gid, acl, extended, ..now.clone() };
     if random.below(2) == 0 {
         (node.mtime, node.ctime) = times;
     }

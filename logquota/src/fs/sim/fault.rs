@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// A call of the traits. `Read` to `NextData` and `Append` to `EndTurn` are calls on an open
-/// file. Making a log is a `Create` and a `SetAttributes`; giving a
+/// file, and so are those about extended attributes. Making a log is a `Create` and a `SetAttributes`; giving a
 /// directory back and asking for the user id cannot fail and are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "named as the methods of the traits")]
@@ -41,6 +41,8 @@ pub enum SimOp {
     EndTurn,
     IsHeld,
     LinkTo,
+    GetExtended,
+    SetExtended,
 }
 
 impl SimOp {
@@ -64,6 +66,7 @@ impl SimOp {
                 | Self::Trim
                 | Self::Cut
                 | Self::LinkTo
+                | Self::SetExtended
         )
     }
 }
@@ -150,6 +153,7 @@ impl Fault {
                     | O::Append
                     | O::Reserve
                     | O::LinkTo
+                    | O::SetExtended
             ),
             // A turn can always be given back; if it could not, all others would wait for ever.
             Self::Io => !matches!(op, O::EndTurn),
@@ -172,6 +176,7 @@ impl Fault {
                     | O::OpenLog
                     | O::IsHeld
                     | O::LinkTo
+                    | O::SetExtended
             ),
             Self::TooManyOpen => matches!(
                 op,

@@ -10,6 +10,7 @@ use super::data::Data;
 use super::disk::{Body, Disk, Ino, ROOT};
 use super::fault::{EINVAL, errno};
 use super::{SimFs, State};
+use crate::fs::{Acl, Extended};
 use crate::stamp::{Kind, Meta, Timestamp};
 use crate::units::Bytes;
 
@@ -231,6 +232,35 @@ impl SimFs {
             (node.mode, node.uid, node.gid) = (mode, uid, gid);
             Ok(())
         })
+    }
+
+    /// Gives a file an access control list, or takes it, and a label and attributes. (Whether
+    /// the mode fits the list is not looked at.) Flushed.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn set_extended(
+        &self,
+        path: impl AsRef<Path>,
+        acl: Option<Acl>,
+        extended: Extended,
+    ) -> io::Result<()> {
+        self.scene(|state| {
+            let ino = Self::file(state, path.as_ref())?;
+            state.disk.set_extended(ino, Some(acl), Some(extended))
+        })
+    }
+
+    /// The access control list of a file, and its label and attributes.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn extended(&self, path: impl AsRef<Path>) -> io::Result<(Option<Acl>, Extended)> {
+        let state = self.lock();
+        let node = state.disk.node(Self::file(&state, path.as_ref())?)?;
+        Ok((node.acl.clone(), node.extended.clone()))
     }
 
     /// Takes all blocks that are free for a file of this name. Flushed.

@@ -384,3 +384,25 @@ fn h41_a_full_copy_on_write_disk_cannot_truncate_but_can_unlink() {
     fs.remove(dir, os("a")).unwrap();
     assert!(fs.create(dir, os("b")).is_ok());
 }
+
+#[test]
+fn access_control_lists_and_attributes_are_kept_and_reach_the_disk_with_the_file() {
+    let (fs, dir) = disk(SimDisk::default());
+    fs.put("/d/a", "a", 5).unwrap();
+    let bytes = [2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255];
+    let acl = crate::fs::Acl::from_bytes(&bytes);
+    let others = vec![("user.note".into(), b"1".to_vec())];
+    let extended = crate::fs::Extended { label: Some(b"a".to_vec()), others };
+    fs.set_extended("/d/a", acl.clone(), extended.clone()).unwrap();
+    let source = fs.read(dir, os("a")).unwrap();
+    assert_eq!((source.acl().unwrap(), source.extended().unwrap()), (acl.clone(), extended));
+    let mut file = fs.create(dir, os("b")).unwrap();
+    file.set_extended(&source.extended().unwrap().label_only()).unwrap();
+    file.set_access(&Attributes { mode: Some(0o640), owner: None, times: None }, acl.as_ref())
+        .unwrap();
+    fs.sync_dir(dir).unwrap();
+    let after = fs.reboot(Unsynced::Dropped, 1);
+    let (found, extended) = after.extended("/d/b").unwrap();
+    assert_eq!((found, extended.label, extended.others), (acl, Some(b"a".to_vec()), vec![]));
+    assert_eq!(after.meta("/d/b").unwrap().mode, 0o640);
+}

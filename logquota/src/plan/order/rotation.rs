@@ -133,7 +133,9 @@ impl Builder<'_> {
         let mut done = Done { names: names(draft), ..Done::default() };
         let Some(rotation) = &draft.rotation else {
             done.moved = unmoved(draft);
-            let like = draft.log.archives.first().map(|a| &a.meta);
+            let newest = draft.log.archives.first();
+            let like = newest.map(|a| (&a.meta, log.archive_dir, a.name.clone()));
+            let like = like.map(|(meta, dir, name)| (meta, Place { dir, name }));
             done.created = self.create(at.clone(), draft, like);
             done.archive.extend(done.created);
             // The last trace of the log does not go before the log is there again.
@@ -192,9 +194,9 @@ impl Builder<'_> {
         match (rotation.source, method) {
             (Source::Renamed, _) => {
                 done.new = Some(new(&to));
-                done.renamed = Some(from);
+                done.renamed = Some(from.clone());
                 if draft.recreate {
-                    done.created = self.create(at, draft, Some(meta));
+                    done.created = self.create(at, draft, Some((meta, from)));
                     done.archive.extend(done.created);
                 }
             }
@@ -212,8 +214,8 @@ impl Builder<'_> {
                 done.archive.push(index);
                 done.made = Some(index);
                 done.new = Some(new(&to));
-                done.names.insert(to.name);
-                done.created = self.create(at.after([index]), draft, Some(meta));
+                done.names.insert(to.name.clone());
+                done.created = self.create(at.after([index]), draft, Some((meta, to)));
                 done.archive.extend(done.created);
             }
             (Source::Active, Method::RenameCopy) => {
@@ -223,8 +225,8 @@ impl Builder<'_> {
                 let index = self.push(at.clone(), action, expect, rotation.bytes, reason);
                 done.archive.push(index);
                 done.new = Some(new(&to));
-                done.renamed = Some(temp);
-                done.created = self.create(at.after([index]), draft, Some(meta));
+                done.renamed = Some(temp.clone());
+                done.created = self.create(at.after([index]), draft, Some((meta, temp)));
                 done.archive.extend(done.created);
             }
             (Source::Active, Method::Copy | Method::CopyTruncate) => {
@@ -309,23 +311,6 @@ impl Builder<'_> {
         let expect = Expect::SameFile(stamp.id);
         self.delete(at, draft, place, expect, stamp.freed_by_unlink(), reason);
         done.new = None;
-    }
-
-    /// The empty log after a rename.
-    fn create(&mut self, at: At, draft: &LogDraft<'_>, like: Option<&Meta>) -> Option<usize> {
-        let wanted = draft.policy.create?;
-        let attributes = Attributes {
-            mode: Some(wanted.mode.or_else(|| Some(like?.mode & 0o777)).unwrap_or(0o600)),
-            owner: wanted
-                .uid
-                .or_else(|| Some(like?.uid))
-                .zip(wanted.gid.or_else(|| Some(like?.gid))),
-            times: None,
-        };
-        let place = Place { dir: draft.log.dir, name: draft.log.name.clone() };
-        let action = Action::Create { at: place, attributes };
-        let reason = if draft.recreate { Reason::Interrupted } else { Reason::NewLog };
-        Some(self.push(at, action, Expect::Nothing, Bytes::ZERO, reason))
     }
 
     /// `createolddir`.

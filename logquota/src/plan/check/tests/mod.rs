@@ -181,7 +181,7 @@ impl Draft {
 
     fn create(self, name: &str) -> Self {
         let attributes = Attributes::default();
-        self.step(Action::Create { at: at(name), attributes }, Reason::NewLog, 0, 1)
+        self.step(Action::Create { at: at(name), attributes, like: None }, Reason::NewLog, 0, 1)
     }
 
     fn compress(self, from: &str, to: &str, room_kib: u64) -> Self {
