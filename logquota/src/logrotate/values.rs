@@ -1,16 +1,17 @@
 //! What is written behind a directive: numbers, sizes, owners, paths.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr as _;
 
+use super::classic::phrases;
 use super::diagnostic::{Fault, Pos, show};
 use super::env::Env;
-use super::settings::Level;
-use super::words;
-use crate::naming::DateFormat;
+use super::settings::{Level, Settings};
+use super::{Dialect, words};
+use crate::naming::{DateFormat, DateFormatError};
 use crate::policy::{Codec, Count, Identity, NewFile, Reserve};
 use crate::units::Bytes;
 
@@ -29,6 +30,17 @@ pub(super) struct Argument<'a> {
     pub(super) name: &'static str,
     pub(super) bytes: &'a [u8],
     pub(super) pos: Pos,
+    pub(super) dialect: Dialect,
+}
+
+impl Problem {
+    /// With logrotate's words for it.
+    fn classic(self, words: impl Into<String>) -> Self {
+        match self {
+            Self::Wrong(fault) => Self::Wrong(fault.classic(words)),
+            Self::Undone(fault) => Self::Undone(fault.classic(words)),
+        }
+    }
 }
 
 impl<'a> Argument<'a> {
@@ -40,7 +52,8 @@ impl<'a> Argument<'a> {
         } else {
             help.into()
         };
-        Problem::Wrong(Fault::new(self.pos, message, help))
+        let fault = Fault::new(self.pos, message, help);
+        Problem::Wrong(fault.classic(phrases::bad_value(self.name, self.bytes)))
     }
 
     fn undone(&self, message: impl Into<String>, help: impl Into<String>) -> Problem {
@@ -125,6 +138,9 @@ pub(super) enum Blank {
 /// A number as C reads it and a unit.
 pub(super) fn size(a: &Argument<'_>, blank: Blank) -> Result<Bytes, Problem> {
     let text = a.text()?;
+    if a.dialect == Dialect::Logrotate && blank == Blank::Refused {
+        return classic_size(a, text);
+    }
     if blank == Blank::Refused && text.contains(char::is_whitespace) {
         return Err(a.expected("a size", "write the number and its unit together, such as 64M"));
     }
@@ -145,6 +161,33 @@ pub(super) fn size(a: &Argument<'_>, blank: Blank) -> Result<Bytes, Problem> {
     Bytes::from_str(&decimal).map_err(|error| {
         let name = a.name;
         a.wrong(format!("`{name}`: {error}"), "write a whole number and k, M, G or T")
+    })
+}
+
+/// A size as logrotate has it: digits, and at most one of `k K M G` behind them.
+fn classic_size(a: &Argument<'_>, text: &str) -> Result<Bytes, Problem> {
+    let (digits, shift) = match text.char_indices().next_back() {
+        Some((at, unit @ ('k' | 'K' | 'M' | 'G'))) => {
+            let shift = match unit {
+                'M' => 20,
+                'G' => 30,
+                _ => 10,
+            };
+            (text.get(..at).unwrap_or_default(), shift)
+        }
+        Some((_, unit)) if !unit.is_ascii_digit() => {
+            let help = "write a whole number, and k, M or G right behind it";
+            return Err(a
+                .expected("a size", help)
+                .classic(format!("unknown unit '{}'", show(unit.to_string()))));
+        }
+        _ => (text, 0),
+    };
+    let number = words::number(digits).and_then(|number| u64::try_from(number).ok());
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    bytes.map(Bytes::new).ok_or_else(|| {
+        a.expected("a size", "write a whole number, and k, M or G right behind it")
+            .classic(format!("bad size '{}'", show(digits)))
     })
 }
 
@@ -185,10 +228,85 @@ pub(super) fn set_name(a: &Argument<'_>) -> Result<String, Problem> {
     Ok(name.to_owned())
 }
 
-/// `dateformat`
-pub(super) fn date_format(a: &Argument<'_>) -> Result<DateFormat, Problem> {
-    DateFormat::new(a.text()?)
-        .map_err(|error| a.wrong(format!("`dateformat`: {error}"), "for example `-%Y%m%d`"))
+/// `dateformat`. Where logrotate is replaced one that cannot be used is an error only for the
+/// blocks that date their archives by it.
+pub(super) fn set_date_format(s: &mut Settings, a: &Argument<'_>) -> Result<(), Problem> {
+    let text = a.text()?;
+    let format = DateFormat::new(text);
+    if a.dialect == Dialect::Own {
+        let format = format
+            .map_err(|error| a.wrong(format!("`dateformat`: {error}"), "for example `-%Y%m%d`"))?;
+        s.date_format = Some(format);
+        return Ok(());
+    }
+    let too_long = || format!("Date format {} is too long", show(text));
+    (s.date_format, s.bad_date) = match format {
+        Ok(_) if pattern_len(text) > DATE_PATTERN_MAX => (None, Some(too_long())),
+        Ok(format) => (Some(format), None),
+        Err(DateFormatError::TooLong(_)) => (None, Some(too_long())),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Ok(())
+}
+
+/// How long the pattern may be by which logrotate finds dated archives, in bytes.
+const DATE_PATTERN_MAX: usize = 127;
+
+/// How long that pattern is: five bytes for a digit.
+fn pattern_len(format: &str) -> usize {
+    let mut len = 0usize;
+    let mut chars = format.chars().peekable();
+    while let Some(c) = chars.next() {
+        let field = chars.next_if(|field| c == '%' && "YmdHMSVsGgyjUWuwz".contains(*field));
+        len = len.saturating_add(match field {
+            None => c.len_utf8(),
+            Some('Y' | 'G') => 20,
+            Some('s') => 50,
+            Some('j') => 15,
+            Some('u' | 'w') => 5,
+            Some('z') => 24,
+            Some(_) => 10,
+        });
+    }
+    len
+}
+
+/// `mail`: one word that can be printed.
+pub(super) fn mail_address(a: &Argument<'_>) -> Result<String, Problem> {
+    let text = a.text()?;
+    if text.contains(char::is_whitespace) {
+        return Err(a.expected("one address without blanks", "correct it"));
+    }
+    Ok(text.to_owned())
+}
+
+/// `compresscmd`, any program. The suffix of those that are known comes with it.
+pub(super) fn compressor(s: &mut Settings, a: &Argument<'_>) -> Result<(), Problem> {
+    let command = one_word(a)?;
+    let name = command.rsplit_once('/').map_or(command, |(_, name)| name);
+    let suffix = match name {
+        "gzip" => Some(".gz"),
+        "bzip2" => Some(".bz2"),
+        "xz" => Some(".xz"),
+        "zstd" => Some(".zst"),
+        "compress" => Some(".Z"),
+        "zip" => Some(".zip"),
+        _ => None,
+    };
+    if let Some(suffix) = suffix {
+        s.suffix = Some(suffix.to_owned());
+    }
+    s.compressor = Some(command.to_owned());
+    Ok(())
+}
+
+/// `compressoptions`, for any program.
+pub(super) fn options(a: &Argument<'_>) -> Result<Vec<OsString>, Problem> {
+    if a.bytes.is_empty() || a.bytes.contains(&0) {
+        return Err(a.wrong("`compressoptions` needs a value", "give a level such as `-9`"));
+    }
+    let (words, _) = words::split_leniently(a.bytes.iter().copied().enumerate());
+    Ok(words.into_iter().map(|word| OsString::from_vec(word.text)).collect())
 }
 
 /// Part of a file name.
@@ -271,7 +389,7 @@ pub(super) fn old_dir(a: &Argument<'_>, env: &dyn Env) -> Result<PathBuf, Proble
     }
     let path = at_home(a.bytes, env)
         .ok_or_else(|| a.wrong("there is no home folder for `~`", "write the whole path"))?;
-    if climbs(&path) {
+    if a.dialect == Dialect::Own && climbs(&path) {
         return Err(a.expected("a path without `..`", "write the whole path"));
     }
     Ok(path)
@@ -297,9 +415,15 @@ pub(super) fn identity(a: &Argument<'_>, env: &dyn Env) -> Result<Identity, Prob
         [user, group] => {
             Ok(Identity { gid: group_of(a, group, env)?, uid: user_of(a, user, env)? })
         }
-        [] => Err(a.wrong("no user for `su`", "write a user and a group behind it")),
-        [_] => Err(a.wrong("no group for `su`", "write a user and a group behind it")),
-        _ => Err(a.wrong("extra arguments for `su`", "write only a user and a group behind it")),
+        [] => Err(a
+            .wrong("no user for `su`", "write a user and a group behind it")
+            .classic("no user for su")),
+        [_] => Err(a
+            .wrong("no group for `su`", "write a user and a group behind it")
+            .classic("no group for su")),
+        _ => Err(a
+            .wrong("extra arguments for `su`", "write only a user and a group behind it")
+            .classic("extra arguments for su")),
     }
 }
 
@@ -316,6 +440,7 @@ pub(super) fn new_file(a: &Argument<'_>, env: &dyn Env) -> Result<NewFile, Probl
             format!("`{}`: \"{}\" is an invalid mode", a.name, show(word)),
             "write octal digits, such as 0640",
         )
+        .classic(format!("invalid mode '{}' for {}", show(word), a.name))
     };
     match words.as_slice() {
         [] => Ok(NewFile::default()),
@@ -333,10 +458,12 @@ pub(super) fn new_file(a: &Argument<'_>, env: &dyn Env) -> Result<NewFile, Probl
         [first, owner, group] => {
             owned(Some(mode(first).ok_or_else(|| invalid(first))?), owner, group)
         }
-        _ => Err(a.wrong(
-            format!("extra arguments for `{}`", a.name),
-            "write at most mode, owner and group",
-        )),
+        _ => Err(a
+            .wrong(
+                format!("extra arguments for `{}`", a.name),
+                "write at most mode, owner and group",
+            )
+            .classic(format!("extra arguments for {}", a.name))),
     }
 }
 
@@ -375,6 +502,7 @@ fn nobody(a: &Argument<'_>, what: &str, text: &str) -> Problem {
         format!("`{}`: unknown {what} '{}'", a.name, show(text)),
         format!("create the {what}, or write its number with a colon before it, such as `:1234`"),
     )
+    .classic(format!("unknown {what} '{}'", show(text)))
 }
 
 /// An id by number: `:1234` whatever the database says, `1234` if it knows it.
