@@ -38,14 +38,12 @@ pub enum EntryKind {
     Other,
 }
 
-/// What a path leads to, as far as a pattern of logs asks.
+/// What stands under a name, as far as a pattern of logs asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NameKind {
-    /// A folder, or a link to one.
+    /// A folder.
     Dir,
-    /// A link that leads nowhere.
-    Dangling,
-    /// Anything else.
+    /// Anything else; also a link, wherever it leads.
     Other,
 }
 
@@ -152,7 +150,7 @@ pub fn names_in(path: &Path) -> io::Result<Vec<(OsString, Option<NameKind>)>> {
         }
         let kind = match entry.file_type() {
             FileType::Directory => Some(NameKind::Dir),
-            FileType::Symlink | FileType::Unknown => None,
+            FileType::Unknown => None,
             _ => Some(NameKind::Other),
         };
         names.push((std::os::unix::ffi::OsStringExt::from_vec(name.to_vec()), kind));
@@ -160,16 +158,14 @@ pub fn names_in(path: &Path) -> io::Result<Vec<(OsString, Option<NameKind>)>> {
     Ok(names)
 }
 
-/// What a path leads to, links followed; `None` if there is nothing of that name.
+/// What stands under a path, a link at its end not followed; `None` if there is nothing.
 #[must_use]
 pub fn kind_of(path: &Path) -> Option<NameKind> {
-    match rustix::fs::stat(path) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
-            Some(NameKind::Dir)
-        }
-        Ok(_) => Some(NameKind::Other),
-        Err(_) => rustix::fs::lstat(path).is_ok().then_some(NameKind::Dangling),
-    }
+    let stat = rustix::fs::lstat(path).ok()?;
+    Some(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => NameKind::Dir,
+        _ => NameKind::Other,
+    })
 }
 
 /// The id of a user by name; `None` if there is none or the database cannot be asked.

@@ -50,7 +50,7 @@ pub trait Env {
     fn effective_uid(&self) -> u32;
 
     /// The paths that a pattern stands for now, as glob(3) finds them: sorted by their bytes,
-    /// folders left out, links to nothing left in, a leading dot never matched by a wildcard.
+    /// folders left out, links of any kind left in, a leading dot never matched by a wildcard.
     /// `None` if nothing matches. Asked only where logrotate is replaced.
     ///
     /// # Errors
@@ -324,7 +324,7 @@ mod mem {
         fn names(&self, folder: &Path) -> io::Result<Vec<(OsString, Option<NameKind>)>> {
             let links = self.dangling.keys().filter(|path| path.parent() == Some(folder));
             let mut names: Vec<_> = links
-                .filter_map(|path| Some((path.file_name()?.to_owned(), Some(NameKind::Dangling))))
+                .filter_map(|path| Some((path.file_name()?.to_owned(), Some(NameKind::Other))))
                 .collect();
             let dir = match self.list_dir(folder) {
                 Ok(dir) if dir.mode == 0 => return Err(io::ErrorKind::PermissionDenied.into()),
@@ -340,7 +340,7 @@ mod mem {
 
         fn kind(&self, path: &Path) -> Option<NameKind> {
             if self.dangling.contains_key(path) {
-                return Some(NameKind::Dangling);
+                return Some(NameKind::Other);
             }
             if self.files.contains_key(path) {
                 return Some(NameKind::Other);

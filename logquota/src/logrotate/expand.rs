@@ -1,7 +1,7 @@
 //! The paths that a pattern stands for, as glob(3) finds them when the configuration is read.
 //!
-//! Links are followed, also below wildcards: the administrator's pattern decides, and whether
-//! a log may be worked on is looked at when its turn comes. One component is matched at a time
+//! Links to folders on the way are followed, also below wildcards; those at the end are among
+//! the paths, and whether a log may be worked on is looked at when its turn comes. One component is matched at a time
 //! by the matcher of the scan, so that both mean the same by a wildcard. Names are bytes.
 
 use std::ffi::{OsStr, OsString};
@@ -25,11 +25,10 @@ pub struct GlobError {
 
 /// What of the disk is needed to expand a pattern.
 pub(super) trait Names {
-    /// The names in a folder but `.` and `..`, links followed or not: a kind that is not known
-    /// costs nothing.
+    /// The names in a folder but `.` and `..`, and of what kind they are if that costs nothing.
     fn names(&self, folder: &Path) -> io::Result<Vec<(OsString, Option<NameKind>)>>;
 
-    /// What a path leads to, links followed; a link to nothing is [`NameKind::Dangling`].
+    /// What stands under a path, a link at its end not followed.
     fn kind(&self, path: &Path) -> Option<NameKind>;
 }
 

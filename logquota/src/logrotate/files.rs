@@ -147,6 +147,11 @@ impl<'e> Files<'e> {
         Ok(Rc::new(Source { path: path.to_owned(), shown: path.to_owned(), bytes: file.bytes }))
     }
 
+    /// Whether no file may be included any more by the one that is being read.
+    pub(super) fn is_too_deep(&self) -> bool {
+        self.stack.len() > NESTING_MAX
+    }
+
     /// Reads a file as logrotate does: with what it refuses, and with the mode if that is so
     /// unusual that it warns. Files are asked for their owner and mode only by root.
     pub(super) fn open_classic(
@@ -155,9 +160,6 @@ impl<'e> Files<'e> {
         shown: &Path,
     ) -> Result<(Rc<Source>, Option<u32>), Refused> {
         let name = printable(shown);
-        if self.stack.len() > NESTING_MAX {
-            return Err(Refused::Why(format!("{name}: include nesting too deep")));
-        }
         if self.read.len() >= FILES_MAX || self.bytes >= BYTES_MAX {
             return Err(Refused::Why(format!("{name}: too many files are included")));
         }

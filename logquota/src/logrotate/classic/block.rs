@@ -12,7 +12,7 @@ use super::super::parse::{self, Block, Statement};
 use super::super::settings::Settings;
 use super::super::transcript::Line;
 use super::super::{Closed, Dialect, Origin, pattern};
-use super::{Outcome, Owners, Reader, follow, reason};
+use super::{Opened, Outcome, Owners, Reader, follow, reason};
 use crate::error::printable;
 use crate::policy::{Policy, Selector, SetSpec};
 
@@ -26,6 +26,8 @@ struct Draft {
     /// The first pattern that could not be expanded. Whether that matters is known only at
     /// the closing brace.
     unread: Option<(Pos, String)>,
+    /// Whether a path of it belongs to another: an error that spares the rest of it.
+    has_duplicates: bool,
 }
 
 /// Something was wrong; it has been told, and the block is not to be used.
@@ -42,8 +44,12 @@ impl Reader<'_> {
     pub(super) fn block(&mut self, source: &Rc<Source>, block: Block<'_>) -> Outcome {
         let Block { pos, text, words, body } = block;
         let (end, is_open) = (body.end, body.is_open);
-        let mut draft =
-            Draft { settings: self.settings.for_block(), logs: Vec::new(), unread: None };
+        let mut draft = Draft {
+            settings: self.settings.for_block(),
+            logs: Vec::new(),
+            unread: None,
+            has_duplicates: false,
+        };
         self.owners.ignoring.push(draft.settings.ignore_duplicates);
         let done = self
             .paths(source, pos, &words, &mut draft)
@@ -53,8 +59,10 @@ impl Reader<'_> {
         match done {
             Ok(policy) => {
                 let first = words.first().map(|(word, _)| printable(OsStr::from_bytes(word)));
+                let outcome =
+                    if draft.has_duplicates { Outcome::Flawed } else { Outcome::Complete };
                 self.complete(source, pos, &text, first.unwrap_or_default(), draft, policy);
-                Outcome::Complete
+                outcome
             }
             Err(Dropped(reach)) => {
                 self.owners.release(&draft.logs);
@@ -63,7 +71,7 @@ impl Reader<'_> {
                 }
                 let text = format!("found error in {}, skipping", show_all(&text));
                 self.transcript.say(Line::error(text));
-                Outcome::Complete
+                Outcome::Flawed
             }
         }
     }
@@ -150,8 +158,12 @@ impl Reader<'_> {
                     self.owners.claim(&path);
                     draft.logs.push(path);
                 }
-                Some(true) => {}
+                Some(true) => {
+                    let words = format!("ignore duplicate log entry for {}", printable(&path));
+                    self.say_at(source, pos, words, Line::progress);
+                }
                 Some(false) => {
+                    draft.has_duplicates = true;
                     let shown = printable(&path);
                     let message = format!("`{shown}` stands in another place already");
                     let help = "name it once, or set `ignoreduplicates` for the first block";
@@ -229,16 +241,15 @@ impl Reader<'_> {
             Err(fault) => return Err(self.drop_block(source, fault)),
         };
         match self.open(&path, &path) {
-            Ok(Some(inner)) => self.inner(&inner, draft),
-            Ok(None) => Err(Dropped(Reach::Block)),
+            Ok(inner) => self.inner(inner, draft),
             Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => {
                 let folder = self.cwd.join(&path);
                 let names = self.listed(&folder).ok_or(Dropped(Reach::Block))?;
                 let above = std::mem::replace(&mut self.cwd, folder);
                 let done = names.iter().try_for_each(|name| {
                     match self.open(name.as_ref(), name.as_ref()) {
-                        Ok(Some(inner)) => self.inner(&inner, draft),
-                        _ => Err(Dropped(Reach::Block)),
+                        Ok(inner) => self.inner(inner, draft),
+                        Err(_) => Err(Dropped(Reach::Block)),
                     }
                 });
                 self.cwd = above;
@@ -252,13 +263,18 @@ impl Reader<'_> {
         }
     }
 
-    fn inner(&mut self, source: &Rc<Source>, draft: &mut Draft) -> Result<(), Dropped> {
+    fn inner(&mut self, opened: Opened, draft: &mut Draft) -> Result<(), Dropped> {
+        let source = match opened {
+            Opened::File(source) => source,
+            Opened::Ignored => return Ok(()),
+            Opened::Refused => return Err(Dropped(Reach::Block)),
+        };
         let name = printable(&source.shown);
         self.transcript.say(Line::progress(format!("reading config file {name}")));
         let criterion = self.criterion.take();
-        self.files.enter(source);
+        self.files.enter(&source);
         let body = parse::inside(&source.bytes, Dialect::Logrotate);
-        let done = self.body(source, body, draft);
+        let done = self.body(&source, body, draft);
         self.files.leave();
         self.criterion = criterion;
         // The end of the included file is not that of the block's.

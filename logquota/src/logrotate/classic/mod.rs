@@ -5,8 +5,9 @@
 //! [`translate`](super::translate) is there. Here a word that is not known is passed over with
 //! a warning, a faulty block gives its logs up, and patterns are expanded at once.
 //!
-//! An error outside of blocks ends its file and takes back the defaults that the file had set;
-//! the including file goes on, and blocks completed before stay (logrotate does the same).
+//! An error outside of blocks ends its file. Any error takes back, at the end of its file, the
+//! defaults that the file had set, and the same is done for the files that include it, which
+//! go on; blocks that were completed stay. (logrotate does all that.)
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -56,11 +57,22 @@ struct Owners {
     ignoring: Vec<bool>,
 }
 
-/// Whether a file was read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a file, or a part of it, was read. The worst counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Complete,
+    /// To the end, with errors.
+    Flawed,
+    /// The rest is not used.
     Abandoned,
+}
+
+/// What came of opening a file. What is wrong with it has been told.
+enum Opened {
+    File(Rc<Source>),
+    /// It is not read, and that is no error.
+    Ignored,
+    Refused,
 }
 
 impl<'e> Reader<'e> {
@@ -99,26 +111,30 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// A file or folder. Abandoned only if there is none of that name: what is wrong inside
-    /// does not reach whoever includes it.
+    /// A file or folder. What is wrong there never ends the file that includes it.
     fn path(&mut self, given: &Path) -> Outcome {
-        match self.open(given, given) {
-            Ok(Some(source)) => {
-                self.file(&source);
-                Outcome::Complete
-            }
-            Ok(None) => Outcome::Complete,
+        let outcome = match self.open(given, given) {
+            Ok(source) => self.opened(source),
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => self.folder(given),
             Err(error) => {
                 let shown = printable(given);
                 self.about(given, format!("cannot stat {shown}: {}", reason(&error)));
-                Outcome::Abandoned
+                Outcome::Flawed
             }
+        };
+        outcome.min(Outcome::Flawed)
+    }
+
+    fn opened(&mut self, file: Opened) -> Outcome {
+        match file {
+            Opened::File(source) => self.file(&source),
+            Opened::Ignored => Outcome::Complete,
+            Opened::Refused => Outcome::Flawed,
         }
     }
 
     /// Opens a file that may be used. One that may not has been told about.
-    fn open(&mut self, given: &Path, shown: &Path) -> io::Result<Option<Rc<Source>>> {
+    fn open(&mut self, given: &Path, shown: &Path) -> io::Result<Opened> {
         let path = self.cwd.join(given);
         let name = printable(shown);
         match self.files.open_classic(&path, shown) {
@@ -127,17 +143,17 @@ impl<'e> Reader<'e> {
                     let text = format!("Potentially dangerous mode on {name}: 0{mode:o}");
                     self.transcript.say(Line::warning(text));
                 }
-                Ok(Some(source))
+                Ok(Opened::File(source))
             }
             Err(Refused::Io(error)) => Err(error),
             Err(Refused::NotRegular) => {
                 let text = format!("Ignoring {name} because it's not a regular file.");
                 self.transcript.say(Line::progress(text));
-                Ok(None)
+                Ok(Opened::Ignored)
             }
             Err(Refused::Why(why)) => {
                 self.about(shown, why);
-                Ok(None)
+                Ok(Opened::Refused)
             }
         }
     }
@@ -151,7 +167,7 @@ impl<'e> Reader<'e> {
         let outcome = self.items(source);
         self.files.leave();
         self.criterion = criterion;
-        if outcome == Outcome::Abandoned {
+        if outcome != Outcome::Complete {
             (self.settings, self.taboo) = before;
         }
         outcome
@@ -160,27 +176,28 @@ impl<'e> Reader<'e> {
     /// Every file of a folder that is not taboo. A bad one does not spoil the others.
     fn folder(&mut self, given: &Path) -> Outcome {
         let folder = self.cwd.join(given);
-        let Some(names) = self.listed(&folder) else { return Outcome::Abandoned };
+        let Some(names) = self.listed(&folder) else { return Outcome::Flawed };
+        let mut worst = Outcome::Complete;
         let above = std::mem::replace(&mut self.cwd, folder);
         for name in names {
             let name = Path::new(&name);
             let outcome = match self.open(name, name) {
-                Ok(Some(source)) => self.file(&source),
-                Ok(None) => Outcome::Complete,
+                Ok(source) => self.opened(source),
                 Err(error) => {
                     let shown = printable(name);
                     let why = reason(&error);
                     self.about(name, format!("failed to open config file {shown}: {why}"));
-                    Outcome::Abandoned
+                    Outcome::Flawed
                 }
             };
-            if outcome == Outcome::Abandoned {
+            worst = worst.max(outcome);
+            if outcome != Outcome::Complete {
                 let text = format!("found error in file {}, skipping", printable(name));
                 self.transcript.say(Line::error(text));
             }
         }
         self.cwd = above;
-        Outcome::Complete
+        worst
     }
 
     /// The names in a folder that are files and not taboo, sorted.
@@ -212,6 +229,7 @@ impl<'e> Reader<'e> {
     }
 
     fn items(&mut self, source: &Rc<Source>) -> Outcome {
+        let mut worst = Outcome::Complete;
         for item in parse::file(&source.bytes, Dialect::Logrotate) {
             let outcome = match item {
                 Item::Block(block) => self.block(source, block),
@@ -225,11 +243,12 @@ impl<'e> Reader<'e> {
                 }
                 Item::Statement(statement) => self.global(source, &statement),
             };
+            worst = worst.max(outcome);
             if outcome == Outcome::Abandoned {
-                return outcome;
+                break;
             }
         }
-        Outcome::Complete
+        worst
     }
 
     /// A directive outside of blocks.
@@ -294,8 +313,16 @@ impl<'e> Reader<'e> {
     /// What logrotate says with `-v` about a directive that was followed.
     fn note_effect(&mut self, statement: &Statement<'_>) {
         let name = statement.directive.name();
-        if name == "olddir" {
-            let text = format!("olddir is now {}", show_all(statement.value));
+        let what = match name {
+            "olddir" => "olddir",
+            "compresscmd" => "compress_prog",
+            "uncompresscmd" => "uncompress_prog",
+            "compressext" => "compress_ext",
+            "compressoptions" => "compress_options",
+            _ => "",
+        };
+        if !what.is_empty() {
+            let text = format!("{what} is now {}", show_all(statement.value));
             self.transcript.say(Line::progress(text));
         }
         if statement.directive.is_criterion() {
@@ -320,6 +347,9 @@ impl<'e> Reader<'e> {
             return wrong("this path cannot be included", "bad include path");
         };
         self.transcript.say(Line::progress(format!("including {}", printable(&path))));
+        if self.files.is_too_deep() {
+            return wrong("files include each other too deeply", "include nesting too deep");
+        }
         Ok(path)
     }
 
