@@ -123,3 +123,50 @@ fn matching(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make their own files")]
+mod tests {
+    use super::super::env::{Env as _, SystemEnv};
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_expanded_on_the_disk_as_by_the_c_library() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let at = |name: &[u8]| dir.path().join(OsStr::from_bytes(name));
+        for name in [b"b/log".as_slice(), b"a/log", b"a-/log", b"b/.x", b"\xff.log"] {
+            let path = at(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+            std::fs::write(path, "").expect("a file");
+        }
+        std::os::unix::fs::symlink("b", at(b"link")).expect("a link");
+        std::os::unix::fs::symlink("nowhere", at(b"dangling")).expect("a link");
+        for (pattern, expected) in [
+            (
+                b"/*/log".as_slice(),
+                Some(vec![b"/a-/log".as_slice(), b"/a/log", b"/b/log", b"/link/log"]),
+            ),
+            (b"/*", Some(vec![b"/dangling", b"/link", b"/\xff.log"])),
+            (b"/b/*", Some(vec![b"/b/log"])),
+            (b"/b//.*", Some(vec![b"/b//.x"])),
+            (b"/[!a]", Some(vec![])),
+            (b"/b", Some(vec![])),
+            (b"/\xff*", Some(vec![b"/\xff.log"])),
+            (b"/\\dangling", Some(vec![b"/dangling"])),
+            (b"/none", None),
+            (b"/none/*", None),
+            (b"/*/none", None),
+            (b"/b/log/*", None),
+        ] {
+            let base = dir.path().as_os_str().as_bytes();
+            let found = SystemEnv::default().glob(&[base, pattern].concat()).expect("readable");
+            let expected = expected.map(|paths| {
+                let whole = |path: &[u8]| OsString::from_vec([base, path].concat());
+                paths.into_iter().map(whole).collect::<Vec<_>>()
+            });
+            let found = found
+                .map(|paths| paths.into_iter().map(PathBuf::into_os_string).collect::<Vec<_>>());
+            assert_eq!(found, expected, "{}", String::from_utf8_lossy(pattern));
+        }
+    }
+}

@@ -174,6 +174,8 @@ impl<'a> World<'a> {
         let parent = match parent {
             [] => Path::new(""),
             [b'/'] => Path::new("/"),
+            // Of several slashes all stay, since the log is called as it was written.
+            longer if longer.ends_with(b"//") => Path::new(OsStr::from_bytes(longer)),
             longer => Path::new(OsStr::from_bytes(longer.strip_suffix(b"/").unwrap_or(longer))),
         };
         let opened = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
