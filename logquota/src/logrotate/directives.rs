@@ -2,6 +2,7 @@
 //! what it does to the options. A word that is not here is unknown.
 
 use super::Dialect;
+use super::classic::values as classic;
 use super::diagnostic::Fault;
 use super::env::Env;
 use super::settings::Settings;
@@ -270,7 +271,7 @@ pub(super) static TABLE: &[Directive] = &[
     flag("nodelaycompress", |s| s.delay = false).undone_by("delaycompress"),
     value("compresscmd", |s, a, _| {
         if a.dialect == Dialect::Logrotate {
-            return v::compressor(s, a);
+            return classic::compressor(s, a);
         }
         s.codec = v::codec(a)?;
         s.suffix = None;
@@ -285,7 +286,7 @@ pub(super) static TABLE: &[Directive] = &[
     value("compressext", |s, a, _| v::set_suffix(&mut s.suffix, a)),
     line("compressoptions", |s, a, _| {
         if a.dialect == Dialect::Logrotate {
-            s.options = v::options(a)?;
+            s.options = classic::options(a)?;
             return Ok(());
         }
         s.level = v::level(a)?;
@@ -294,7 +295,7 @@ pub(super) static TABLE: &[Directive] = &[
     }),
     // Mail. Without an address the others say nothing.
     value("mail", |s, a, _| {
-        s.mail = Some(v::mail_address(a)?);
+        s.mail = Some(classic::mail_address(a)?);
         Ok(())
     })
     .undone_by("nomail")

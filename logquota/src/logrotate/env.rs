@@ -61,8 +61,8 @@ pub trait Env {
     /// Asked at the closing brace of a block with an `olddir` where logrotate is replaced:
     /// whether its archives can go there. Whoever has a disk looks at it, and makes the folder
     /// if [`ArchiveDir::create`](crate::policy::ArchiveDir::create) is set, as logrotate does
-    /// while it reads (4.9 of `docs/logrotate-differences.md` has what it checks). What is
-    /// given to `say` stands in the transcript at this place.
+    /// while it reads (`docs/logrotate-differences.md` has what it checks). What is given to
+    /// `say` stands in the transcript at this place. By default everything is fine.
     ///
     /// # Errors
     ///

@@ -1,17 +1,17 @@
 //! What is written behind a directive: numbers, sizes, owners, paths.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::num::NonZeroU32;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr as _;
 
-use super::classic::phrases;
+use super::classic::{phrases, values as classic};
 use super::diagnostic::{Fault, Pos, show};
 use super::env::Env;
 use super::settings::{Level, Settings};
 use super::{Dialect, words};
-use crate::naming::{DateFormat, DateFormatError};
+use crate::naming::DateFormat;
 use crate::policy::{Codec, Count, Identity, NewFile, Reserve};
 use crate::units::Bytes;
 
@@ -35,7 +35,7 @@ pub(super) struct Argument<'a> {
 
 impl Problem {
     /// With logrotate's words for it.
-    fn classic(self, words: impl Into<String>) -> Self {
+    pub(super) fn classic(self, words: impl Into<String>) -> Self {
         match self {
             Self::Wrong(fault) => Self::Wrong(fault.classic(words)),
             Self::Undone(fault) => Self::Undone(fault.classic(words)),
@@ -44,7 +44,7 @@ impl Problem {
 }
 
 impl<'a> Argument<'a> {
-    fn wrong(&self, message: impl Into<String>, help: impl Into<String>) -> Problem {
+    pub(super) fn wrong(&self, message: impl Into<String>, help: impl Into<String>) -> Problem {
         // The likeliest mistake of those who know other languages.
         let comment = self.bytes.windows(2).any(|pair| pair == b" #" || pair == b"\t#");
         let help = if comment {
@@ -61,7 +61,7 @@ impl<'a> Argument<'a> {
     }
 
     /// As text, without NUL and not empty.
-    fn text(&self) -> Result<&'a str, Problem> {
+    pub(super) fn text(&self) -> Result<&'a str, Problem> {
         let name = self.name;
         if self.bytes.is_empty() {
             return Err(self
@@ -76,7 +76,7 @@ impl<'a> Argument<'a> {
         }
     }
 
-    fn expected(&self, what: &str, help: &str) -> Problem {
+    pub(super) fn expected(&self, what: &str, help: &str) -> Problem {
         let found = show(self.bytes);
         self.wrong(format!("`{}` needs {what}, found \"{found}\"", self.name), help)
     }
@@ -139,7 +139,7 @@ pub(super) enum Blank {
 pub(super) fn size(a: &Argument<'_>, blank: Blank) -> Result<Bytes, Problem> {
     let text = a.text()?;
     if a.dialect == Dialect::Logrotate && blank == Blank::Refused {
-        return classic_size(a, text);
+        return classic::size(a, text);
     }
     if blank == Blank::Refused && text.contains(char::is_whitespace) {
         return Err(a.expected("a size", "write the number and its unit together, such as 64M"));
@@ -161,33 +161,6 @@ pub(super) fn size(a: &Argument<'_>, blank: Blank) -> Result<Bytes, Problem> {
     Bytes::from_str(&decimal).map_err(|error| {
         let name = a.name;
         a.wrong(format!("`{name}`: {error}"), "write a whole number and k, M, G or T")
-    })
-}
-
-/// A size as logrotate has it: digits, and at most one of `k K M G` behind them.
-fn classic_size(a: &Argument<'_>, text: &str) -> Result<Bytes, Problem> {
-    let (digits, shift) = match text.char_indices().next_back() {
-        Some((at, unit @ ('k' | 'K' | 'M' | 'G'))) => {
-            let shift = match unit {
-                'M' => 20,
-                'G' => 30,
-                _ => 10,
-            };
-            (text.get(..at).unwrap_or_default(), shift)
-        }
-        Some((_, unit)) if !unit.is_ascii_digit() => {
-            let help = "write a whole number, and k, M or G right behind it";
-            return Err(a
-                .expected("a size", help)
-                .classic(format!("unknown unit '{}'", show(unit.to_string()))));
-        }
-        _ => (text, 0),
-    };
-    let number = words::number(digits).and_then(|number| u64::try_from(number).ok());
-    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
-    bytes.map(Bytes::new).ok_or_else(|| {
-        a.expected("a size", "write a whole number, and k, M or G right behind it")
-            .classic(format!("bad size '{}'", show(digits)))
     })
 }
 
@@ -228,85 +201,17 @@ pub(super) fn set_name(a: &Argument<'_>) -> Result<String, Problem> {
     Ok(name.to_owned())
 }
 
-/// `dateformat`. Where logrotate is replaced one that cannot be used is an error only for the
-/// blocks that date their archives by it.
+/// `dateformat`
 pub(super) fn set_date_format(s: &mut Settings, a: &Argument<'_>) -> Result<(), Problem> {
     let text = a.text()?;
-    let format = DateFormat::new(text);
-    if a.dialect == Dialect::Own {
-        let format = format
-            .map_err(|error| a.wrong(format!("`dateformat`: {error}"), "for example `-%Y%m%d`"))?;
-        s.date_format = Some(format);
+    if a.dialect == Dialect::Logrotate {
+        classic::set_date_format(s, text);
         return Ok(());
     }
-    let too_long = || format!("Date format {} is too long", show(text));
-    (s.date_format, s.bad_date) = match format {
-        Ok(_) if pattern_len(text) > DATE_PATTERN_MAX => (None, Some(too_long())),
-        Ok(format) => (Some(format), None),
-        Err(DateFormatError::TooLong(_)) => (None, Some(too_long())),
-        Err(error) => (None, Some(error.to_string())),
-    };
+    let format = DateFormat::new(text)
+        .map_err(|error| a.wrong(format!("`dateformat`: {error}"), "for example `-%Y%m%d`"))?;
+    s.date_format = Some(format);
     Ok(())
-}
-
-/// How long the pattern may be by which logrotate finds dated archives, in bytes.
-const DATE_PATTERN_MAX: usize = 127;
-
-/// How long that pattern is: five bytes for a digit.
-fn pattern_len(format: &str) -> usize {
-    let mut len = 0usize;
-    let mut chars = format.chars().peekable();
-    while let Some(c) = chars.next() {
-        let field = chars.next_if(|field| c == '%' && "YmdHMSVsGgyjUWuwz".contains(*field));
-        len = len.saturating_add(match field {
-            None => c.len_utf8(),
-            Some('Y' | 'G') => 20,
-            Some('s') => 50,
-            Some('j') => 15,
-            Some('u' | 'w') => 5,
-            Some('z') => 24,
-            Some(_) => 10,
-        });
-    }
-    len
-}
-
-/// `mail`: one word that can be printed.
-pub(super) fn mail_address(a: &Argument<'_>) -> Result<String, Problem> {
-    let text = a.text()?;
-    if text.contains(char::is_whitespace) {
-        return Err(a.expected("one address without blanks", "correct it"));
-    }
-    Ok(text.to_owned())
-}
-
-/// `compresscmd`, any program. The suffix of those that are known comes with it.
-pub(super) fn compressor(s: &mut Settings, a: &Argument<'_>) -> Result<(), Problem> {
-    let command = one_word(a)?;
-    let name = command.rsplit_once('/').map_or(command, |(_, name)| name);
-    let suffix = match name {
-        "gzip" => Some(".gz"),
-        "bzip2" => Some(".bz2"),
-        "xz" => Some(".xz"),
-        "zstd" => Some(".zst"),
-        "compress" => Some(".Z"),
-        "zip" => Some(".zip"),
-        _ => None,
-    };
-    if let Some(suffix) = suffix {
-        s.suffix = Some(suffix.to_owned());
-    }
-    s.compressor = Some(command.to_owned());
-    Ok(())
-}
-
-/// `compressoptions`, for any program.
-pub(super) fn options(a: &Argument<'_>) -> Result<Vec<OsString>, Problem> {
-    if a.bytes.is_empty() || a.bytes.contains(&0) {
-        return Err(a.wrong("`compressoptions` needs a value", "give a level such as `-9`"));
-    }
-    let (words, _) = words::split_leniently(a.bytes.iter().copied().enumerate());
-    Ok(words.into_iter().map(|word| OsString::from_vec(word.text)).collect())
 }
 
 /// Part of a file name.

@@ -24,13 +24,14 @@ use super::parse::{self, Item, Statement};
 use super::settings::Settings;
 use super::taboo::Taboo;
 use super::transcript::{Line, Transcript};
-use super::values::{self, Problem};
+use super::values::{self as common, Problem};
 use super::{Dialect, Origin, Parsed};
 use crate::error::printable;
 use crate::policy::{Config, SetSpec};
 
 mod block;
 pub(super) mod phrases;
+pub(super) mod values;
 
 /// Reads configurations one after the other; settings carry over.
 pub(super) struct Reader<'e> {
@@ -342,7 +343,7 @@ impl<'e> Reader<'e> {
         if statement.value.is_empty() {
             return wrong("`include` needs a value", "argument expected after include");
         }
-        let path = values::at_home(statement.value, self.env);
+        let path = common::at_home(statement.value, self.env);
         let Some(path) = path.filter(|_| !statement.value.contains(&0)) else {
             return wrong("this path cannot be included", "bad include path");
         };
