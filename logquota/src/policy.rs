@@ -488,6 +488,9 @@ pub enum Selector {
     /// components before the first wildcard are opened as the administrator wrote them,
     /// links included; what is matched by a wildcard, and all below, is never a link.
     Pattern(OsString),
+    /// One path, literally: nothing in it is a wildcard. Its folder is opened as it is written,
+    /// links and `..` included; its last component is never a link.
+    Log(PathBuf),
     /// Every log in this folder and the folders below, on the same mount: `*.log`, and other
     /// names that have archives of ours or of logrotate beside them.
     Directory(PathBuf),

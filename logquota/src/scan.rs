@@ -29,7 +29,7 @@ mod drafts;
 mod leftovers;
 mod look;
 mod names;
-mod pattern;
+pub(crate) mod pattern;
 mod walk;
 
 #[cfg(test)]

@@ -38,6 +38,15 @@ pub enum EntryKind {
     Other,
 }
 
+/// What stands under a name, as far as a pattern of logs asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NameKind {
+    /// A folder.
+    Dir,
+    /// Anything else; also a link, wherever it leads.
+    Other,
+}
+
 /// A folder of configuration files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigDir {
@@ -121,6 +130,42 @@ pub fn list_config_dir(path: &Path) -> io::Result<ConfigDir> {
         entries.push((name, kind));
     }
     Ok(ConfigDir { entries, mode: permissions(stat.st_mode), uid: stat.st_uid })
+}
+
+/// The names in a folder but `.` and `..`, in no order, links to the folder followed. A kind
+/// that is not known without a further look is not looked at.
+///
+/// # Errors
+///
+/// `NotADirectory`, and whatever the system says.
+pub fn names_in(path: &Path) -> io::Result<Vec<(OsString, Option<NameKind>)>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = open_quietly(path, flags)?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(&fd)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if matches!(name, b"." | b"..") {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Directory => Some(NameKind::Dir),
+            FileType::Unknown => None,
+            _ => Some(NameKind::Other),
+        };
+        names.push((std::os::unix::ffi::OsStringExt::from_vec(name.to_vec()), kind));
+    }
+    Ok(names)
+}
+
+/// What stands under a path, a link at its end not followed; `None` if there is nothing.
+#[must_use]
+pub fn kind_of(path: &Path) -> Option<NameKind> {
+    let stat = rustix::fs::lstat(path).ok()?;
+    Some(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => NameKind::Dir,
+        _ => NameKind::Other,
+    })
 }
 
 /// The id of a user by name; `None` if there is none or the database cannot be asked.

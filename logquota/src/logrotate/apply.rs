@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Dialect;
 use super::diagnostic::{Fault, Pos};
 use super::directives::Effect;
 use super::env::Env;
@@ -14,8 +15,12 @@ pub(super) fn apply(
     settings: &mut Settings,
     statement: &Statement<'_>,
     env: &dyn Env,
+    dialect: Dialect,
 ) -> Result<(), Problem> {
     let directive = statement.directive;
+    if dialect == Dialect::Own && !directive.is_done() {
+        return Err(Problem::Undone(undone(statement)));
+    }
     match directive.effect() {
         Effect::Flag(set) => set(settings),
         Effect::Value(set) => {
@@ -23,12 +28,12 @@ pub(super) fn apply(
                 name: directive.name(),
                 bytes: statement.value,
                 pos: statement.value_pos,
+                dialect,
             };
             set(settings, &argument, env)?;
         }
         Effect::Script(slot) => *slot(&mut settings.scripts) = Some(script(statement)?),
-        Effect::Undone => return Err(Problem::Undone(undone(statement))),
-        Effect::Include | Effect::Taboo { .. } => {}
+        Effect::Include | Effect::Taboo { .. } | Effect::Undone => {}
     }
     Ok(())
 }

@@ -78,6 +78,8 @@ impl fmt::Display for Diagnostic {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
+    /// As logrotate names it in messages: as it was given; in a folder, only its name.
+    pub(super) shown: PathBuf,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -95,11 +97,42 @@ pub(super) struct Fault {
     pub(super) pos: Pos,
     pub(super) message: String,
     pub(super) help: String,
+    /// In logrotate's words, without file and line; none if it has the same, empty if it says
+    /// nothing.
+    pub(super) classic: Option<String>,
+    /// How far it reaches in logrotate if it stands in a block.
+    pub(super) reach: Reach,
+}
+
+/// What an error inside a block ends, in logrotate's dialect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The block.
+    #[default]
+    Block,
+    /// The rest of the file as well.
+    File,
 }
 
 impl Fault {
     pub(super) fn new(pos: Pos, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { pos, message: message.into(), help: help.into() }
+        Self {
+            pos,
+            message: message.into(),
+            help: help.into(),
+            classic: None,
+            reach: Reach::default(),
+        }
+    }
+
+    /// With logrotate's words for it.
+    pub(super) fn classic(self, words: impl Into<String>) -> Self {
+        Self { classic: Some(words.into()), ..self }
+    }
+
+    /// Which ends the file.
+    pub(super) fn ends_file(self) -> Self {
+        Self { reach: Reach::File, ..self }
     }
 }
 
@@ -210,7 +243,7 @@ pub(super) fn show(bytes: impl AsRef<[u8]>) -> String {
 
 /// As [`printable`], but a backslash stays single and a tab becomes a blank: this is text of
 /// the file and not a name.
-fn show_all(bytes: &[u8]) -> String {
+pub(super) fn show_all(bytes: &[u8]) -> String {
     use std::os::unix::ffi::OsStrExt as _;
     let mut out = String::new();
     for (index, part) in bytes.split(|b| *b == b'\\').enumerate() {
@@ -232,7 +265,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str, offset: usize, line: usize) -> Diagnostic {
-        let source = Source { path: "/etc/x".into(), bytes: text.into() };
+        let source = Source { path: "/etc/x".into(), shown: "x".into(), bytes: text.into() };
         let mut sink = Sink::default();
         sink.report(Severity::Error, &source, Fault::new(Pos { offset, line }, "no `x`", "do y"));
         sink.finish().remove(0)
@@ -265,7 +298,7 @@ mod tests {
 
     #[test]
     fn more_than_anybody_reads_is_counted() {
-        let source = Source { path: "/etc/x".into(), bytes: Vec::new() };
+        let source = Source { path: "/etc/x".into(), shown: "x".into(), bytes: Vec::new() };
         let mut sink = Sink::default();
         for _ in 0..DIAGNOSTICS_MAX {
             sink.report(Severity::Warning, &source, Fault::new(Pos::default(), "w", ""));

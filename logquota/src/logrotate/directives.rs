@@ -1,11 +1,13 @@
 //! The one table of directives: how each is read, where it may stand, what undoes it, and
 //! what it does to the options. A word that is not here is unknown.
 
+use super::Dialect;
+use super::classic::values as classic;
 use super::diagnostic::Fault;
 use super::env::Env;
 use super::settings::Settings;
 use super::values::{self as v, Argument, Problem};
-use crate::policy::{NewFile, RotateWhen, Scripts};
+use crate::policy::{MailWhen, NewFile, RotateWhen, Scripts};
 
 /// What follows the name of a directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +41,8 @@ pub struct Directive {
     scope: Scope,
     inverse: Option<&'static str>,
     effect: Effect,
+    /// Done where logrotate is replaced, and not in our own dialect.
+    only_classic: bool,
 }
 
 type SetFlag = fn(&mut Settings);
@@ -90,7 +94,23 @@ impl Directive {
     /// refused as a whole.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        !matches!(self.effect, Effect::Undone)
+        !matches!(self.effect, Effect::Undone) && !self.only_classic
+    }
+
+    /// `errors`, which logrotate passes over.
+    pub(super) fn is_obsolete(&self) -> bool {
+        self.name == "errors"
+    }
+
+    /// Whether logrotate only remarks that the value is missing, and goes on without.
+    pub(super) fn may_lack_value(&self) -> bool {
+        let names = ["size", "minsize", "maxsize", "minutes", "dateformat", "tabooext", "taboopat"];
+        names.contains(&self.name)
+    }
+
+    /// Whether it is one of those that say when, of which the last one counts.
+    pub(super) fn is_criterion(&self) -> bool {
+        super::effects::CRITERIA.contains(&self.name)
     }
 
     pub(super) const fn is_script(&self) -> bool {
@@ -102,7 +122,7 @@ impl Directive {
     }
 
     const fn new(name: &'static str, kind: Kind, effect: Effect) -> Self {
-        Self { name, kind, scope: Scope::Anywhere, inverse: None, effect }
+        Self { name, kind, scope: Scope::Anywhere, inverse: None, effect, only_classic: false }
     }
 
     const fn undone_by(self, inverse: &'static str) -> Self {
@@ -111,6 +131,10 @@ impl Directive {
 
     const fn only(self, scope: Scope) -> Self {
         Self { scope, ..self }
+    }
+
+    const fn classic_only(self) -> Self {
+        Self { only_classic: true, ..self }
     }
 }
 
@@ -188,10 +212,7 @@ pub(super) static TABLE: &[Directive] = &[
     }),
     flag("dateext", |s| s.dated = true).undone_by("nodateext"),
     flag("nodateext", |s| s.dated = false).undone_by("dateext"),
-    value("dateformat", |s, a, _| {
-        s.date_format = Some(v::date_format(a)?);
-        Ok(())
-    }),
+    value("dateformat", |s, a, _| v::set_date_format(s, a)),
     flag("dateyesterday", |s| s.shift.yesterday = true).undone_by("nodateyesterday"),
     flag("nodateyesterday", |s| s.shift.yesterday = false).undone_by("dateyesterday"),
     flag("datehourago", |s| s.shift.hour_ago = true).undone_by("nodatehourago"),
@@ -232,34 +253,60 @@ pub(super) static TABLE: &[Directive] = &[
     })
     .undone_by("norenamecopy"),
     flag("norenamecopy", |s| s.rename_copy = false).undone_by("renamecopy"),
-    undone("shred", Kind::Flag).undone_by("noshred"),
-    flag("noshred", |s| s.set_undone("shred", false)).undone_by("shred"),
+    flag("shred", |s| s.shred = true).undone_by("noshred").classic_only(),
+    flag("noshred", |s| {
+        s.shred = false;
+        s.set_undone("shred", false);
+    })
+    .undone_by("shred"),
     // Says something about `shred` only, so alone it does no harm.
-    value("shredcycles", |_, a, _| v::whole(a).map(drop)),
+    value("shredcycles", |s, a, _| {
+        s.shred_cycles = v::whole(a)?;
+        Ok(())
+    }),
     // Compression.
     flag("compress", |s| s.compress = true).undone_by("nocompress"),
     flag("nocompress", |s| s.compress = false).undone_by("compress"),
     flag("delaycompress", |s| s.delay = true).undone_by("nodelaycompress"),
     flag("nodelaycompress", |s| s.delay = false).undone_by("delaycompress"),
     value("compresscmd", |s, a, _| {
+        if a.dialect == Dialect::Logrotate {
+            return classic::compressor(s, a);
+        }
         s.codec = v::codec(a)?;
         s.suffix = None;
         s.set_undone("compresscmd", false);
         Ok(())
     }),
     // Says something about `mail` only, so alone it does no harm.
-    value("uncompresscmd", |_, a, _| v::one_word(a).map(drop)),
+    value("uncompresscmd", |s, a, _| {
+        s.unpack = Some(v::one_word(a)?.to_owned());
+        Ok(())
+    }),
     value("compressext", |s, a, _| v::set_suffix(&mut s.suffix, a)),
     line("compressoptions", |s, a, _| {
+        if a.dialect == Dialect::Logrotate {
+            s.options = classic::options(a)?;
+            return Ok(());
+        }
         s.level = v::level(a)?;
         s.set_undone("compressoptions", false);
         Ok(())
     }),
     // Mail. Without an address the others say nothing.
-    undone("mail", Kind::Value).undone_by("nomail"),
-    flag("nomail", |s| s.set_undone("mail", false)).undone_by("mail"),
-    flag("mailfirst", |_| ()).undone_by("maillast"),
-    flag("maillast", |_| ()).undone_by("mailfirst"),
+    value("mail", |s, a, _| {
+        s.mail = Some(classic::mail_address(a)?);
+        Ok(())
+    })
+    .undone_by("nomail")
+    .classic_only(),
+    flag("nomail", |s| {
+        s.mail = None;
+        s.set_undone("mail", false);
+    })
+    .undone_by("mail"),
+    flag("mailfirst", |s| s.mail_when = MailWhen::First).undone_by("maillast"),
+    flag("maillast", |s| s.mail_when = MailWhen::Last).undone_by("mailfirst"),
     // Scripts.
     script("firstaction", |s| &mut s.first),
     script("prerotate", |s| &mut s.pre),
@@ -302,6 +349,14 @@ pub fn find(name: &str) -> Option<&'static Directive> {
     TABLE.iter().find(|directive| directive.name == name)
 }
 
+/// The directive of this name, if the dialect has it: what logrotate does not know and we do
+/// not do yet is unknown where we stand in for it.
+pub(super) fn find_in(name: &str, dialect: Dialect) -> Option<&'static Directive> {
+    let known = find(name)?;
+    let is_undone = matches!(known.effect, Effect::Undone) && !known.is_obsolete();
+    (dialect == Dialect::Own || !is_undone).then_some(known)
+}
+
 /// The directive that somebody may have meant who wrote `name`.
 pub(super) fn nearest(name: &str) -> Option<&'static Directive> {
     // Longer words than any directive are not compared: their length may be anything.
@@ -341,12 +396,14 @@ pub(super) fn misplaced(directive: &Directive, pos: super::diagnostic::Pos) -> F
             pos,
             format!("`{name}` outside of a block"),
             "write it inside the block that it is meant for",
-        ),
+        )
+        .classic(format!("{name} may only appear inside of log file definition")),
         _ => Fault::new(
             pos,
             format!("`{name}` inside a block"),
             "write it outside of blocks, before the `include` that it is meant for",
-        ),
+        )
+        .classic(format!("{name} may not appear inside of log file definition")),
     }
 }
 

@@ -27,7 +27,8 @@ impl Given {
     }
 }
 
-const CRITERIA: &[&str] = &["hourly", "daily", "weekly", "monthly", "yearly", "minutes", "size"];
+pub(super) const CRITERIA: &[&str] =
+    &["hourly", "daily", "weekly", "monthly", "yearly", "minutes", "size"];
 
 /// What a block says in vain. `settings` are those that it ended up with.
 ///

@@ -6,7 +6,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use crate::fs::config::{CONFIG_LEN_MAX, ConfigDir, ConfigFile, EntryKind};
+use super::Closed;
+pub use super::expand::GlobError;
+use super::expand::{Names, expand};
+use super::transcript::Line;
+pub use crate::fs::config::{CONFIG_LEN_MAX, ConfigDir, ConfigFile, EntryKind, NameKind};
 
 /// Files, folders and users, as far as a configuration can name them.
 pub trait Env {
@@ -44,6 +48,30 @@ pub trait Env {
 
     /// The user we act as. If it is root, files that others can change are refused.
     fn effective_uid(&self) -> u32;
+
+    /// The paths that a pattern stands for now, as glob(3) finds them: sorted by their bytes,
+    /// folders left out, links of any kind left in, a leading dot never matched by a wildcard.
+    /// `None` if nothing matches. Asked only where logrotate is replaced.
+    ///
+    /// # Errors
+    ///
+    /// A folder on the way that exists and cannot be read.
+    fn glob(&self, pattern: &[u8]) -> Result<Option<Vec<PathBuf>>, GlobError>;
+
+    /// Asked at the closing brace of a block with an `olddir` where logrotate is replaced:
+    /// whether its archives can go there. Whoever has a disk looks at it, and makes the folder
+    /// if [`ArchiveDir::create`](crate::policy::ArchiveDir::create) is set, as logrotate does
+    /// while it reads (`docs/logrotate-differences.md` has what it checks). What is given to
+    /// `say` stands in the transcript at this place. By default everything is fine.
+    ///
+    /// # Errors
+    ///
+    /// The block cannot be used, in logrotate's words, without file and line: `error verifying
+    /// olddir path DIR: REASON`. The block is dropped and so is the rest of its file.
+    fn check_old_dir(&self, block: &Closed<'_>, say: &mut dyn FnMut(Line)) -> Result<(), String> {
+        let _ = (block, say);
+        Ok(())
+    }
 }
 
 /// This machine.
@@ -103,6 +131,23 @@ impl Env for SystemEnv {
     fn effective_uid(&self) -> u32 {
         crate::fs::config::effective_uid()
     }
+
+    fn glob(&self, pattern: &[u8]) -> Result<Option<Vec<PathBuf>>, GlobError> {
+        expand(pattern, &Disk)
+    }
+}
+
+/// The names on this machine.
+struct Disk;
+
+impl Names for Disk {
+    fn names(&self, folder: &Path) -> io::Result<Vec<(std::ffi::OsString, Option<NameKind>)>> {
+        crate::fs::config::names_in(folder)
+    }
+
+    fn kind(&self, path: &Path) -> Option<NameKind> {
+        crate::fs::config::kind_of(path)
+    }
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -120,6 +165,7 @@ mod mem {
     pub struct MemEnv {
         files: BTreeMap<PathBuf, ConfigFile>,
         dirs: BTreeMap<PathBuf, (u32, u32)>,
+        dangling: BTreeMap<PathBuf, ConfigFile>,
         ids: BTreeMap<String, u32>,
         home: Option<PathBuf>,
         uid: u32,
@@ -171,6 +217,13 @@ mod mem {
         #[must_use]
         pub fn dir(mut self, path: impl Into<PathBuf>, mode: u32, uid: u32) -> Self {
             self.dirs.insert(path.into(), (mode, uid));
+            self
+        }
+
+        /// With a link that leads nowhere.
+        #[must_use]
+        pub fn dangling(mut self, path: impl Into<PathBuf>) -> Self {
+            self.dangling.insert(path.into(), ConfigFile::default());
             self
         }
 
@@ -243,6 +296,56 @@ mod mem {
 
         fn effective_uid(&self) -> u32 {
             self.uid
+        }
+
+        fn glob(&self, pattern: &[u8]) -> Result<Option<Vec<PathBuf>>, GlobError> {
+            expand(pattern, self)
+        }
+
+        /// Folders below `/missing` cannot be made.
+        fn check_old_dir(
+            &self,
+            block: &Closed<'_>,
+            say: &mut dyn FnMut(Line),
+        ) -> Result<(), String> {
+            let path = crate::error::printable(&block.old_dir.path);
+            if block.old_dir.path.starts_with("/missing") {
+                return Err(format!("error verifying olddir path {path}: not found"));
+            }
+            if block.old_dir.create.is_some() {
+                say(Line::progress(format!("creating new directory {path}")));
+            }
+            Ok(())
+        }
+    }
+
+    /// A folder of mode 0 cannot be read.
+    impl Names for MemEnv {
+        fn names(&self, folder: &Path) -> io::Result<Vec<(OsString, Option<NameKind>)>> {
+            let links = self.dangling.keys().filter(|path| path.parent() == Some(folder));
+            let mut names: Vec<_> = links
+                .filter_map(|path| Some((path.file_name()?.to_owned(), Some(NameKind::Other))))
+                .collect();
+            let dir = match self.list_dir(folder) {
+                Ok(dir) if dir.mode == 0 => return Err(io::ErrorKind::PermissionDenied.into()),
+                Ok(dir) => dir,
+                Err(_) if !names.is_empty() => return Ok(names),
+                Err(error) => return Err(error),
+            };
+            names.extend(dir.entries.into_iter().map(|(name, kind)| {
+                (name, Some(if kind == EntryKind::Dir { NameKind::Dir } else { NameKind::Other }))
+            }));
+            Ok(names)
+        }
+
+        fn kind(&self, path: &Path) -> Option<NameKind> {
+            if self.dangling.contains_key(path) {
+                return Some(NameKind::Other);
+            }
+            if self.files.contains_key(path) {
+                return Some(NameKind::Other);
+            }
+            self.list_dir(path).is_ok().then_some(NameKind::Dir)
         }
     }
 }

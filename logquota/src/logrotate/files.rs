@@ -36,6 +36,16 @@ pub(super) struct Unusable {
     pub(super) is_folder: bool,
 }
 
+/// Why a file is not read where logrotate is replaced.
+pub(super) enum Refused {
+    /// It cannot be.
+    Io(io::Error),
+    /// It is a pipe or a device; not an error.
+    NotRegular,
+    /// It must not be, in logrotate's words.
+    Why(String),
+}
+
 impl Unusable {
     fn new(message: String, help: impl Into<String>) -> Self {
         Self { message, help: help.into(), is_folder: false }
@@ -134,7 +144,49 @@ impl<'e> Files<'e> {
         self.trust(path, file.mode, file.uid)?;
         self.read.push(path.to_owned());
         self.bytes = self.bytes.saturating_add(file.bytes.len());
-        Ok(Rc::new(Source { path: path.to_owned(), bytes: file.bytes }))
+        Ok(Rc::new(Source { path: path.to_owned(), shown: path.to_owned(), bytes: file.bytes }))
+    }
+
+    /// Whether no file may be included any more by the one that is being read.
+    pub(super) fn is_too_deep(&self) -> bool {
+        self.stack.len() > NESTING_MAX
+    }
+
+    /// Reads a file as logrotate does: with what it refuses, and with the mode if that is so
+    /// unusual that it warns. Files are asked for their owner and mode only by root.
+    pub(super) fn open_classic(
+        &mut self,
+        path: &Path,
+        shown: &Path,
+    ) -> Result<(Rc<Source>, Option<u32>), Refused> {
+        let name = printable(shown);
+        if self.read.len() >= FILES_MAX || self.bytes >= BYTES_MAX {
+            return Err(Refused::Why(format!("{name}: too many files are included")));
+        }
+        let file = self.env.read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => {
+                Refused::Why(format!("file {name} too large, probably not a config file."))
+            }
+            _ => Refused::Io(error),
+        })?;
+        if !file.is_regular {
+            return Err(Refused::NotRegular);
+        }
+        let is_root = self.env.effective_uid() == 0;
+        if is_root && file.mode & 0o022 != 0 {
+            let why = format!("Ignoring {name} because it is writable by group or others.");
+            return Err(Refused::Why(why));
+        }
+        if is_root && file.uid != 0 {
+            return Err(Refused::Why(format!(
+                "Ignoring {name} because the file owner is wrong (should be root or user with uid 0)."
+            )));
+        }
+        let is_unusual = is_root && file.mode & !0o644 != 0;
+        self.read.push(path.to_owned());
+        self.bytes = self.bytes.saturating_add(file.bytes.len());
+        let source = Source { path: path.to_owned(), shown: shown.to_owned(), bytes: file.bytes };
+        Ok((Rc::new(source), is_unusual.then_some(file.mode)))
     }
 
     /// The path that an `include` names.

@@ -1,6 +1,7 @@
 //! Cuts the text of a configuration into tokens. Knows lines, words, quotes and braces; knows
 //! no directive.
 
+use super::Dialect;
 use super::diagnostic::{Fault, Pos};
 use super::words::{self, SplitError, Word};
 
@@ -185,7 +186,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// From the first path to the `{` and behind it, over as many lines as it takes.
-    pub(super) fn path_list(&mut self) -> Result<PathList, Fault> {
+    pub(super) fn path_list(&mut self, dialect: Dialect) -> Result<PathList, Fault> {
         let start = self.pos();
         let mut parts: Vec<(usize, &[u8])> = Vec::new();
         loop {
@@ -202,14 +203,16 @@ impl<'a> Lexer<'a> {
                         self.pos(),
                         "`}` without a `{` before it",
                         "write `{` behind the paths; a path cannot have braces",
-                    ));
+                    )
+                    .classic("unexpected } (missing previous '{')"));
                 }
                 None => {
                     return Err(Fault::new(
                         start,
                         "no `{` follows this path",
                         "write `{` behind the paths, and a `}` behind the directives",
-                    ));
+                    )
+                    .classic("missing '{' after log files definition"));
                 }
                 Some(_) => {
                     // With its newline, which separates words.
@@ -223,7 +226,12 @@ impl<'a> Lexer<'a> {
         let bytes = parts
             .iter()
             .flat_map(|(from, part)| part.iter().enumerate().map(|(i, b)| (*from + i, *b)));
-        let split = words::split(bytes).map_err(|error| unsplittable(error, self.bytes, start))?;
+        let split = match words::split_leniently(bytes) {
+            (_, Some(error)) if dialect == Dialect::Own => {
+                return Err(unsplittable(error, self.bytes, start));
+            }
+            (words, _) => words,
+        };
         let mut text: Vec<u8> = parts.iter().flat_map(|(_, part)| *part).copied().collect();
         text.truncate(text.trim_ascii_end().len());
         Ok(PathList { text, words: place(split, self.bytes, start) })
@@ -334,7 +342,7 @@ mod tests {
     fn paths(text: &str) -> Result<(String, Vec<(String, usize)>), String> {
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Lexer::new(text.as_bytes())
-            .path_list()
+            .path_list(Dialect::Own)
             .map(|l| (lossy(&l.text), l.words.iter().map(|(w, p)| (lossy(w), p.line)).collect()))
             .map_err(|fault| format!("{}:{}", fault.pos.line, fault.message))
     }

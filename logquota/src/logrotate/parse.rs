@@ -4,6 +4,7 @@
 //! Nothing half-read leaves here: a block with a syntax error carries its faults along, and
 //! the list of items ends at the first error outside of blocks.
 
+use super::Dialect;
 use super::diagnostic::{Fault, Pos, show};
 use super::directives::{self, Directive, Kind};
 use super::lex::{Lexer, Token, ends_in_brace};
@@ -26,6 +27,10 @@ pub(super) struct Body<'a> {
     pub(super) faults: Vec<Fault>,
     /// Suspicious, but it works.
     pub(super) notes: Vec<Fault>,
+    /// Whether the file ended before the closing brace.
+    pub(super) is_open: bool,
+    /// Behind the closing brace, or where the reading ended.
+    pub(super) end: Pos,
 }
 
 /// Paths and what shall become of them.
@@ -47,11 +52,13 @@ pub(super) enum Item<'a> {
     Block(Block<'a>),
     /// An error outside of blocks; always the last item.
     Fault(Fault),
+    /// A word outside of blocks that logrotate does not know, and whose line it ignores.
+    Unknown(Fault),
 }
 
 /// Reads a file that was not included from within a block, item by item: a file may have more
 /// blocks than should be held at once.
-pub(super) fn file(bytes: &[u8]) -> impl Iterator<Item = Item<'_>> {
+pub(super) fn file(bytes: &[u8], dialect: Dialect) -> impl Iterator<Item = Item<'_>> {
     let mut lexer = Lexer::new(bytes);
     let mut is_over = false;
     std::iter::from_fn(move || {
@@ -60,15 +67,22 @@ pub(super) fn file(bytes: &[u8]) -> impl Iterator<Item = Item<'_>> {
         }
         let item = match lexer.token() {
             Token::End(_) => return None,
-            Token::Path(pos) => lexer.path_list().map(|paths| {
-                let body = body(&mut lexer, true);
+            Token::Path(pos) => lexer.path_list(dialect).map(|paths| {
+                let body = body(&mut lexer, true, dialect);
                 Item::Block(Block { pos, text: paths.text, words: paths.words, body })
             }),
             Token::Close(pos) => {
-                Err(Fault::new(pos, "`}` without a block", "remove it, or write the paths and `{`"))
+                let help = "remove it, or write the paths and `{`";
+                Err(Fault::new(pos, "`}` without a block", help).classic("unexpected }"))
             }
-            Token::Name(name, pos) => match directives::find(name) {
-                Some(directive) => statement(&mut lexer, directive, pos).map(Item::Statement),
+            Token::Name(name, pos) => match directives::find_in(name, dialect) {
+                Some(directive) => {
+                    statement(&mut lexer, directive, pos, dialect).map(Item::Statement)
+                }
+                None if dialect == Dialect::Logrotate => {
+                    lexer.line_rest();
+                    Ok(Item::Unknown(unknown(name, pos)))
+                }
                 None => Err(unknown(name, pos)),
             },
             Token::Glued(name, pos) => Err(glued(&mut lexer, name, pos)),
@@ -80,25 +94,32 @@ pub(super) fn file(bytes: &[u8]) -> impl Iterator<Item = Item<'_>> {
 }
 
 /// Reads a file that was included from within a block.
-pub(super) fn inside(bytes: &[u8]) -> Body<'_> {
-    body(&mut Lexer::new(bytes), false)
+pub(super) fn inside(bytes: &[u8], dialect: Dialect) -> Body<'_> {
+    body(&mut Lexer::new(bytes), false, dialect)
 }
 
 /// After so many errors in one block the rest of it is not looked at: it is dropped anyway.
 pub(super) const FAULTS_MAX: usize = 50;
 
+/// So many words of one block that logrotate does not know are told.
+const NOTES_MAX: usize = 1000;
+
 /// Up to the closing brace, if there shall be one, or the end.
-fn body<'a>(lexer: &mut Lexer<'a>, braces: bool) -> Body<'a> {
+fn body<'a>(lexer: &mut Lexer<'a>, braces: bool, dialect: Dialect) -> Body<'a> {
+    let body = statements(lexer, braces, dialect);
+    Body { end: lexer.pos(), ..body }
+}
+
+fn statements<'a>(lexer: &mut Lexer<'a>, braces: bool, dialect: Dialect) -> Body<'a> {
     let mut body = Body::default();
     let fatal = loop {
         match lexer.token() {
             Token::End(pos) => {
                 if braces {
-                    body.notes.push(Fault::new(
-                        pos,
-                        "the file ends inside a block",
-                        "add the missing `}`; perhaps the file was cut off",
-                    ));
+                    let help = "add the missing `}`; perhaps the file was cut off";
+                    let fault = Fault::new(pos, "the file ends inside a block", help);
+                    body.notes.push(fault.classic(""));
+                    body.is_open = true;
                 }
                 return body;
             }
@@ -107,19 +128,28 @@ fn body<'a>(lexer: &mut Lexer<'a>, braces: bool) -> Body<'a> {
                 return body;
             }
             Token::Close(pos) => {
-                break Fault::new(pos, "`}` in a file that is included by a block", "remove it");
+                let message = "`}` in a file that is included by a block";
+                break Fault::new(pos, message, "remove it").classic("unexpected }");
             }
             Token::Path(pos) => {
                 break Fault::new(
                     pos,
                     "a path inside of a block",
                     "close the block above with `}` on a line of its own",
-                );
+                )
+                .classic("unexpected log filename");
             }
             Token::Glued(name, pos) => break glued(lexer, name, pos),
             Token::Stray(pos) => break stray(lexer.text(), pos),
             Token::Name(name, pos) => {
-                let Some(directive) = directives::find(name) else {
+                let Some(directive) = directives::find_in(name, dialect) else {
+                    if dialect == Dialect::Logrotate {
+                        if body.notes.len() < NOTES_MAX {
+                            body.notes.push(unknown(name, pos));
+                        }
+                        lexer.line_rest();
+                        continue;
+                    }
                     if body.faults.len() >= FAULTS_MAX {
                         break unknown(name, pos);
                     }
@@ -131,13 +161,17 @@ fn body<'a>(lexer: &mut Lexer<'a>, braces: bool) -> Body<'a> {
                     }
                     continue;
                 };
-                match statement(lexer, directive, pos) {
+                match statement(lexer, directive, pos, dialect) {
                     Err(fault) => {
                         body.faults.push(fault);
                         return body;
                     }
                     Ok(statement) if braces && closes(&statement) => {
                         body.faults.push(swallowed_brace(&statement));
+                        if dialect == Dialect::Logrotate {
+                            // What it says about the value comes first.
+                            body.statements.push(statement);
+                        }
                         return body;
                     }
                     Ok(statement) => body.statements.push(statement),
@@ -156,8 +190,11 @@ fn statement<'a>(
     lexer: &mut Lexer<'a>,
     directive: &'static Directive,
     pos: Pos,
+    dialect: Dialect,
 ) -> Result<Statement<'a>, Fault> {
     let (value, value_pos) = match directive.kind() {
+        // The rest of its line is read on.
+        _ if dialect == Dialect::Logrotate && directive.is_obsolete() => (b"".as_slice(), pos),
         Kind::Flag => (b"".as_slice(), pos),
         Kind::Value => lexer.value(),
         Kind::Line => lexer.line_value(),
@@ -169,6 +206,8 @@ fn statement<'a>(
                     format!("the script of `{}` has no end", directive.name()),
                     "write `endscript` on a line of its own behind it",
                 )
+                .classic("prerotate, postrotate or preremove without endscript")
+                .ends_file()
             })?;
             (body, value_pos)
         }
@@ -206,18 +245,21 @@ fn behind_brace(lexer: &mut Lexer<'_>) -> Option<Fault> {
             format!("`{}` behind `}}` is not read", show(rest)),
             "write it on a line of its own",
         )
+        .classic("unexpected text after }")
     })
 }
 
 fn unknown(name: &str, pos: Pos) -> Fault {
+    let classic = format!("unknown option '{}' -- ignoring line", show(name));
     if name == "endscript" {
-        return Fault::new(pos, "`endscript` without a script before it", "remove it");
+        let message = "`endscript` without a script before it";
+        return Fault::new(pos, message, "remove it").classic(classic);
     }
     let help = match directives::nearest(name) {
         Some(near) => format!("perhaps `{}` is meant", near.name()),
         None => "remove it, or correct its spelling".to_owned(),
     };
-    Fault::new(pos, format!("unknown directive `{}`", show(name)), help)
+    Fault::new(pos, format!("unknown directive `{}`", show(name)), help).classic(classic)
 }
 
 /// So that the lines of its body are not taken for directives.
@@ -238,6 +280,11 @@ fn glued(lexer: &mut Lexer<'_>, name: &str, pos: Pos) -> Fault {
         format!("`{what}` cannot follow `{}` directly", show(name)),
         "separate them with a blank; a path begins with `/`, `~` or a quote",
     )
+    .classic(format!(
+        "keyword '{}' not properly separated, found 0x{:x}",
+        show(name),
+        text.first().copied().unwrap_or_default()
+    ))
 }
 
 fn stray(bytes: &[u8], pos: Pos) -> Fault {
@@ -257,6 +304,7 @@ fn stray(bytes: &[u8], pos: Pos) -> Fault {
         ),
     };
     Fault::new(pos, message, help)
+        .classic("lines must begin with a keyword or a filename (possibly in double quotes)")
 }
 
 #[cfg(test)]
@@ -273,13 +321,13 @@ mod tests {
                 body.notes.iter().map(|f| format!("?{}:{}", f.pos.line, f.message)).collect();
             [names.join(" "), faults.join(" "), notes.join(" ")].join(" ").trim().to_owned()
         };
-        file(text.as_bytes())
+        file(text.as_bytes(), Dialect::Own)
             .map(|item| match &item {
                 Item::Statement(s) => s.directive.name().to_owned(),
                 Item::Block(b) => {
                     format!("{}: {}", String::from_utf8_lossy(&b.text), names(&b.body))
                 }
-                Item::Fault(f) => format!("!{}:{}", f.pos.line, f.message),
+                Item::Fault(f) | Item::Unknown(f) => format!("!{}:{}", f.pos.line, f.message),
             })
             .collect()
     }
@@ -348,7 +396,7 @@ mod tests {
     fn binary_text_is_refused_at_its_first_byte() {
         for text in ["\u{0}\u{1}", "\u{feff}daily", "7", "@x", "\u{7f}"] {
             assert!(
-                matches!(file(text.as_bytes()).collect::<Vec<_>>().as_slice(), [Item::Fault(f)] if f.pos.offset == 0),
+                matches!(file(text.as_bytes(), Dialect::Own).collect::<Vec<_>>().as_slice(), [Item::Fault(f)] if f.pos.offset == 0),
                 "{text:?}"
             );
         }

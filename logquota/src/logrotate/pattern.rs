@@ -10,7 +10,7 @@ use super::diagnostic::{Fault, Pos, show};
 use super::env::Env;
 
 /// The longest path that a block may name, in bytes, as in logrotate.
-const PATTERN_MAX: usize = 2048;
+pub(super) const PATTERN_MAX: usize = 2048;
 
 /// With a leading `~` or `~user` replaced; or why it cannot be a pattern.
 pub(super) fn checked(word: &[u8], pos: Pos, env: &dyn Env) -> Result<OsString, Fault> {
@@ -43,7 +43,8 @@ pub(super) fn checked(word: &[u8], pos: Pos, env: &dyn Env) -> Result<OsString, 
     Ok(OsString::from_vec(pattern))
 }
 
-fn expand(word: &[u8], env: &dyn Env) -> Option<Vec<u8>> {
+/// With a leading `~` or `~user` replaced; none if nobody has that home folder.
+pub(super) fn expand(word: &[u8], env: &dyn Env) -> Option<Vec<u8>> {
     let Some(rest) = word.strip_prefix(b"~") else { return Some(word.to_vec()) };
     let slash = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
     let (user, rest) = rest.split_at_checked(slash)?;

@@ -1,12 +1,14 @@
 //! The options that a block ends up with: what directives set, and what the library's
 //! [`Policy`] says for the same. One copy holds the defaults, each block starts from it.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::naming::{DateFormat, DateShift, KNOWN_SUFFIXES, Naming};
 use crate::policy::{
-    ArchiveDir, Codec, Compress, Count, Identity, Limits, Method, NewFile, Policy, RotateWhen,
-    Scripts,
+    ArchiveDir, Codec, Compress, Count, Identity, Limits, Mail, MailWhen, Method, NewFile,
+    ParentRule, Policy, Program, RotateWhen, Rules, Scripts, Shred,
 };
 use crate::units::Bytes;
 
@@ -56,6 +58,17 @@ pub(super) struct Settings {
     pub(super) name: Option<String>,
     /// Directives in force that this version cannot follow.
     pub(super) undone: Vec<&'static str>,
+    /// Why the `dateformat` in force cannot be used; matters where archives are dated.
+    pub(super) bad_date: Option<String>,
+    /// `compresscmd` and `compressoptions`, where they are not read as codec and level.
+    pub(super) compressor: Option<String>,
+    pub(super) options: Vec<OsString>,
+    pub(super) mail: Option<String>,
+    pub(super) mail_when: MailWhen,
+    /// `uncompresscmd`
+    pub(super) unpack: Option<String>,
+    pub(super) shred: bool,
+    pub(super) shred_cycles: u32,
 }
 
 impl Default for Settings {
@@ -93,6 +106,14 @@ impl Default for Settings {
             limits: Limits::default(),
             name: None,
             undone: Vec::new(),
+            bad_date: None,
+            compressor: None,
+            options: Vec::new(),
+            mail: None,
+            mail_when: MailWhen::Last,
+            unpack: None,
+            shred: false,
+            shred_cycles: 0,
         }
     }
 }
@@ -120,6 +141,51 @@ impl Settings {
             (false, false, true) => Some(Method::RenameCopy),
             (false, false, false) => Some(Method::Rename),
         }
+    }
+
+    /// The policy where logrotate is replaced, if there is one.
+    pub(super) fn classic_policy(&self) -> Result<Policy, String> {
+        if let (true, Some(why)) = (self.dated, &self.bad_date) {
+            return Err(why.clone());
+        }
+        let policy = Policy {
+            rules: Rules::Logrotate,
+            parents: ParentRule::Logrotate,
+            compress: self.compress.then(|| self.classic_compression()),
+            mail: self.mail.clone().map(|address| Mail {
+                address,
+                when: self.mail_when,
+                unpack: self.unpack.clone().unwrap_or_else(|| UNPACK.to_owned()).into(),
+            }),
+            shred: self.shred.then_some(Shred { cycles: self.shred_cycles }),
+            ..Self { compress: false, ..self.clone() }.policy()?
+        };
+        policy.validate().map_err(|error| error.to_string())?;
+        Ok(policy)
+    }
+
+    /// A program only where the built-in codec would not do the same.
+    fn classic_compression(&self) -> Compress {
+        let command = self.compressor.as_deref().unwrap_or("gzip");
+        let suffix = self.suffix.clone().unwrap_or_else(|| Codec::Gzip.suffix().to_owned());
+        let built_in = match command {
+            "gzip" | "/bin/gzip" | "/usr/bin/gzip" => Some((Codec::Gzip, 9)),
+            "zstd" | "/bin/zstd" | "/usr/bin/zstd" => Some((Codec::Zstd, 19)),
+            _ => None,
+        };
+        let level = match self.options.as_slice() {
+            [] => Some(None),
+            [one] => level_of(one, built_in).map(Some),
+            _ => None,
+        };
+        let (codec, level, program) = match (built_in, level) {
+            (Some((codec, _)), Some(level)) => (codec, level, None),
+            _ => {
+                let options = self.options.clone();
+                (Codec::Gzip, None, Some(Arc::new(Program { command: command.into(), options })))
+            }
+        };
+        Compress { program, codec, suffix, level, delay: self.delay }
     }
 
     /// The policy, if there is one.
@@ -195,6 +261,24 @@ impl Settings {
             level,
             delay: self.delay,
         })
+    }
+}
+
+/// What unpacks for mail when nothing is said, as in Debian's logrotate.
+const UNPACK: &str = "/bin/gunzip";
+
+/// The level that a compressor's only option gives, if the codec has it.
+fn level_of(option: &OsStr, codec: Option<(Codec, i32)>) -> Option<i32> {
+    let (codec, most) = codec?;
+    match (option.to_str()?, codec) {
+        ("--fast", Codec::Gzip) => Some(1),
+        ("--best", Codec::Gzip) => Some(most),
+        (text, _) => {
+            let digits = text.strip_prefix('-')?;
+            let is_number = digits.len() <= 2 && digits.bytes().all(|b| b.is_ascii_digit());
+            let level = is_number.then(|| digits.parse().ok()).flatten()?;
+            (1..=most).contains(&level).then_some(level)
+        }
     }
 }
 

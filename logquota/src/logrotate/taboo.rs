@@ -51,7 +51,13 @@ impl Default for Taboo {
 impl Taboo {
     /// Whether the name is passed over.
     pub(super) fn has(&self, name: &OsStr) -> bool {
-        self.0.iter().any(|pattern| glob::matches(pattern, name.as_bytes()))
+        self.hit(name).is_some()
+    }
+
+    /// The pattern because of which it is.
+    pub(super) fn hit(&self, name: &OsStr) -> Option<&[u8]> {
+        let mut patterns = self.0.iter();
+        patterns.find(|pattern| glob::matches(pattern, name.as_bytes())).map(Vec::as_slice)
     }
 
     /// Replaces the list, or with a leading `+` adds to it.

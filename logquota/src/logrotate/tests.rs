@@ -12,6 +12,7 @@ use crate::policy::{
 };
 use crate::units::Bytes;
 
+mod classic;
 mod scopes;
 mod shipped;
 

@@ -18,7 +18,7 @@ use super::parse::{self, Block, Item, Statement};
 use super::settings::Settings;
 use super::taboo::Taboo;
 use super::values::Problem;
-use super::{Parsed, pattern};
+use super::{Dialect, Parsed, pattern};
 use crate::error::printable;
 use crate::policy::{Config, Policy, Selector, SetSpec};
 
@@ -82,6 +82,8 @@ impl<'e> Reader<'e> {
             diagnostics,
             notes,
             files: self.files.into_read(),
+            transcript: Vec::new(),
+            origins: Vec::new(),
         }
     }
 
@@ -108,7 +110,7 @@ impl<'e> Reader<'e> {
     }
 
     fn items(&mut self, source: &Rc<Source>) -> Outcome {
-        for item in parse::file(&source.bytes) {
+        for item in parse::file(&source.bytes, Dialect::Own) {
             let fault = match item {
                 Item::Block(block) if self.sets.len() >= SETS_MAX => Some(Fault::new(
                     block.pos,
@@ -119,7 +121,7 @@ impl<'e> Reader<'e> {
                     self.block(source, block);
                     continue;
                 }
-                Item::Fault(fault) => Some(fault),
+                Item::Fault(fault) | Item::Unknown(fault) => Some(fault),
                 Item::Statement(statement) => self.global(source, statement),
             };
             if let Some(fault) = fault {
@@ -140,7 +142,7 @@ impl<'e> Reader<'e> {
         match directive.effect() {
             Effect::Include => self.include(source, statement).err(),
             Effect::Taboo { whole } => self.taboo.change(&statement, whole).err(),
-            _ => match apply(&mut self.settings, &statement, self.env) {
+            _ => match apply(&mut self.settings, &statement, self.env, Dialect::Own) {
                 Ok(()) => None,
                 Err(Problem::Wrong(fault)) => Some(fault),
                 Err(Problem::Undone(fault)) => {
@@ -278,8 +280,10 @@ impl<'e> Reader<'e> {
             pos: statement.pos,
             value: statement.value.into(),
         });
-        apply(&mut draft.settings, statement, self.env).map_err(|problem| match problem {
-            Problem::Wrong(fault) | Problem::Undone(fault) => fault,
+        apply(&mut draft.settings, statement, self.env, Dialect::Own).map_err(|problem| {
+            match problem {
+                Problem::Wrong(fault) | Problem::Undone(fault) => fault,
+            }
         })
     }
 
@@ -301,7 +305,7 @@ impl<'e> Reader<'e> {
         };
         for inner in opened.map_err(wrong)? {
             self.files.enter(&inner);
-            self.statements(&inner, parse::inside(&inner.bytes), draft);
+            self.statements(&inner, parse::inside(&inner.bytes, Dialect::Own), draft);
             self.files.leave();
         }
         Ok(())

@@ -6,10 +6,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr as _;
 
+use super::classic::{phrases, values as classic};
 use super::diagnostic::{Fault, Pos, show};
 use super::env::Env;
-use super::settings::Level;
-use super::words;
+use super::settings::{Level, Settings};
+use super::{Dialect, words};
 use crate::naming::DateFormat;
 use crate::policy::{Codec, Count, Identity, NewFile, Reserve};
 use crate::units::Bytes;
@@ -29,10 +30,21 @@ pub(super) struct Argument<'a> {
     pub(super) name: &'static str,
     pub(super) bytes: &'a [u8],
     pub(super) pos: Pos,
+    pub(super) dialect: Dialect,
+}
+
+impl Problem {
+    /// With logrotate's words for it.
+    pub(super) fn classic(self, words: impl Into<String>) -> Self {
+        match self {
+            Self::Wrong(fault) => Self::Wrong(fault.classic(words)),
+            Self::Undone(fault) => Self::Undone(fault.classic(words)),
+        }
+    }
 }
 
 impl<'a> Argument<'a> {
-    fn wrong(&self, message: impl Into<String>, help: impl Into<String>) -> Problem {
+    pub(super) fn wrong(&self, message: impl Into<String>, help: impl Into<String>) -> Problem {
         // The likeliest mistake of those who know other languages.
         let comment = self.bytes.windows(2).any(|pair| pair == b" #" || pair == b"\t#");
         let help = if comment {
@@ -40,7 +52,8 @@ impl<'a> Argument<'a> {
         } else {
             help.into()
         };
-        Problem::Wrong(Fault::new(self.pos, message, help))
+        let fault = Fault::new(self.pos, message, help);
+        Problem::Wrong(fault.classic(phrases::bad_value(self.name, self.bytes)))
     }
 
     fn undone(&self, message: impl Into<String>, help: impl Into<String>) -> Problem {
@@ -48,7 +61,7 @@ impl<'a> Argument<'a> {
     }
 
     /// As text, without NUL and not empty.
-    fn text(&self) -> Result<&'a str, Problem> {
+    pub(super) fn text(&self) -> Result<&'a str, Problem> {
         let name = self.name;
         if self.bytes.is_empty() {
             return Err(self
@@ -63,7 +76,7 @@ impl<'a> Argument<'a> {
         }
     }
 
-    fn expected(&self, what: &str, help: &str) -> Problem {
+    pub(super) fn expected(&self, what: &str, help: &str) -> Problem {
         let found = show(self.bytes);
         self.wrong(format!("`{}` needs {what}, found \"{found}\"", self.name), help)
     }
@@ -125,6 +138,9 @@ pub(super) enum Blank {
 /// A number as C reads it and a unit.
 pub(super) fn size(a: &Argument<'_>, blank: Blank) -> Result<Bytes, Problem> {
     let text = a.text()?;
+    if a.dialect == Dialect::Logrotate && blank == Blank::Refused {
+        return classic::size(a, text);
+    }
     if blank == Blank::Refused && text.contains(char::is_whitespace) {
         return Err(a.expected("a size", "write the number and its unit together, such as 64M"));
     }
@@ -186,9 +202,16 @@ pub(super) fn set_name(a: &Argument<'_>) -> Result<String, Problem> {
 }
 
 /// `dateformat`
-pub(super) fn date_format(a: &Argument<'_>) -> Result<DateFormat, Problem> {
-    DateFormat::new(a.text()?)
-        .map_err(|error| a.wrong(format!("`dateformat`: {error}"), "for example `-%Y%m%d`"))
+pub(super) fn set_date_format(s: &mut Settings, a: &Argument<'_>) -> Result<(), Problem> {
+    let text = a.text()?;
+    if a.dialect == Dialect::Logrotate {
+        classic::set_date_format(s, text);
+        return Ok(());
+    }
+    let format = DateFormat::new(text)
+        .map_err(|error| a.wrong(format!("`dateformat`: {error}"), "for example `-%Y%m%d`"))?;
+    s.date_format = Some(format);
+    Ok(())
 }
 
 /// Part of a file name.
@@ -271,7 +294,7 @@ pub(super) fn old_dir(a: &Argument<'_>, env: &dyn Env) -> Result<PathBuf, Proble
     }
     let path = at_home(a.bytes, env)
         .ok_or_else(|| a.wrong("there is no home folder for `~`", "write the whole path"))?;
-    if climbs(&path) {
+    if a.dialect == Dialect::Own && climbs(&path) {
         return Err(a.expected("a path without `..`", "write the whole path"));
     }
     Ok(path)
@@ -297,9 +320,15 @@ pub(super) fn identity(a: &Argument<'_>, env: &dyn Env) -> Result<Identity, Prob
         [user, group] => {
             Ok(Identity { gid: group_of(a, group, env)?, uid: user_of(a, user, env)? })
         }
-        [] => Err(a.wrong("no user for `su`", "write a user and a group behind it")),
-        [_] => Err(a.wrong("no group for `su`", "write a user and a group behind it")),
-        _ => Err(a.wrong("extra arguments for `su`", "write only a user and a group behind it")),
+        [] => Err(a
+            .wrong("no user for `su`", "write a user and a group behind it")
+            .classic("no user for su")),
+        [_] => Err(a
+            .wrong("no group for `su`", "write a user and a group behind it")
+            .classic("no group for su")),
+        _ => Err(a
+            .wrong("extra arguments for `su`", "write only a user and a group behind it")
+            .classic("extra arguments for su")),
     }
 }
 
@@ -316,6 +345,7 @@ pub(super) fn new_file(a: &Argument<'_>, env: &dyn Env) -> Result<NewFile, Probl
             format!("`{}`: \"{}\" is an invalid mode", a.name, show(word)),
             "write octal digits, such as 0640",
         )
+        .classic(format!("invalid mode '{}' for {}", show(word), a.name))
     };
     match words.as_slice() {
         [] => Ok(NewFile::default()),
@@ -333,10 +363,12 @@ pub(super) fn new_file(a: &Argument<'_>, env: &dyn Env) -> Result<NewFile, Probl
         [first, owner, group] => {
             owned(Some(mode(first).ok_or_else(|| invalid(first))?), owner, group)
         }
-        _ => Err(a.wrong(
-            format!("extra arguments for `{}`", a.name),
-            "write at most mode, owner and group",
-        )),
+        _ => Err(a
+            .wrong(
+                format!("extra arguments for `{}`", a.name),
+                "write at most mode, owner and group",
+            )
+            .classic(format!("extra arguments for {}", a.name))),
     }
 }
 
@@ -375,6 +407,7 @@ fn nobody(a: &Argument<'_>, what: &str, text: &str) -> Problem {
         format!("`{}`: unknown {what} '{}'", a.name, show(text)),
         format!("create the {what}, or write its number with a colon before it, such as `:1234`"),
     )
+    .classic(format!("unknown {what} '{}'", show(text)))
 }
 
 /// An id by number: `:1234` whatever the database says, `1234` if it knows it.

@@ -19,6 +19,18 @@ pub(super) enum SplitError {
 /// White space separates; `'…'` and `"…"` group and may touch other text; a backslash outside
 /// quotes takes the next byte literally; inside quotes it is dropped only before that quote.
 pub(super) fn split(bytes: impl IntoIterator<Item = (usize, u8)>) -> Result<Vec<Word>, SplitError> {
+    match split_leniently(bytes) {
+        (words, None) => Ok(words),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// As logrotate splits: a quote that is never closed ends with the text, and a backslash at
+/// the end stands for nothing. Also what a stricter reader would say about it.
+pub(super) fn split_leniently(
+    bytes: impl IntoIterator<Item = (usize, u8)>,
+) -> (Vec<Word>, Option<SplitError>) {
+    let mut error = None;
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
     let mut quote: Option<(usize, u8)> = None;
@@ -38,16 +50,16 @@ pub(super) fn split(bytes: impl IntoIterator<Item = (usize, u8)>) -> Result<Vec<
             (None, b'\'' | b'"') => quote = Some((at, byte)),
             (None, b'\\') => match bytes.next() {
                 Some((_, next)) => text.push(next),
-                None => return Err(SplitError::Dangling { at }),
+                None => error = Some(SplitError::Dangling { at }),
             },
             (_, literal) => text.push(literal),
         }
     }
     if let Some((at, quote)) = quote {
-        return Err(SplitError::Unclosed { at, quote });
+        error = Some(SplitError::Unclosed { at, quote });
     }
     words.extend(word);
-    Ok(words)
+    (words, error)
 }
 
 /// [`split`] on a slice.

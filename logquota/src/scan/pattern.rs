@@ -27,7 +27,7 @@ pub(super) struct PathPattern {
 
 /// One component of a path.
 #[derive(Debug)]
-pub(super) enum Component {
+pub(crate) enum Component {
     /// A name.
     Literal(OsString),
     /// A pattern.
@@ -68,7 +68,8 @@ impl PathPattern {
 }
 
 impl Component {
-    fn parse(part: &[u8]) -> Self {
+    /// Takes one component apart, backslashes included.
+    pub(crate) fn parse(part: &[u8]) -> Self {
         let text = std::str::from_utf8(part).ok().map(|text| translate(text.chars()));
         let bytes = translate(part.iter().map(|b| char::from(*b)));
         if !bytes.is_wild {
@@ -87,7 +88,7 @@ impl Component {
 
 /// A pattern for one name.
 #[derive(Debug)]
-pub(super) struct Matcher {
+pub(crate) struct Matcher {
     /// Only then it matches names that do. (To the `glob` crate an empty `*` in front of a
     /// literal dot is good enough, to the C library it is not.)
     starts_with_dot: bool,
@@ -100,7 +101,7 @@ pub(super) struct Matcher {
 impl Matcher {
     /// Whether `name` is one of those that are meant. A name or a pattern that is not UTF-8
     /// is compared byte by byte.
-    pub(super) fn matches(&self, name: &OsStr) -> bool {
+    pub(crate) fn matches(&self, name: &OsStr) -> bool {
         if name.as_bytes().starts_with(b".") && !self.starts_with_dot {
             return false;
         }

@@ -8,7 +8,7 @@ use super::scan;
 use crate::fs::os::OsFs;
 use crate::inventory::{Blocked, Inventory, LeftoverKind, Log};
 use crate::naming::{Naming, temporary_name};
-use crate::policy::{ArchiveDir, Codec, Config, Method, ParentRule, Policy, SetSpec};
+use crate::policy::{ArchiveDir, Codec, Config, Method, ParentRule, Policy, Selector, SetSpec};
 use crate::units::Bytes;
 
 struct Tree(tempfile::TempDir);
@@ -399,4 +399,40 @@ fn h06_a_scan_that_sees_a_file_twice_counts_it_once() {
     assert_eq!(inventory.sets[0].logs[0].stamps().count(), 3);
     assert_eq!(inventory.sets[0].files(), 1);
     assert!(inventory.sets[0].used() < Bytes::mib(5));
+}
+
+#[test]
+fn a_path_that_is_given_literally_has_no_wildcards_and_keeps_its_spelling() {
+    let tree = Tree::new(&["a*.log", "ab.log", "sub/x", "x"]);
+    symlink("ab.log", tree.path("link")).expect("a link");
+    let spelt = |name: &str| {
+        let mut path = tree.0.path().as_os_str().to_owned();
+        path.push(name);
+        PathBuf::from(path)
+    };
+    let logs = ["//sub//x", "/a*.log", "/link", "/none", "/sub/../x", "/sub/"];
+    let logs: Vec<PathBuf> = logs.iter().map(|name| spelt(name)).collect();
+    for log in &logs {
+        let set =
+            SetSpec { selectors: vec![Selector::Log(log.clone())], ..tree.pattern("", policy()) };
+        let inventory = tree.scan(vec![set]);
+        let found: Vec<_> = inventory.sets.iter().flat_map(|set| &set.logs).collect();
+        let name = log.to_string_lossy().into_owned();
+        if name.ends_with('/') {
+            assert!(found.is_empty() && inventory.notes.len() == 1, "{name}: a folder");
+            continue;
+        }
+        assert_eq!(found.len(), 1, "{name}");
+        let path = inventory.path(found[0].dir, &found[0].name);
+        assert_eq!(path.as_os_str(), log.as_os_str(), "as it was written");
+        assert_eq!(found[0].active.is_none(), name.ends_with("link") || name.ends_with("none"));
+    }
+    // Relative ones are called as they are, too.
+    let set = SetSpec {
+        selectors: vec![Selector::Log("Cargo.toml".into())],
+        ..tree.pattern("", policy())
+    };
+    let inventory = tree.scan(vec![set]);
+    let log = inventory.sets[0].logs.first().expect("the file of this package");
+    assert_eq!(inventory.path(log.dir, &log.name).as_os_str(), "Cargo.toml");
 }

@@ -111,6 +111,7 @@ impl<'a> World<'a> {
                     Selector::Pattern(pattern) => {
                         world.add_pattern(set, pattern, spec.policy.missing_ok);
                     }
+                    Selector::Log(path) => world.add_log(set, path, spec.policy.missing_ok),
                     Selector::Directory(path) => world.add_whole(set, path),
                 }
             }
@@ -159,6 +160,37 @@ impl<'a> World<'a> {
             };
             Visited { below, stays: false }
         });
+    }
+
+    /// A path that was given literally: its folder is opened as it is written.
+    fn add_log(&mut self, set: usize, path: &Path, missing_ok: bool) {
+        let bytes = path.as_os_str().as_bytes();
+        let slash = bytes.iter().rposition(|b| *b == b'/');
+        let (parent, name) = bytes.split_at(slash.map_or(0, |slash| slash.saturating_add(1)));
+        if matches!(name, b"" | b"." | b"..") || bytes.contains(&0) {
+            return self.note(path, "this names a folder, not a log", true);
+        }
+        // The log of a relative path is called as it was written, so its folder is nameless.
+        let parent = match parent {
+            [] => Path::new(""),
+            [b'/'] => Path::new("/"),
+            // Of several slashes all stay, since the log is called as it was written.
+            longer if longer.ends_with(b"//") => Path::new(OsStr::from_bytes(longer)),
+            longer => Path::new(OsStr::from_bytes(longer.strip_suffix(b"/").unwrap_or(longer))),
+        };
+        let opened = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let root = match self.open_root(opened) {
+            Ok(root) => root,
+            Err(error) => {
+                if !(is_absent(&error) && missing_ok) {
+                    let error = Error::io(Op::OpenDir, parent)(error);
+                    self.note(path, error.chain(), true);
+                }
+                return;
+            }
+        };
+        self.ask_space(set, root, parent);
+        self.claim(root, parent, true, set, Want::Literal(OsStr::from_bytes(name)));
     }
 
     fn add_whole(&mut self, set: usize, path: &Path) {

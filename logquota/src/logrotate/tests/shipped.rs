@@ -61,3 +61,23 @@ fn the_files_of_this_machine_are_read_without_a_word() {
         assert_eq!(shown, [""; 0]);
     }
 }
+
+#[test]
+fn every_construct_of_shipped_files_means_the_same_where_logrotate_is_replaced() {
+    for text in CONSTRUCTS {
+        let env = MemEnv::new().file("/etc/test.conf", text);
+        let parsed = read_as(&[path("/etc/test.conf")], &env, Dialect::Logrotate);
+        let loud = parsed.transcript.iter().find(|line| line.level != Level::Progress);
+        assert_eq!(loud, None, "{text}");
+        let ours = read(&[path("/etc/test.conf")], &env);
+        assert_eq!(parsed.config.sets.len(), ours.config.sets.len(), "{text}");
+        for (theirs, ours) in std::iter::zip(&parsed.config.sets, &ours.config.sets) {
+            let expected = Policy {
+                rules: crate::policy::Rules::Logrotate,
+                parents: crate::policy::ParentRule::Logrotate,
+                ..ours.policy.clone()
+            };
+            assert_eq!(theirs.policy, expected, "{text}");
+        }
+    }
+}
