@@ -196,6 +196,9 @@ struct Batch<'b> {
 /// A file to be packed: its source, what that was when it was opened, and where to.
 type Files<'f> = (&'f mut dyn ReadFile, &'f Meta, Box<dyn NewFile + 'f>);
 
+/// What packs: from the source, and what that was when it was opened, up to a synced file.
+type Pack<'p> = dyn FnMut(&mut dyn ReadFile, &Meta, Box<dyn NewFile + '_>) -> Result<FileId> + 'p;
+
 impl<'b> Batch<'b> {
     fn lock(&self) -> MutexGuard<'_, Queue<'b>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -265,11 +268,7 @@ impl<'b> Batch<'b> {
 }
 
 impl Press<'_> {
-    fn compress(
-        &self,
-        job: &Job<'_>,
-        pack: &mut dyn FnMut(&mut dyn ReadFile, &Meta, Box<dyn NewFile + '_>) -> Result<FileId>,
-    ) -> Result<Packed> {
+    fn compress(&self, job: &Job<'_>, pack: &mut Pack<'_>) -> Result<Packed> {
         let from = || path(self.plan, job.from);
         let mut source =
             self.fs.read(job.from.dir, &job.from.name).map_err(Error::io(Op::Open, from()))?;

@@ -34,6 +34,7 @@ pub(crate) fn stay_behind() {
 pub(crate) fn stay_behind() {}
 
 #[cfg(all(test, target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "tests look at their own thread")]
 mod tests {
     use super::*;
 
