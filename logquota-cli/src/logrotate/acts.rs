@@ -89,7 +89,7 @@ pub(super) fn before(scene: &Scene<'_>, step: &Step, debug: bool) -> Option<Stri
             if debug {
                 let args: Vec<_> = args.iter().map(show).collect();
                 let _ =
-                    write!(lines, "\nrunning script with args {}: \"\n{script}\"", args.join(" "));
+                    write!(lines, "\nrunning script with args {}: \"{script}\"", args.join(" "));
             }
             lines
         }

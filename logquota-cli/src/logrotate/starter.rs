@@ -79,6 +79,30 @@ fn run(mut command: Command) -> io::Result<Ended> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::CommandExt as _;
+
+    use logquota::fs::WriteFs as _;
+    use logquota::fs::os::OsFs;
+    use logquota::policy::Identity;
+
+    #[test]
+    fn a_program_becomes_a_user_for_good_while_files_are_worked_on_as_that_user() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: needs root");
+            return;
+        }
+        let (uid, gid) = (65_534, 65_533);
+        let starter = Starter::apart();
+        let fs = OsFs::new();
+        fs.act_as(Some(Identity { uid, gid })).expect("root may");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "exec >&2; id -u; id -ru; id -g; id -rg; id -G; pwd"]);
+        command.stderr(Stdio::piped()).uid(uid).gid(gid).current_dir("/");
+        let ended = starter.run(command);
+        fs.act_as(None).expect("root comes back");
+        let said = ended.expect("it starts").stderr;
+        assert_eq!(said, "65534\n65534\n65533\n65533\n65533\n/\n");
+    }
 
     #[test]
     fn a_program_ends_the_same_here_and_apart() {

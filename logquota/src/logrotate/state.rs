@@ -367,7 +367,7 @@ mod tests {
             ("\"/b 2026-1-2\n", bad(4)),
             ("/b\0 2026-1-2\n", bad(4)),
             ("'' 2026-1-2\n", bad(4)),
-            ("/b 2026-1-2", Some(StateError::Torn { line: 4 })),
+            ("/b 2026-1-2", bad(4)),
             ("/b 1969-1-2\n", date("year", 1969)),
             ("/b 2101-1-2\n", date("year", 2101)),
             ("/b 2026-0-2\n", date("month", 0)),
@@ -383,6 +383,13 @@ mod tests {
             assert_eq!(error, expected, "{line}");
             assert_eq!((state.len(), state.get("/a").is_some()), (1, true), "{line} {torn}");
         }
+    }
+
+    #[test]
+    fn h34_a_last_line_without_its_end_is_torn_and_not_used() {
+        let (state, error) = parse("/a 2026-1-1\n/b 2026-1-2");
+        assert_eq!(error, Some(StateError::Torn { line: 3 }));
+        assert_eq!((state.len(), state.get("/b")), (1, None));
     }
 
     #[test]
