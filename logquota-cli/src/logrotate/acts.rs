@@ -224,3 +224,210 @@ fn why(error: &Error) -> String {
         other => other.chain(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::Arc;
+
+    use crate::logrotate::testing::{empty_plan, with_scene};
+    use logquota::inventory::{Dir, DirId, Inventory, Log, Set, Space};
+    use logquota::plan::{Expect, Message, Plan};
+    use logquota::policy::{Program, Shred};
+    use logquota::stamp::FileId;
+    use logquota::{Bytes, Config, Policy};
+
+    fn place(name: &str) -> Place {
+        Place { dir: DirId(0), name: name.into() }
+    }
+
+    fn step(action: Action) -> Step {
+        Step {
+            set: 0,
+            log: Some(0),
+            action,
+            expect: Expect::Nothing,
+            bytes: Bytes::ZERO,
+            reason: Reason::Forced,
+            used_after: Bytes::ZERO,
+            needs: Vec::new(),
+        }
+    }
+
+    /// A set with the log `/l/a.log`, and a plan that knows its folder.
+    fn world() -> (Config, Inventory, Plan) {
+        let policy = Policy::default().keep_count(2);
+        let dir = Dir {
+            path: "/l".into(),
+            id: FileId { dev: 1, ino: 2, btime: None },
+            mount: 0,
+            missing: None,
+        };
+        let log = Log {
+            dir: DirId(0),
+            name: "a.log".into(),
+            active: None,
+            archive_dir: DirId(0),
+            archives: Vec::new(),
+            leftovers: Vec::new(),
+            obstacles: Vec::new(),
+            blocked: None,
+            last_rotated: None,
+        };
+        let space =
+            Space { total: Bytes::ZERO, free: Bytes::ZERO, free_files: None, block: Bytes::ZERO };
+        let mut inventory = Inventory::default();
+        inventory.dirs.insert(DirId(0), dir);
+        inventory.sets.push(Set { logs: vec![log], overhead: Bytes::ZERO, space, dev: 1 });
+        let mut plan = empty_plan();
+        plan.dirs = inventory.dirs.clone();
+        (Config::single(SetSpec::pattern("/l/*.log ", policy)), inventory, plan)
+    }
+
+    fn compress(program: Option<&str>) -> Action {
+        let program = program
+            .map(|command| Arc::new(Program { command: command.into(), options: Vec::new() }));
+        Action::Compress {
+            from: place("a.log.1"),
+            to: place("a.log.1.gz"),
+            temp: "t".into(),
+            log: place("a.log"),
+            program,
+            codec: Codec::Gzip,
+            level: None,
+            room: Bytes::ZERO,
+            keep: true,
+        }
+    }
+
+    fn hook(hook: Hook, arg: &str) -> Action {
+        Action::RunHook { hook, script: "\n x\n".into(), args: vec![arg.into()] }
+    }
+
+    fn delete(name: &str, shred: Option<Shred>) -> Action {
+        Action::Delete { at: place(name), shred, same_as: None }
+    }
+
+    fn mail() -> Action {
+        let message = Message { address: "me@x".to_owned(), subject: "s".into(), unpack: None };
+        Action::Mail { at: place("a.log.3"), message: Arc::new(message) }
+    }
+
+    #[test]
+    fn acts_are_announced_in_logrotates_words() {
+        let (config, inventory, plan) = world();
+        let attributes = Attributes { mode: Some(0o640), owner: Some((3, 4)), times: None };
+        let rename = |from: &str, to: &str| Action::Rename { from: place(from), to: place(to) };
+        with_scene((&config, &inventory, &plan), |scene, _| {
+            for (action, expected) in [
+                (rename("a.log", "a.log.1"), Some("renaming /l/a.log to /l/a.log.1")),
+                (
+                    rename("a.log.1.gz", "a.log.2.gz"),
+                    Some(
+                        "renaming /l/a.log.1.gz to /l/a.log.2.gz (rotatecount 2, logstart 1, i \
+                         1), ",
+                    ),
+                ),
+                (
+                    Action::Create { at: place("a.log"), attributes },
+                    Some("creating new /l/a.log mode = 0640 uid = 3 gid = 4"),
+                ),
+                (
+                    Action::Truncate { at: place("a.log"), same_as: None },
+                    Some("truncating /l/a.log"),
+                ),
+                (compress(Some("/bin/xz")), Some("compressing log with: /bin/xz")),
+                (delete("a.log.3", None), Some("removing old log /l/a.log.3")),
+                (delete("a.log.tmp", None), Some("removing tmp log /l/a.log.tmp")),
+                (
+                    delete("a.log.3", Some(Shred { cycles: 0 })),
+                    Some("removing old log /l/a.log.3\nUsing shred to remove the file /l/a.log.3"),
+                ),
+                (hook(Hook::First, "p"), Some("running first action script")),
+                (hook(Hook::PreRemove, "p"), Some("running preremove script")),
+                (mail(), None),
+            ] {
+                assert_eq!(before(&scene, &step(action), false).as_deref(), expected);
+            }
+            let shown = before(&scene, &step(hook(Hook::Pre, "/l/a.log")), true);
+            let expected =
+                "running prerotate script\nrunning script with args /l/a.log: \"\n x\n\"";
+            assert_eq!(shown.as_deref(), Some(expected));
+            let quiet = Step { reason: Reason::Overwritten, ..step(delete("a.log.3", None)) };
+            assert_eq!(before(&scene, &quiet, false), None);
+            assert_eq!(
+                opening(&scene, &step(mail())).as_deref(),
+                Some(
+                    "rotating log /l/a.log, log->rotateCount is 2\ndateext suffix '-20261121'\n\
+                     glob pattern '-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]'"
+                )
+            );
+        });
+    }
+
+    #[test]
+    fn failures_are_told_in_logrotates_words() {
+        let (config, inventory, plan) = world();
+        let system = |op| Error::io(op, "/l/x")(io::Error::from_raw_os_error(2));
+        let program =
+            |what: &str| Error::Hook { what: what.to_owned(), why: "exit status 3".to_owned() };
+        let shared = Step { log: None, ..step(hook(Hook::Post, "/l/*.log")) };
+        let rename = |from: &str| step(Action::Rename { from: place(from), to: place("b") });
+        with_scene((&config, &inventory, &plan), |scene, _| {
+            for (step, error, expected) in [
+                (
+                    rename("a.log"),
+                    system(Op::Rename),
+                    "failed to rename /l/a.log to /l/b: No such file or directory",
+                ),
+                (
+                    rename("a.log.1"),
+                    system(Op::Rename),
+                    "error renaming /l/a.log.1 to /l/b: No such file or directory",
+                ),
+                (
+                    step(compress(None)),
+                    system(Op::Open),
+                    "unable to open /l/a.log.1 (read-only) for compression: No such file or \
+                     directory|failed to compress log /l/a.log.1",
+                ),
+                (step(compress(Some("x"))), program("x"), "failed to compress log /l/a.log.1"),
+                (
+                    step(mail()),
+                    program("mail"),
+                    "mail command failed for /l/a.log.3: exit status 3",
+                ),
+                (
+                    step(mail()),
+                    program(UNPACK),
+                    "uncompress command failed mailing /l/a.log.3: exit status 3",
+                ),
+                (
+                    step(delete("a.log.3", None)),
+                    system(Op::Delete),
+                    "Failed to remove old log /l/a.log.3: No such file or directory",
+                ),
+                (
+                    shared,
+                    program("x"),
+                    "error running shared postrotate script for '/l/*.log': exit status 3",
+                ),
+                (
+                    step(hook(Hook::Pre, "/l/a.log")),
+                    program("x"),
+                    "error running non-shared prerotate script for /l/a.log of '/l/*.log': exit \
+                     status 3",
+                ),
+                (
+                    step(hook(Hook::PreRemove, "/l/a.log.3")),
+                    program("x"),
+                    "error running preremove script for /l/a.log.3 of '/l/*.log'. Not removing \
+                     this file. (exit status 3)",
+                ),
+            ] {
+                assert_eq!(failure(&scene, &step, &error).join("|"), expected);
+            }
+        });
+    }
+}

@@ -1,36 +1,55 @@
 //! What tests of this folder share.
 
-use std::collections::HashMap;
+use std::path::Path;
 
-use chrono::DateTime;
+use chrono::{DateTime, FixedOffset};
 use logquota::Config;
 use logquota::inventory::Inventory;
-use logquota::plan::{Context, Host, plan};
+use logquota::plan::{Context, Host, Plan, plan};
 
+use super::config::{due, names};
 use super::hooks::Programs;
 use super::scene::{Problems, Scene};
 use super::state::State;
 use super::telling::Telling;
 use super::voice::Voice;
 
-/// Gives the programs of a run without logs to `test`; mail is sent with `mail`.
-pub(super) fn with_programs<T>(mail: &str, test: impl FnOnce(&mut Programs<'_>) -> T) -> T {
-    let (config, inventory) = (Config::default(), Inventory::default());
-    let now = DateTime::parse_from_rfc3339("2026-11-21T18:41:36Z").expect("a time");
-    let context = Context { now, host: Host::default(), force: false };
-    let plan = plan(&inventory, &config, &context);
+/// The moment of every run.
+pub(super) fn now() -> DateTime<FixedOffset> {
+    DateTime::parse_from_rfc3339("2026-11-21T18:41:36Z").expect("a time")
+}
+
+/// A plan without anything to do.
+pub(super) fn empty_plan() -> Plan {
+    let context = Context { now: now(), host: Host::default(), force: false };
+    plan(&Inventory::default(), &Config::default(), &context)
+}
+
+/// Gives `test` a run as it is once it is planned.
+pub(super) fn with_scene<T>(
+    (config, inventory, plan): (&Config, &Inventory, &Plan),
+    test: impl FnOnce(Scene<'_>, &mut Voice) -> T,
+) -> T {
     let mut voice = Voice::new(false);
-    let state = State::read(std::path::Path::new("/dev/null"), &mut voice);
+    let state = State::read(Path::new("/dev/null"), &mut voice);
     let scene = Scene {
-        config: &config,
-        inventory: &inventory,
-        plan: &plan,
+        config,
+        inventory,
+        plan,
         state: &state,
-        names: &[],
-        problems: &Problems::default(),
-        due: &HashMap::new(),
+        names: &names(config, inventory),
+        problems: &Problems::new(plan),
+        due: &due(plan),
         force: false,
         is_root: false,
     };
-    test(&mut Programs::new(Telling::new(scene, false, &mut voice), mail.into()))
+    test(scene, &mut voice)
+}
+
+/// Gives the programs of a run without logs to `test`; mail is sent with `mail`.
+pub(super) fn with_programs<T>(mail: &str, test: impl FnOnce(&mut Programs<'_>) -> T) -> T {
+    let (config, inventory, plan) = (Config::default(), Inventory::default(), empty_plan());
+    with_scene((&config, &inventory, &plan), |scene, voice| {
+        test(&mut Programs::new(Telling::new(scene, false, voice), mail.into()))
+    })
 }
