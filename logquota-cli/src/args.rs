@@ -64,6 +64,13 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Write standard input to a log that rotates and stays within its quota
     Pipe(PipeArgs),
+    /// Be logrotate: its arguments, configurations and state file; see `logrotate --help`
+    #[command(disable_help_flag = true)]
+    Logrotate {
+        /// What logrotate takes
+        #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
 }
 
 #[derive(Debug, clap::Args)]

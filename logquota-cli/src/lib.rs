@@ -12,6 +12,7 @@ mod apply;
 mod args;
 pub mod exit;
 mod hooks;
+mod logrotate;
 mod output;
 mod pipe;
 mod plan;
@@ -50,6 +51,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run_with_arguments() -> Exit {
+    if let Some(args) = logrotate::arguments(std::env::args_os()) {
+        return logrotate::run(args);
+    }
     let args = match args::parse() {
         Parsed::Run(args) => *args,
         Parsed::Said(exit) => return exit,
@@ -69,5 +73,9 @@ fn dispatch(args: &Args, out: &mut Output) -> Result<Exit, Failure> {
         Command::Apply(args) => apply::run(args, out),
         Command::Status(args) => status::run(args, out),
         Command::Pipe(args) => pipe::run(args, out),
+        // With nothing before it, it was run before there were any of our arguments.
+        Command::Logrotate { .. } => Err(Failure::Usage(
+            "`logrotate` has options of its own, which stand behind it".to_owned(),
+        )),
     }
 }

@@ -21,7 +21,7 @@ use crate::source::{self, Source};
 use crate::state::{self, State};
 
 /// Plans over more logs than this are not checked a second time.
-const CHECKED_MAX: usize = 50_000;
+pub(crate) const CHECKED_MAX: usize = 50_000;
 
 /// The most files that are compressed at the same time; more would wait for the disk.
 const THREADS_MAX: usize = 8;
@@ -29,6 +29,12 @@ const THREADS_MAX: usize = 8;
 /// A compression waits for the disk to flush about as long as it computes. More would be faster
 /// still, by a tenth, and take as much memory again.
 const THREADS_PER_CORE: usize = 2;
+
+/// How many files are compressed at the same time.
+pub(crate) fn threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.saturating_mul(THREADS_PER_CORE).min(THREADS_MAX)
+}
 
 /// Everything that one pass knows.
 pub(crate) struct Session {
@@ -110,9 +116,7 @@ impl Session {
 
     /// Does it, and writes the state file.
     pub(crate) fn act(&mut self, plan: &Plan, out: &mut Output) -> (Report, Exit) {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = cores.saturating_mul(THREADS_PER_CORE).min(THREADS_MAX);
-        let options = Options { threads };
+        let options = Options { threads: threads() };
         let mut hooks = ShellHooks::new(Progress::start(plan.steps.len(), out));
         let report = apply(plan, &self.fs, &mut hooks, &options);
         hooks.finish();

@@ -24,13 +24,13 @@ use crate::output::Output;
 use crate::source::{Source, absolute, system};
 
 /// The longest state file that is read, in bytes: half a million logs.
-const STATE_LEN_MAX: usize = 64 << 20;
+pub(crate) const STATE_LEN_MAX: usize = 64 << 20;
 
 /// So many logs are freed at a time: seldom enough to cost nothing.
 const LOGS_FREED: usize = 4_096;
 
 /// Who may read a new one: it tells names of logs.
-const STATE_MODE: u32 = 0o640;
+pub(crate) const STATE_MODE: u32 = 0o640;
 
 /// What is known of the last rotations.
 #[derive(Debug, Default)]
@@ -239,7 +239,7 @@ impl State {
 }
 
 /// Whether a step is what rotates a log, and not what makes room or finishes for it.
-const fn is_rotation(action: &Action, reason: &Reason) -> bool {
+pub(crate) const fn is_rotation(action: &Action, reason: &Reason) -> bool {
     matches!(action, Action::Rename { .. } | Action::Copy { .. } | Action::Truncate { .. })
         && matches!(
             reason,

@@ -4,6 +4,7 @@ mod apply;
 mod config;
 mod kit;
 mod locks;
+mod logrotate;
 mod output;
 mod pipe;
 mod plan;

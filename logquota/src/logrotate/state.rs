@@ -30,9 +30,15 @@ pub enum StateError {
     /// The first line is not that of version 1 or 2. No entry is used.
     #[error("bad top line in state file")]
     TopLine,
-    /// A line that is no entry, or the last one without its newline.
+    /// A line that is no entry.
     #[error("bad line {line} in state file")]
     Line {
+        /// Which, 1 the first.
+        line: usize,
+    },
+    /// The last line, without its newline: a torn write.
+    #[error("line {line} without an end in state file")]
+    Torn {
         /// Which, 1 the first.
         line: usize,
     },
@@ -45,6 +51,8 @@ pub enum StateError {
         part: &'static str,
         /// The number.
         found: u32,
+        /// Whose entry it is.
+        name: OsString,
     },
 }
 
@@ -67,7 +75,7 @@ impl State {
                 // A torn write: what is there may be part of a longer entry.
                 return Err(match line {
                     1 => StateError::TopLine,
-                    _ => StateError::Line { line },
+                    _ => StateError::Torn { line },
                 });
             };
             if line == 1 {
@@ -203,7 +211,9 @@ fn entry(content: &[u8], line: usize) -> Result<(OsString, NaiveDateTime), State
     let words = words::split_slice(rest).map_err(|_| bad.clone())?;
     let [date] = words.as_slice() else { return Err(bad) };
     let date = std::str::from_utf8(&date.text).map_err(|_| bad)?;
-    Ok((OsString::from_vec(name), moment(date, line)?))
+    let name = OsString::from_vec(name);
+    let at = moment(date, line, &name)?;
+    Ok((name, at))
 }
 
 /// A line as it is always written, for a name without quotes and backslashes. It says the
@@ -264,7 +274,7 @@ fn name(content: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 }
 
 /// `Y-M-D` or `Y-M-D-h[:m[:s]]`.
-fn moment(text: &str, line: usize) -> Result<NaiveDateTime, StateError> {
+fn moment(text: &str, line: usize, name: &OsStr) -> Result<NaiveDateTime, StateError> {
     let bad = || StateError::Line { line };
     let mut parts = text.splitn(4, '-');
     let mut next = || parts.next().map(|part| number(part).ok_or_else(bad)).transpose();
@@ -288,7 +298,8 @@ fn moment(text: &str, line: usize) -> Result<NaiveDateTime, StateError> {
         ("second", second, second <= 59),
     ] {
         if !good {
-            return Err(StateError::Date { line, part, found });
+            let name = name.to_owned();
+            return Err(StateError::Date { line, part, found, name });
         }
     }
     // Day 0 is the last of the month before, 31 February a day in March, as in C.
@@ -341,7 +352,9 @@ mod tests {
     #[test]
     fn a_bad_line_ends_the_reading_and_the_entries_before_it_stay() {
         let bad = |line| Some(StateError::Line { line });
-        let date = |part, found| Some(StateError::Date { line: 4, part, found });
+        let date = |part, found| {
+            Some(StateError::Date { line: 4, part, found, name: OsString::from("/b") })
+        };
         for (line, expected) in [
             ("# comment\n", bad(4)),
             ("/b\n", bad(4)),
@@ -370,6 +383,13 @@ mod tests {
             assert_eq!(error, expected, "{line}");
             assert_eq!((state.len(), state.get("/a").is_some()), (1, true), "{line} {torn}");
         }
+    }
+
+    #[test]
+    fn h34_a_last_line_without_its_end_is_torn_and_not_used() {
+        let (state, error) = parse("/a 2026-1-1\n/b 2026-1-2");
+        assert_eq!(error, Some(StateError::Torn { line: 3 }));
+        assert_eq!((state.len(), state.get("/b")), (1, None));
     }
 
     #[test]

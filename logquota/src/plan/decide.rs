@@ -6,7 +6,7 @@ use super::classic::{Last, Target};
 use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source};
 use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
-use super::{ArchiveVerdict, Context, Plan, Problem, Reason, classic, digest, order, retain};
+use super::{ArchiveVerdict, Context, Due, Plan, Problem, Reason, classic, digest, order, retain};
 use crate::inventory::{Blocked, Inventory, LeftoverKind};
 use crate::naming::{Label, Style, sequence_label};
 use crate::policy::{Config, Count, Method, Rules};
@@ -55,8 +55,15 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
             })
         })
     });
+    let due = drafts.iter().enumerate().flat_map(|(set, draft)| {
+        draft.logs.iter().enumerate().filter_map(move |(log, draft)| {
+            let reason = draft.due.as_deref()?.clone();
+            Some(Due { set, log, reason })
+        })
+    });
     let mut plan = Plan {
         id: String::new(),
+        due: due.collect(),
         host: context.host.clone(),
         created: context.now,
         sets: order::sums(&drafts, &evictions, &ordered),
@@ -205,6 +212,7 @@ fn look_at(
         (Reason::Interrupted, stamp.allocated, Source::Renamed)
     } else if let Some(active) = &log.active {
         let Some(reason) = due(&active.stamp, log.last_rotated, policy, context) else { return };
+        draft.due = Some(Box::new(reason.clone()));
         if policy.method == Method::Copy && policy.count == Count::AtMost(0) {
             return;
         }
@@ -276,6 +284,7 @@ fn look_classic(
     }
     let Some(active) = &log.active else { return };
     let Some(reason) = due(&active.stamp, log.last_rotated, policy, context) else { return };
+    draft.due = Some(Box::new(reason.clone()));
     let label = match &policy.naming.style {
         Style::Numbered { start } => Label::Number(*start),
         Style::Dated { format, shift } => format.label(context.now, *shift),

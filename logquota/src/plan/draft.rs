@@ -27,6 +27,8 @@ pub(super) struct LogDraft<'a> {
     pub(super) policy: &'a Policy,
     /// What becomes of each archive, in the order of the inventory (newest first).
     pub(super) verdicts: Vec<Verdict>,
+    /// Why it is due, whether or not it is rotated.
+    pub(super) due: Option<Box<Reason>>,
     /// Boxed: most logs have none, and there may be a million of them.
     pub(super) rotation: Option<Box<Rotation>>,
     /// The log is missing though a rotation should have made a new one.
@@ -123,6 +125,7 @@ impl<'a> LogDraft<'a> {
             log,
             policy,
             verdicts,
+            due: None,
             rotation: None,
             recreate: false,
             is_put_off: false,

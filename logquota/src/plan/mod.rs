@@ -69,12 +69,25 @@ pub struct Plan {
     pub global_quota: Option<Bytes>,
     /// What is done, in this order.
     pub steps: Vec<Step>,
+    /// Logs that are due, whether or not they can be rotated.
+    pub due: Vec<Due>,
     /// What becomes of each archive; one for every archive of the inventory.
     pub verdicts: Vec<ArchiveVerdict>,
     /// What cannot be done, and why.
     pub problems: Vec<Problem>,
     /// The directories that steps name.
     pub dirs: BTreeMap<DirId, Dir>,
+}
+
+/// A log that is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    /// Index of its set.
+    pub set: usize,
+    /// Index of the log in its set.
+    pub log: usize,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// The sums of one set.

@@ -1,0 +1,97 @@
+//! Where the run meets the configuration reader and the planner: the only calls of either in
+//! this mode, and what is drawn from their answers.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use logquota::inventory::Inventory;
+use logquota::Config;
+use logquota::logrotate::{Dialect, Level, Origin, read_as};
+use logquota::plan::{Context, Plan, Reason, check, plan};
+
+use super::voice::Voice;
+use crate::session::CHECKED_MAX;
+use crate::source::system;
+
+/// What was read.
+pub(super) struct Ready {
+    pub(super) config: Config,
+    /// Of each set: where it comes from, and its logs as they were written.
+    pub(super) origins: Vec<Origin>,
+    /// Whether something in it makes the run fail in the end, which has been said.
+    pub(super) is_faulty: bool,
+}
+
+/// Reads configurations in their order. What is wrong in them is said.
+pub(super) fn ready(paths: &[PathBuf], voice: &mut Voice) -> Ready {
+    let parsed = read_as(paths, &system(), Dialect::Logrotate);
+    for line in &parsed.transcript {
+        match line.level {
+            Level::Progress => voice.say(&line.text),
+            Level::Warning => voice.warning(&line.text),
+            Level::Error => voice.error(&line.text),
+        }
+    }
+    let is_faulty = parsed.transcript.iter().any(|line| line.fails);
+    Ready { config: parsed.config, origins: parsed.origins, is_faulty }
+}
+
+/// Decides what is done.
+///
+/// # Errors
+///
+/// The promise that the plan breaks: a mistake of ours, which must not cost a log.
+pub(super) fn decide(
+    inventory: &Inventory,
+    config: &Config,
+    context: &Context,
+) -> Result<Plan, String> {
+    let plan = plan(inventory, config, context);
+    let logs: usize = inventory.sets.iter().map(|set| set.logs.len()).sum();
+    if !plan.steps.is_empty()
+        && logs <= CHECKED_MAX
+        && let Some(broken) = check(inventory, config, &plan).first()
+    {
+        return Err(format!(
+            "internal error, please report it: the plan breaks promise {}: {}; nothing was done",
+            broken.promise, broken.what
+        ));
+    }
+    Ok(plan)
+}
+
+/// Logs that are due, by set and number, and why.
+pub(super) type Due = HashMap<(usize, usize), Reason>;
+
+/// Which logs are due.
+pub(super) fn due(plan: &Plan) -> Due {
+    plan.due.iter().map(|due| ((due.set, due.log), due.reason.clone())).collect()
+}
+
+/// A log as its block names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) path: PathBuf,
+    /// Which of the logs of its set it is; none if nothing was found under this name.
+    pub(super) number: Option<usize>,
+}
+
+/// The logs of each set, in their order, whether they exist or not.
+pub(super) fn names(origins: &[Origin], inventory: &Inventory) -> Vec<Vec<Named>> {
+    let of_set = |(origin, set): (&Origin, &logquota::inventory::Set)| {
+        let paths = set.logs.iter().map(|log| inventory.path(log.dir, &log.name));
+        let numbers: HashMap<PathBuf, usize> =
+            paths.enumerate().map(|(number, path)| (path, number)).collect();
+        let named = |path: &PathBuf| Named { path: path.clone(), number: found(&numbers, path) };
+        origin.logs.iter().map(named).collect()
+    };
+    std::iter::zip(origins, &inventory.sets).map(of_set).collect()
+}
+
+/// The log of this path, however the path is spelt.
+fn found(numbers: &HashMap<PathBuf, usize>, path: &Path) -> Option<usize> {
+    numbers.get(path).copied().or_else(|| {
+        let plain: PathBuf = path.components().collect();
+        numbers.iter().find(|(known, _)| known.components().eq(plain.components())).map(|(_, n)| *n)
+    })
+}

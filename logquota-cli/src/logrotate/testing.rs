@@ -1,0 +1,55 @@
+//! What tests of this folder share.
+
+use std::path::Path;
+
+use chrono::{DateTime, FixedOffset};
+use logquota::Config;
+use logquota::inventory::Inventory;
+use logquota::plan::{Context, Host, Plan, plan};
+
+use super::config::{due, names};
+use super::hooks::Programs;
+use super::scene::{Problems, Scene};
+use super::state::State;
+use super::telling::Telling;
+use super::voice::Voice;
+
+/// The moment of every run.
+pub(super) fn now() -> DateTime<FixedOffset> {
+    DateTime::parse_from_rfc3339("2026-11-21T18:41:36Z").expect("a time")
+}
+
+/// A plan without anything to do.
+pub(super) fn empty_plan() -> Plan {
+    let context = Context { now: now(), host: Host::default(), force: false };
+    plan(&Inventory::default(), &Config::default(), &context)
+}
+
+/// Gives `test` a run as it is once it is planned.
+pub(super) fn with_scene<T>(
+    (config, inventory, plan): (&Config, &Inventory, &Plan),
+    test: impl FnOnce(Scene<'_>, &mut Voice) -> T,
+) -> T {
+    let mut voice = Voice::new(false);
+    let state = State::read(Path::new("/dev/null"), &mut voice);
+    let scene = Scene {
+        config,
+        inventory,
+        plan,
+        state: &state,
+        names: &names(config, inventory),
+        problems: &Problems::new(plan),
+        due: &due(plan),
+        force: false,
+        is_root: false,
+    };
+    test(scene, &mut voice)
+}
+
+/// Gives the programs of a run without logs to `test`; mail is sent with `mail`.
+pub(super) fn with_programs<T>(mail: &str, test: impl FnOnce(&mut Programs<'_>) -> T) -> T {
+    let (config, inventory, plan) = (Config::default(), Inventory::default(), empty_plan());
+    with_scene((&config, &inventory, &plan), |scene, voice| {
+        test(&mut Programs::new(Telling::new(scene, false, voice), mail.into()))
+    })
+}
