@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use logquota::inventory::Inventory;
 use logquota::Config;
+use logquota::inventory::Inventory;
 use logquota::logrotate::{Dialect, Level, Origin, read_as};
 use logquota::plan::{Context, Plan, Reason, check, plan};
 

@@ -1,10 +1,12 @@
 //! What tests of this folder share.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use chrono::{DateTime, FixedOffset};
 use logquota::Config;
-use logquota::inventory::Inventory;
+use logquota::inventory::{Inventory, Set};
+use logquota::logrotate::Origin;
 use logquota::plan::{Context, Host, Plan, plan};
 
 use super::config::{due, names};
@@ -32,12 +34,19 @@ pub(super) fn with_scene<T>(
 ) -> T {
     let mut voice = Voice::new(false);
     let state = State::read(Path::new("/dev/null"), &mut voice);
+    let origin = |set: &Set| Origin {
+        file: "conf".into(),
+        line: 1,
+        pattern: OsString::new(),
+        logs: set.logs.iter().map(|log| inventory.path(log.dir, &log.name)).collect(),
+    };
+    let origins: Vec<_> = inventory.sets.iter().map(origin).collect();
     let scene = Scene {
         config,
         inventory,
         plan,
         state: &state,
-        names: &names(config, inventory),
+        names: &names(&origins, inventory),
         problems: &Problems::new(plan),
         due: &due(plan),
         force: false,

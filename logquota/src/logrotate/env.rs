@@ -96,6 +96,19 @@ impl SystemEnv {
 }
 
 impl Env for SystemEnv {
+    fn check_old_dir(&self, block: &Closed<'_>, say: &mut dyn FnMut(Line)) -> Result<(), String> {
+        for log in block.logs {
+            crate::fs::check_old_dir(log, block.old_dir, block.policy, &mut |made| {
+                say(Line::progress(made));
+            })
+            .map_err(|why| {
+                let path = crate::error::printable(&block.old_dir.path);
+                format!("error verifying olddir path {path}: {why}")
+            })?;
+        }
+        Ok(())
+    }
+
     fn read(&self, path: &Path) -> io::Result<ConfigFile> {
         crate::fs::config::read_config(path)
     }

@@ -40,6 +40,7 @@ fn plan_with(name: &OsStr) -> Plan {
         global_quota: None,
         sets: Vec::new(),
         steps: vec![step],
+        due: Vec::new(),
         verdicts: Vec::new(),
         problems: Vec::new(),
         dirs: BTreeMap::from([(dir, Dir { path: "/logs".into(), id, mount: 1, missing: None })]),

@@ -55,6 +55,7 @@ fn shred(folder: &Path, file: &str, stamp: Stamp, hooks: &mut dyn Hooks, os: &Os
         sets: Vec::new(),
         global_quota: None,
         steps: vec![step],
+        due: Vec::new(),
         verdicts: Vec::new(),
         problems: Vec::new(),
         dirs: BTreeMap::new(),

@@ -115,6 +115,7 @@ impl Draft {
             global_quota: None,
             sets: vec![sums],
             steps: Vec::new(),
+            due: Vec::new(),
             verdicts: verdicts.collect(),
             problems: Vec::new(),
             dirs: dirs(),
