@@ -1,0 +1,51 @@
+//! Ours against the original: every case is run on both, in a folder of the same path, and what
+//! is left is compared: names, contents, modes, owners, times, exit status, the state file, what
+//! scripts and mailer were told.
+//!
+//! `LOGQUOTA_UNDER_TEST=ours` or `theirs` runs one alone, and checks what the cases state
+//! themselves. `LOGQUOTA_CASE=NAME` runs the cases with that in their name. How cases are written
+//! is told in `case.rs`.
+
+mod case;
+mod clock;
+mod compare;
+mod look;
+mod not_yet;
+mod world;
+
+use compare::check;
+
+/// One test for each file of cases.
+macro_rules! files {
+    ($($test:ident: $file:literal,)*) => {
+        $(
+            #[test]
+            fn $test() {
+                check(include_str!(concat!("cases/", $file, ".cases")));
+            }
+        )*
+        const ALL: &[(&str, &str)] =
+            &[$(($file, include_str!(concat!("cases/", $file, ".cases"))),)*];
+    };
+}
+
+files! {
+    its_own_suite_passes: "suite",
+    the_same_logs_are_due: "due",
+    old_copies_get_the_same_names: "names",
+    the_same_scripts_run: "scripts",
+    logs_and_copies_are_treated_the_same: "methods",
+    configurations_are_read_the_same: "syntax",
+}
+
+#[test]
+fn names_of_cases_are_unique_and_the_list_names_only_real_ones() {
+    let mut names: Vec<String> =
+        ALL.iter().flat_map(|(_, text)| case::cases(text)).map(|case| case.name).collect();
+    names.sort();
+    let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
+    assert_eq!(twice, None);
+    for (name, _) in not_yet::NOT_YET {
+        assert!(names.iter().any(|other| other == name), "there is no case {name}");
+    }
+}
