@@ -36,6 +36,8 @@ files! {
     the_same_scripts_run: "scripts",
     logs_and_copies_are_treated_the_same: "methods",
     configurations_are_read_the_same: "syntax",
+    the_state_file_is_read_and_written_the_same: "state",
+    the_command_line_is_understood_the_same: "flags",
 }
 
 #[test]
