@@ -123,7 +123,7 @@ pub(crate) enum Want {
     /// `owner a.log 1:4`
     Owner(String, String),
     /// `last a.log now`: its entry in the state file: `now`, `hour` (this one, on the hour),
-    /// `none`, or what stands there.
+    /// `none`, `any`, or what stands there.
     Last(String, String),
     /// `mtime a.log.1 -3d`, or `now`
     Mtime(String, String),

@@ -3,8 +3,8 @@
 //! scripts and mailer were told.
 //!
 //! `LOGQUOTA_UNDER_TEST=ours` or `theirs` runs one alone, and checks what the cases state
-//! themselves. `LOGQUOTA_CASE=NAME` runs the cases with that in their name. How cases are written
-//! is told in `case.rs`.
+//! themselves. `LOGQUOTA_CASE=NAME` runs the cases with that in their name, `LOGQUOTA_SHOW=1`
+//! shows what they left. How cases are written is told in `case.rs`.
 
 mod case;
 mod clock;
