@@ -137,7 +137,11 @@ pub(crate) fn cases(text: &str) -> Vec<Case> {
 
 /// The text of a case, once for each row of its table; a text without one is one case.
 fn each(text: &str) -> Vec<String> {
-    let cells = |row: &str| row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    // A bar with blanks around it, as scripts may have `||`. The last cell may be empty.
+    let cells = |row: &str| {
+        let row = format!("{row} ");
+        row.split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+    };
     let Some((before, after)) = text.split_once("\neach ") else { return vec![text.to_owned()] };
     let (head, after) = after.split_once('\n').expect("rows");
     let end = after.lines().take_while(|line| line.is_empty() || line.starts_with("    ")).count();

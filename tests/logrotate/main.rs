@@ -10,6 +10,7 @@ mod case;
 mod clock;
 mod compare;
 mod look;
+mod machine;
 mod not_yet;
 mod world;
 
@@ -38,6 +39,7 @@ files! {
     configurations_are_read_the_same: "syntax",
     the_state_file_is_read_and_written_the_same: "state",
     the_command_line_is_understood_the_same: "flags",
+    shapes_of_packages_come_out_the_same: "packages",
 }
 
 #[test]
