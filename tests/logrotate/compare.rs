@@ -1,6 +1,6 @@
 //! Runs cases on both sides and says where they differ.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 
@@ -16,7 +16,7 @@ const OURS: &str = env!("CARGO_BIN_EXE_logquota-under-test");
 const THEIRS: &str = "/usr/sbin/logrotate";
 
 /// Cases at a time. They mostly wait for processes.
-const THREADS: usize = 3;
+pub(crate) const THREADS: usize = 3;
 
 /// What is run, by `LOGQUOTA_UNDER_TEST`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,9 +336,4 @@ fn put(look: &mut Look, want: &Want) {
         }
         Want::Says(_) | Want::Never(_) | Want::Prints(_) => {}
     }
-}
-
-/// Both programs, for those who run more than a list of cases.
-pub(crate) fn programs_under_test() -> (PathBuf, PathBuf) {
-    (OURS.into(), THEIRS.into())
 }

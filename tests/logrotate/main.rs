@@ -9,6 +9,7 @@
 mod case;
 mod clock;
 mod compare;
+mod generated;
 mod look;
 mod machine;
 mod not_yet;
