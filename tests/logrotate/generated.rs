@@ -60,10 +60,11 @@ fn check(seed: u64) {
     let case = cases(&text).remove(0);
     // Ages are compared to the second. On a machine that takes longer than that for a run, they
     // may come out differently; not twice in the same place.
-    if outcome(&case).is_err()
-        && let Err(failure) = outcome(&case)
-    {
-        panic!("LOGQUOTA_SEED={seed}:{text}\n{failure}");
+    if outcome(&case).is_err() {
+        println!("LOGQUOTA_SEED={seed} differs, and is tried once more");
+        if let Err(failure) = outcome(&case) {
+            panic!("LOGQUOTA_SEED={seed}:{text}\n{failure}");
+        }
     }
 }
 
@@ -224,7 +225,7 @@ impl Generator {
                 lines.push(line.to_owned());
             }
         }
-        if self.maybe(12) {
+        if self.maybe(8) {
             lines.push(self.pick(&["+firstaction exit 1", "+lastaction exit 1"]).to_owned());
         }
         if self.maybe(5) {
