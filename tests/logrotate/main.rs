@@ -41,6 +41,7 @@ files! {
     the_state_file_is_read_and_written_the_same: "state",
     the_command_line_is_understood_the_same: "flags",
     shapes_of_packages_come_out_the_same: "packages",
+    the_same_is_said: "words",
 }
 
 #[test]
