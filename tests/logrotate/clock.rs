@@ -106,3 +106,19 @@ impl Clock {
         filled + rest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_a_text_are_those_of_its_clock() {
+        let mut clock = Clock::start();
+        clock.now = NaiveDateTime::parse_from_str("2026-11-21 02:03:04", "%F %T").expect("a time");
+        assert_eq!(clock.fill("a-<today>.gz < b <1>"), "a-20261121.gz < b <1>");
+        assert_eq!(clock.fill("<-1d> <+2h %H><0d %-d>"), "2026-11-20-2:3:4 0421");
+        assert_eq!(clock.seen_in_state("2026-11-21-02:03:59"), "now");
+        assert_eq!(clock.seen_in_state("2026-11-21-2:0:0"), "hour");
+        assert_eq!(clock.seen_in_state("2026-11-20-2:0:0"), "2026-11-20-2:0:0");
+    }
+}

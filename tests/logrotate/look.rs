@@ -242,3 +242,39 @@ pub(crate) fn set_time(path: &PathBuf, time: std::time::SystemTime) {
     let times = fs::FileTimes::new().set_modified(time).set_accessed(time - hour);
     fs::File::open(path).expect("opens").set_times(times).expect("sets times");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(node: &str, mtime: &str, body: &str) -> Look {
+        let entry = Entry {
+            node: Some(node.to_owned()),
+            mtime: Some(mtime.to_owned()),
+            body: Some(Body::Text(body.to_owned())),
+        };
+        Look {
+            clock: Clock::start(),
+            tree: BTreeMap::from([("a.log".to_owned(), entry)]),
+            status: 0,
+            stdout: String::new(),
+            stderr: String::new(),
+        }
+    }
+
+    #[test]
+    fn one_attribute_is_enough_to_differ() {
+        let one = tree("file 644 0:0", "now", "x");
+        assert!(one.diff(&one).1);
+        for other in [
+            tree("file 640 0:0", "now", "x"),
+            tree("file 644 0:0", "2026-11-20 12:34:56", "x"),
+            tree("file 644 0:0", "now", "y"),
+        ] {
+            assert!(!one.diff(&other).1);
+        }
+        let mut more = one.clone();
+        more.tree.insert("b.log".to_owned(), one.tree["a.log"].clone());
+        assert!(!one.diff(&more).1 && !more.diff(&one).1);
+    }
+}
