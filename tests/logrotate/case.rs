@@ -127,6 +127,8 @@ pub(crate) enum Want {
     Last(String, String),
     /// `mtime a.log.1 -3d`, or `now`
     Mtime(String, String),
+    /// `any log.txt`: is there, but what is in it is not compared.
+    Any(String),
 }
 
 /// Reads all cases of a text.
@@ -356,8 +358,8 @@ fn ids(text: &str) -> (u32, u32) {
     ids.unwrap_or_else(|| panic!("{text} is not uid:gid"))
 }
 
-const WANTS: [&str; 10] =
-    ["exit", "says", "never", "prints", "has", "no", "mode", "owner", "last", "mtime"];
+const WANTS: [&str; 11] =
+    ["exit", "says", "never", "prints", "has", "no", "mode", "owner", "last", "mtime", "any"];
 
 fn wanted(line: &str, case: &str) -> Want {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -380,6 +382,7 @@ fn wanted(line: &str, case: &str) -> Want {
         "owner" => Want::Owner(pair().0, pair().1),
         "last" => Want::Last(pair().0, pair().1),
         "mtime" => Want::Mtime(pair().0, pair().1),
+        "any" => Want::Any(text()),
         other => panic!("{case}: `{other}` says nothing about a run"),
     }
 }

@@ -173,6 +173,10 @@ impl Verdict<'_> {
         let Some(two) = self.two else { return Ok(()) };
         let mut wants = self.run.wants.clone();
         let mut expected = self.one.cloned();
+        if let Some(expected) = &mut expected {
+            let open = wants.iter().filter(|want| matches!(want, Want::Any(_)));
+            open.for_each(|want| put(expected, want));
+        }
         if self.is_ours
             && let Some((_, _, differs)) = &self.run.differs
         {
@@ -276,6 +280,7 @@ fn hold(look: &Look, want: &Want) -> Result<(), String> {
             format!("stdout has no {text:?} but {:?}", look.stdout),
         ),
         Want::No(path) => told(entry(path).is_none(), format!("there is {path}")),
+        Want::Any(path) => told(entry(path).is_some(), format!("there is no {path}")),
         Want::Has(path, text) => {
             let found = entry(path).ok_or_else(|| format!("there is no {path}"))?;
             let Some(text) = text else { return Ok(()) };
@@ -335,6 +340,11 @@ fn put(look: &mut Look, want: &Want) {
         Want::Mode(path, _) | Want::Owner(path, _) => {
             if let Some(entry) = look.tree.get_mut(clock.fill(path).as_str()) {
                 entry.node = None;
+            }
+        }
+        Want::Any(path) => {
+            if let Some(entry) = look.tree.get_mut(clock.fill(path).as_str()) {
+                entry.body = None;
             }
         }
         Want::Mtime(path, _) => {
