@@ -11,7 +11,7 @@ use logquota_tests::mounts::needs;
 use logquota_tests::tree::Dice;
 
 use crate::case::cases;
-use crate::compare::{THREADS, Under, is_wanted, outcome, skipped};
+use crate::compare::{THREADS, Under, is_wanted, judge, skipped};
 
 /// Days that a case lasts. They go over the end of a month.
 const DAYS: u32 = 10;
@@ -63,9 +63,9 @@ fn check(seed: u64) {
     }
     // Ages are compared to the second. On a machine that takes longer than that for a run, they
     // may come out differently; not twice in the same place.
-    if outcome(&case).is_err() {
+    if judge(&case).is_err() {
         println!("LOGQUOTA_SEED={seed} differs, and is tried once more");
-        if let Err(failure) = outcome(&case) {
+        if let Err(failure) = judge(&case) {
             panic!("LOGQUOTA_SEED={seed}:{text}\n{failure}");
         }
     }

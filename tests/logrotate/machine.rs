@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::case::cases;
-use crate::compare::{is_wanted, outcome, skipped};
+use crate::compare::{is_wanted, judge, skipped};
 
 const INSTALLED: &str = "/etc/logrotate.d";
 
@@ -24,7 +24,7 @@ fn what_is_installed_here_comes_out_the_same() {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for case in cases(&on_sandbox(&path, &text)) {
             if is_wanted(&case.name)
-                && let Err(failure) = outcome(&case)
+                && let Err(failure) = judge(&case)
             {
                 failures += &failure;
             }
