@@ -1,17 +1,17 @@
 //! How a case is written, and what is made of the text. Nothing is run here.
 //!
-//! A case starts with `== NAME what it shows`. Its lines are done from top to bottom; `#` starts a
-//! comment. `@/` is the folder of the case, in every text.
+//! A case starts with `== NAME what it shows`. Its lines are done from top to bottom; a line with
+//! `#` in front is a comment. `@/` is the folder of the case, in every text.
 //!
 //! ```text
 //! file a.log a.log.1 mode=640 own=1:4 age=3d   each holds its own name (in .gz: compressed)
 //! file a.log size=5                            so many bytes
-//! file a.log = text                            one line
-//! file a.conf                                  the indented lines below it
+//! file a.log = text                            one line; `\n` between two, `\c` for none at the end
+//! file a.conf                                  the indented lines below it; `\c` as the last one
 //! conf                                         the same for the file `conf`
 //! dir old mode=700 · link NAME TARGET · hard NAME OF · fifo NAME · rm NAME · lock NAME · unlock
 //! state                                        indented: `a.log -1d`, makes the state file
-//! env NAME=TEXT · user UID · sh COMMAND
+//! env NAME=TEXT · user UID · sh COMMAND · needs PROGRAM
 //! at 2026-11-21 12:34:56                       what time it is from here on
 //! run -f                                       -v -s state -m mailer conf, and these
 //! run -f => 1                                  its exit status is 1
@@ -28,8 +28,8 @@
 //! what follows on the line is added to the script. `<-1d>` is a day ago as a state file has it,
 //! `<-1d %Y%m%d>` the same in another form, `<today>` that form of today.
 //!
-//! A case with `each a | b` and indented rows is one case for each row; `{a}` in it stands for
-//! the row's value.
+//! A case with `each a | b` and indented rows is one case for each row; `{a}` in it, also in its
+//! name, stands for the row's value. `\n` in a value starts a line that is indented as the first.
 
 use chrono::NaiveDateTime;
 

@@ -174,8 +174,12 @@ impl Verdict<'_> {
         let mut wants = self.run.wants.clone();
         let mut expected = self.one.cloned();
         if let Some(expected) = &mut expected {
-            let open = wants.iter().filter(|want| matches!(want, Want::Any(_)));
-            open.for_each(|want| put(expected, want));
+            let open = |want: &&Want| match want {
+                Want::Any(_) => true,
+                Want::Last(_, when) => when == "any",
+                _ => false,
+            };
+            wants.iter().filter(open).for_each(|want| put(expected, want));
         }
         if self.is_ours
             && let Some((_, _, differs)) = &self.run.differs

@@ -47,6 +47,7 @@ files! {
     the_command_line_is_understood_the_same: "flags",
     shapes_of_packages_come_out_the_same: "packages",
     the_same_is_said: "words",
+    hazards_are_the_same_or_named: "hazards",
 }
 
 #[test]
