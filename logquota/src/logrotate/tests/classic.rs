@@ -427,3 +427,71 @@ fn h32_a_million_of_anything_takes_no_minutes_here_either() {
         assert!(parsed.transcript.len() <= 20_001 && parsed.diagnostics.len() <= 201);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn h32_whatever_is_written_each_path_has_one_block_and_each_error_is_told(
+        words in proptest::collection::vec(proptest::sample::select(WORDS), 0..60),
+    ) {
+        let text: String = words.concat();
+        let parsed = classic_in(logs().file("inner", "rotate 2\n"), &text);
+        let mut all = paths(&parsed);
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        proptest::prop_assert_eq!(all.len(), count, "{}", text);
+        let fails = parsed.transcript.iter().any(|line| line.fails);
+        proptest::prop_assert_eq!(fails, parsed.has_errors(), "{}", text);
+        for set in &parsed.config.sets {
+            proptest::prop_assert!(set.policy.validate().is_ok(), "{}", text);
+        }
+    }
+}
+
+/// Pieces of configurations, right and wrong.
+const WORDS: &[&str] = &[
+    "/log/a ",
+    "/log/*.log ",
+    "\"/log/b c\" ",
+    "'",
+    "\\",
+    "{",
+    "{\n",
+    "}",
+    "}\n",
+    "\n",
+    " ",
+    "\t",
+    "# x\n",
+    "daily",
+    "rotate",
+    "rotate 3\n",
+    "rotate x\n",
+    "size 5\n",
+    "weekly 9\n",
+    "monthly\n",
+    "bogus",
+    "compress",
+    "postrotate\n",
+    "endscript\n",
+    "include inner\n",
+    "include none\n",
+    "olddir /missing\n",
+    "errors ",
+    "su root\n",
+    "ignoreduplicates\n",
+    "missingok\n",
+    "mail a\n",
+    "=",
+    "7",
+    ";",
+    "\u{0}",
+    "\u{fffd}",
+    "~/x ",
+    "dateext\n",
+    "dateformat %s%s%s\n",
+    "copy renamecopy\n",
+    "tabooext",
+    "set x\n",
+    "quota 1\n",
+];
