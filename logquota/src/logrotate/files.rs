@@ -42,8 +42,8 @@ pub(super) enum Refused {
     Io(io::Error),
     /// It is a pipe or a device; not an error.
     NotRegular,
-    /// It must not be, in logrotate's words.
-    Why(String),
+    /// It must not be, in logrotate's words; and its mode, if that is unusual.
+    Why(String, Option<u32>),
 }
 
 impl Unusable {
@@ -161,11 +161,13 @@ impl<'e> Files<'e> {
     ) -> Result<(Rc<Source>, Option<u32>), Refused> {
         let name = printable(shown);
         if self.read.len() >= FILES_MAX || self.bytes >= BYTES_MAX {
-            return Err(Refused::Why(format!("{name}: too many files are included")));
+            let why = format!("{name}: too many files are included");
+            return Err(Refused::Why(why, None));
         }
         let file = self.env.read(path).map_err(|error| match error.kind() {
             io::ErrorKind::FileTooLarge => {
-                Refused::Why(format!("file {name} too large, probably not a config file."))
+                let why = format!("file {name} too large, probably not a config file.");
+                Refused::Why(why, None)
             }
             _ => Refused::Io(error),
         })?;
@@ -173,20 +175,21 @@ impl<'e> Files<'e> {
             return Err(Refused::NotRegular);
         }
         let is_root = self.env.effective_uid() == 0;
+        let unusual = (is_root && file.mode & !0o644 != 0).then_some(file.mode);
         if is_root && file.mode & 0o022 != 0 {
             let why = format!("Ignoring {name} because it is writable by group or others.");
-            return Err(Refused::Why(why));
+            return Err(Refused::Why(why, unusual));
         }
         if is_root && file.uid != 0 {
-            return Err(Refused::Why(format!(
+            let why = format!(
                 "Ignoring {name} because the file owner is wrong (should be root or user with uid 0)."
-            )));
+            );
+            return Err(Refused::Why(why, unusual));
         }
-        let is_unusual = is_root && file.mode & !0o644 != 0;
         self.read.push(path.to_owned());
         self.bytes = self.bytes.saturating_add(file.bytes.len());
         let source = Source { path: path.to_owned(), shown: shown.to_owned(), bytes: file.bytes };
-        Ok((Rc::new(source), is_unusual.then_some(file.mode)))
+        Ok((Rc::new(source), unusual))
     }
 
     /// The path that an `include` names.

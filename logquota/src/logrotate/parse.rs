@@ -124,7 +124,7 @@ fn statements<'a>(lexer: &mut Lexer<'a>, braces: bool, dialect: Dialect) -> Body
                 return body;
             }
             Token::Close(_) if braces => {
-                body.notes.extend(behind_brace(lexer));
+                body.notes.extend(behind_brace(lexer, dialect));
                 return body;
             }
             Token::Close(pos) => {
@@ -236,10 +236,11 @@ fn swallowed_brace(statement: &Statement<'_>) -> Fault {
 }
 
 /// Text behind a closing brace, which is not read.
-fn behind_brace(lexer: &mut Lexer<'_>) -> Option<Fault> {
+fn behind_brace(lexer: &mut Lexer<'_>, dialect: Dialect) -> Option<Fault> {
     let (rest, pos) = lexer.line_value();
-    let comment = rest.is_empty() || rest.starts_with(b"#");
-    (!comment).then(|| {
+    // To logrotate a comment is text like other.
+    let is_fine = rest.is_empty() || dialect == Dialect::Own && rest.starts_with(b"#");
+    (!is_fine).then(|| {
         Fault::new(
             pos,
             format!("`{}` behind `}}` is not read", show(rest)),

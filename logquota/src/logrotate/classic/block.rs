@@ -246,12 +246,11 @@ impl Reader<'_> {
                 let folder = self.cwd.join(&path);
                 let names = self.listed(&folder).ok_or(Dropped(Reach::Block))?;
                 let above = std::mem::replace(&mut self.cwd, folder);
-                let done = names.iter().try_for_each(|name| {
-                    match self.open(name.as_ref(), name.as_ref()) {
+                let done =
+                    names.iter().try_for_each(|(name, kind)| match self.open_listed(name, *kind) {
                         Ok(inner) => self.inner(inner, draft),
                         Err(_) => Err(Dropped(Reach::Block)),
-                    }
-                });
+                    });
                 self.cwd = above;
                 done
             }

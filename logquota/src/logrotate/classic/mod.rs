@@ -10,7 +10,7 @@
 //! go on; blocks that were completed stay. (logrotate does all that.)
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -138,21 +138,19 @@ impl<'e> Reader<'e> {
     fn open(&mut self, given: &Path, shown: &Path) -> io::Result<Opened> {
         let path = self.cwd.join(given);
         let name = printable(shown);
-        match self.files.open_classic(&path, shown) {
-            Ok((source, warning)) => {
-                if let Some(mode) = warning {
-                    let text = format!("Potentially dangerous mode on {name}: 0{mode:o}");
-                    self.transcript.say(Line::warning(text));
-                }
-                Ok(Opened::File(source))
-            }
+        let opened = self.files.open_classic(&path, shown);
+        if let Ok((_, Some(mode))) | Err(Refused::Why(_, Some(mode))) = &opened {
+            let text = format!("Potentially dangerous mode on {name}: 0{mode:o}");
+            self.transcript.say(Line::warning(text));
+        }
+        match opened {
+            Ok((source, _)) => Ok(Opened::File(source)),
             Err(Refused::Io(error)) => Err(error),
             Err(Refused::NotRegular) => {
-                let text = format!("Ignoring {name} because it's not a regular file.");
-                self.transcript.say(Line::progress(text));
+                self.ignore(shown);
                 Ok(Opened::Ignored)
             }
-            Err(Refused::Why(why)) => {
+            Err(Refused::Why(why, _)) => {
                 self.about(shown, why);
                 Ok(Opened::Refused)
             }
@@ -180,9 +178,9 @@ impl<'e> Reader<'e> {
         let Some(names) = self.listed(&folder) else { return Outcome::Flawed };
         let mut worst = Outcome::Complete;
         let above = std::mem::replace(&mut self.cwd, folder);
-        for name in names {
+        for (name, kind) in names {
             let name = Path::new(&name);
-            let outcome = match self.open(name, name) {
+            let outcome = match self.open_listed(name.as_os_str(), kind) {
                 Ok(source) => self.opened(source),
                 Err(error) => {
                     let shown = printable(name);
@@ -201,8 +199,8 @@ impl<'e> Reader<'e> {
         worst
     }
 
-    /// The names in a folder that are files and not taboo, sorted.
-    fn listed(&mut self, folder: &Path) -> Option<Vec<OsString>> {
+    /// The names in a folder that are not taboo, sorted.
+    fn listed(&mut self, folder: &Path) -> Option<Vec<(OsString, EntryKind)>> {
         let mut entries = match self.env.list_dir(folder) {
             Ok(dir) => dir.entries,
             Err(error) => {
@@ -212,21 +210,28 @@ impl<'e> Reader<'e> {
             }
         };
         entries.sort_unstable();
-        let mut names = Vec::with_capacity(entries.len());
-        for (name, kind) in entries {
-            let shown = printable(&name);
-            if let Some(pattern) = self.taboo.hit(&name) {
-                let pattern = show_all(pattern);
-                let text = format!("Ignoring {shown}, because of {pattern} pattern match");
-                self.transcript.say(Line::progress(text));
-            } else if kind != EntryKind::File {
-                let text = format!("Ignoring {shown} because it's not a regular file.");
-                self.transcript.say(Line::progress(text));
-            } else {
-                names.push(name);
-            }
+        entries.retain(|(name, _)| {
+            let Some(pattern) = self.taboo.hit(name) else { return true };
+            let (name, pattern) = (printable(name), show_all(pattern));
+            let text = format!("Ignoring {name}, because of {pattern} pattern match");
+            self.transcript.say(Line::progress(text));
+            false
+        });
+        Some(entries)
+    }
+
+    /// Opens a file of the folder that is being read.
+    fn open_listed(&mut self, name: &OsStr, kind: EntryKind) -> io::Result<Opened> {
+        if kind == EntryKind::File {
+            return self.open(name.as_ref(), name.as_ref());
         }
-        Some(names)
+        self.ignore(name.as_ref());
+        Ok(Opened::Ignored)
+    }
+
+    fn ignore(&mut self, shown: &Path) {
+        let text = format!("Ignoring {} because it's not a regular file.", printable(shown));
+        self.transcript.say(Line::progress(text));
     }
 
     fn items(&mut self, source: &Rc<Source>) -> Outcome {

@@ -148,8 +148,9 @@ fn a_folder_that_cannot_be_read_is_fine_with_missingok() {
 
 #[test]
 fn text_behind_a_brace_and_a_missing_lenient_value_fail_nothing() {
-    let parsed =
-        classic("tabooext\nsize\n/log/a {\n dateformat\n minutes\n minsize =\n dateext\n} x\n");
+    let parsed = classic(
+        "tabooext\nsize\n/log/a {\n dateformat\n minutes\n minsize =\n dateext\n} x\n/log/b { } # y\n",
+    );
     assert_eq!(
         said(&parsed),
         [
@@ -159,9 +160,10 @@ fn text_behind_a_brace_and_a_missing_lenient_value_fail_nothing() {
             "error: conf:5 argument expected after minutes",
             "error: conf:6 argument expected after minsize",
             "error: conf:8 unexpected text after }",
+            "error: conf:9 unexpected text after }",
         ]
     );
-    assert_eq!(paths(&parsed), ["/log/a"]);
+    assert_eq!(paths(&parsed), ["/log/a", "/log/b"]);
     assert!(!parsed.has_errors() && !parsed.transcript.iter().any(|line| line.fails));
 }
 
@@ -242,7 +244,6 @@ fn the_reading_is_told_in_its_order() {
             "reading config file conf",
             "note: 'size' overrides previously specified 'daily'",
             "including d",
-            "Ignoring pipe because it's not a regular file.",
             "Ignoring z.bak, because of *.bak pattern match",
             "reading config file more",
             "error: more:1 unknown unit 'x'",
@@ -253,6 +254,7 @@ fn the_reading_is_told_in_its_order() {
             "error: more:1 unknown unit 'x'",
             "warning: one:2 unknown option 'bogus' -- ignoring line",
             "error: found error in file one, skipping",
+            "Ignoring pipe because it's not a regular file.",
             "note: 'weekly' overrides previously specified 'size'",
             "note: 'daily' overrides previously specified 'weekly'",
         ]
@@ -298,8 +300,22 @@ fn which_files_are_accepted_depends_on_who_reads_them() {
         (0o600, 0, vec![]),
         (0o755, 0, vec!["warning: Potentially dangerous mode on conf: 0755".to_owned()]),
         (0o4644, 0, vec!["warning: Potentially dangerous mode on conf: 04644".to_owned()]),
-        (0o664, 0, vec![format!("{ignoring} it is writable by group or others.")]),
-        (0o646, 0, vec![format!("{ignoring} it is writable by group or others.")]),
+        (
+            0o664,
+            0,
+            vec![
+                "warning: Potentially dangerous mode on conf: 0664".to_owned(),
+                format!("{ignoring} it is writable by group or others."),
+            ],
+        ),
+        (
+            0o646,
+            0,
+            vec![
+                "warning: Potentially dangerous mode on conf: 0646".to_owned(),
+                format!("{ignoring} it is writable by group or others."),
+            ],
+        ),
         (
             0o644,
             7,
@@ -411,3 +427,71 @@ fn h32_a_million_of_anything_takes_no_minutes_here_either() {
         assert!(parsed.transcript.len() <= 20_001 && parsed.diagnostics.len() <= 201);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn h32_whatever_is_written_each_path_has_one_block_and_each_error_is_told(
+        words in proptest::collection::vec(proptest::sample::select(WORDS), 0..60),
+    ) {
+        let text: String = words.concat();
+        let parsed = classic_in(logs().file("inner", "rotate 2\n"), &text);
+        let mut all = paths(&parsed);
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        proptest::prop_assert_eq!(all.len(), count, "{}", text);
+        let fails = parsed.transcript.iter().any(|line| line.fails);
+        proptest::prop_assert_eq!(fails, parsed.has_errors(), "{}", text);
+        for set in &parsed.config.sets {
+            proptest::prop_assert!(set.policy.validate().is_ok(), "{}", text);
+        }
+    }
+}
+
+/// Pieces of configurations, right and wrong.
+const WORDS: &[&str] = &[
+    "/log/a ",
+    "/log/*.log ",
+    "\"/log/b c\" ",
+    "'",
+    "\\",
+    "{",
+    "{\n",
+    "}",
+    "}\n",
+    "\n",
+    " ",
+    "\t",
+    "# x\n",
+    "daily",
+    "rotate",
+    "rotate 3\n",
+    "rotate x\n",
+    "size 5\n",
+    "weekly 9\n",
+    "monthly\n",
+    "bogus",
+    "compress",
+    "postrotate\n",
+    "endscript\n",
+    "include inner\n",
+    "include none\n",
+    "olddir /missing\n",
+    "errors ",
+    "su root\n",
+    "ignoreduplicates\n",
+    "missingok\n",
+    "mail a\n",
+    "=",
+    "7",
+    ";",
+    "\u{0}",
+    "\u{fffd}",
+    "~/x ",
+    "dateext\n",
+    "dateformat %s%s%s\n",
+    "copy renamecopy\n",
+    "tabooext",
+    "set x\n",
+    "quota 1\n",
+];
