@@ -200,8 +200,15 @@ fn short(bytes: &[u8]) -> String {
     format!("{} bytes, {sum:016x}", bytes.len())
 }
 
-/// What was compressed, if it was, and how. By content, as commands may call it what they like.
+/// What was compressed, if it was, and how; of what was compressed twice, what was at first: the
+/// bytes in between are each program's own.
 fn decompressed(bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+    let (how, plain) = decompressed_once(bytes)?;
+    Some(decompressed(&plain).unwrap_or((how, plain)))
+}
+
+/// By content, as commands may call it what they like.
+fn decompressed_once(bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
     let mut plain = Vec::new();
     if bytes.starts_with(&[0x1f, 0x8b]) {
         flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain).ok()?;

@@ -159,11 +159,8 @@ fn due_words(
 /// What the planner says of a path. A sentence that names its path stands alone.
 pub(super) fn problem_words(problem: &Problem, voice: &mut Voice) {
     let path = show(&problem.path);
-    let text = if problem.why.contains(&path) {
-        problem.why.clone()
-    } else {
-        format!("{path}: {}", problem.why)
-    };
+    let is_sentence = problem.why.contains(&path) || problem.why.starts_with("destination ");
+    let text = if is_sentence { problem.why.clone() } else { format!("{path}: {}", problem.why) };
     if problem.is_error { voice.error(&text) } else { voice.say(&text) }
 }
 

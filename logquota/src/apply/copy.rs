@@ -32,9 +32,9 @@ impl<'a> Runner<'a> {
     pub(super) fn copy(
         &mut self,
         step: &Step,
-        from: &Place,
-        to: &Place,
+        (from, to): (&Place, &Place),
         temp: &OsStr,
+        keeps_time: bool,
     ) -> Result<()> {
         self.settle_deletions()?;
         // The renamed log has its new name before it can have a copy in another folder.
@@ -59,7 +59,7 @@ impl<'a> Runner<'a> {
         let copy = fs.create(to.dir, temp).map_err(Error::io(Op::Create, self.path(&temporary)))?;
         let mut open = OpenCopy { source, copy, id: meta.stamp.id, len: 0 };
         let made = open
-            .complete(&meta)
+            .complete(&meta, keeps_time)
             .map_err(Error::io(Op::Copy, self.path(from)))
             .and_then(|made| Ok((made, self.publish(&temporary, to, made.stamp.id)?)));
         match made {
@@ -128,8 +128,8 @@ impl<'a> Runner<'a> {
 }
 
 impl OpenCopy<'_> {
-    /// The whole source, with its holes, owner, mode, times and what else it has, on the disk.
-    fn complete(&mut self, meta: &Meta) -> io::Result<Meta> {
+    /// The whole source, with its holes, owner, mode and what else it has, perhaps its times, on the disk.
+    fn complete(&mut self, meta: &Meta, keeps_time: bool) -> io::Result<Meta> {
         self.copy.set_extended(&self.source.extended()?)?;
         let mut end = meta.stamp.len;
         while let Some(range) = self.source.next_data(self.len)? {
@@ -151,7 +151,7 @@ impl OpenCopy<'_> {
         let attributes = Attributes {
             mode: Some(meta.mode & 0o7777),
             owner: Some((meta.uid, meta.gid)),
-            times: Some((meta.stamp.mtime, meta.stamp.mtime)),
+            times: keeps_time.then_some((meta.stamp.mtime, meta.stamp.mtime)),
         };
         let acl = self.source.acl()?;
         self.copy.set_access(&attributes, acl.as_ref())?;

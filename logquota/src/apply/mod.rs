@@ -270,7 +270,9 @@ impl<'a> Runner<'a> {
             Action::Rename { from, to } => self.rename(step, from, to),
             Action::Create { at, attributes, like } => self.create(at, attributes, like.as_ref()),
             Action::MakeDir { at, attributes } => self.make_dir(at, attributes),
-            Action::Copy { from, to, temp, .. } => self.copy(step, from, to, temp),
+            Action::Copy { from, to, temp, keeps_time, .. } => {
+                self.copy(step, (from, to), temp, *keeps_time)
+            }
             Action::Truncate { at, same_as } => self.truncate(step, at, same_as.as_ref()),
             Action::Delete { at, shred, same_as } => {
                 self.delete(step, at, *shred, same_as.as_ref(), hooks)

@@ -282,7 +282,14 @@ fn look_classic(
         problems.push(Problem { path: path(), why: why(blocked), is_error: blocked.is_error() });
         return;
     }
-    let Some(active) = &log.active else { return };
+    let Some(active) = &log.active else {
+        // Its archives are still there, and tell nothing: logrotate does not look at them.
+        if !policy.missing_ok {
+            let why = why(&Blocked::Missing);
+            problems.push(Problem { path: path(), why, is_error: true });
+        }
+        return;
+    };
     let Some(reason) = due(&active.stamp, log.last_rotated, policy, context) else { return };
     draft.due = Some(Box::new(reason.clone()));
     let label = match &policy.naming.style {
@@ -305,9 +312,9 @@ fn look_classic(
     let target = Target { label, plain };
     let copies = classic::old_copies(draft, &target, context.now);
     if let Some(name) = &copies.stops {
-        let path = inventory.path(log.archive_dir, name);
-        let why = "already exists, so its log is not rotated".to_owned();
-        problems.push(Problem { path, why, is_error: true });
+        let taken = crate::error::printable(inventory.path(log.archive_dir, name));
+        let why = format!("destination {taken} already exists, skipping rotation");
+        problems.push(Problem { path: path(), why, is_error: true });
     } else {
         let is_gone = !classic::has_copy(policy) || copies.last == Last::New;
         let limit = 0;
@@ -325,7 +332,9 @@ fn look_classic(
 fn stop_together(draft: &mut SetDraft<'_>) {
     let policy = &draft.spec.policy;
     let fails = |log: &LogDraft<'_>| {
+        let is_missing = log.log.blocked.is_none() && log.log.active.is_none();
         log.log.blocked.as_ref().is_some_and(Blocked::is_error)
+            || (is_missing && !log.policy.missing_ok)
             || log.classic.as_ref().is_some_and(|classic| classic.copies.stops.is_some())
     };
     if policy.rules != Rules::Logrotate || !policy.scripts.shared || !draft.logs.iter().any(fails) {

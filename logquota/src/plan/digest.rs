@@ -100,7 +100,8 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             }
             Action::Truncate { same_as, .. } => out.place(same_as.as_ref()),
             Action::Mail { message, .. } => out.debug(message),
-            Action::Rename { .. } | Action::Copy { .. } => {}
+            Action::Copy { keeps_time, .. } => out.debug(keeps_time),
+            Action::Rename { .. } => {}
         }
     }
     let mut id = String::new();

@@ -178,6 +178,9 @@ pub enum Action {
         temp: OsString,
         /// The most it may occupy.
         room: Bytes,
+        /// Whether it has the source's time of last change. By that a later run knows a copy that
+        /// an interrupted one has made; logrotate's copies are as old as the rotation.
+        keeps_time: bool,
     },
     /// Empties a file in place.
     Truncate {

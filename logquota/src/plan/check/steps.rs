@@ -113,7 +113,7 @@ fn act<'a>(
             world.add_file((at.dir, &at.name), content, None);
             Some(Change::default())
         }
-        Action::Copy { from, to, temp, room } => {
+        Action::Copy { from, to, temp, room, .. } => {
             let file = source(world, index, step, from, found)?;
             if is_active(world, step, from) {
                 let policy = world.sets.get(step.set)?.policy;

@@ -175,7 +175,8 @@ impl Builder<'_> {
         for index in &copies.gone {
             let Some(here) = find(way, *index) else { continue };
             let reason = way.reason(*index);
-            self.remove(set, way, &here, reason);
+            // Mailed on the way, whichever is mailed else.
+            self.remove(set, way, &here, reason, true);
         }
         if let Some(archive) = copies.overwritten.and_then(|index| way.old(index)) {
             let here = way.here(archive);
@@ -228,6 +229,7 @@ impl Builder<'_> {
     /// What comes behind the postrotate script.
     fn behind(&mut self, set: usize, draft: &SetDraft<'_>, ways: &mut [Way<'_, '_>]) {
         let policy = &draft.spec.policy;
+        let is_last = policy.mail.as_ref().is_some_and(|mail| mail.when == MailWhen::Last);
         let mut made: Vec<Option<(Here, Option<usize>)>> = Vec::new();
         for way in &mut *ways {
             made.push(self.new_copy(set, way));
@@ -251,7 +253,7 @@ impl Builder<'_> {
             }
             if let (Some(reason), Some((here, by))) = (&rotation.gone, made) {
                 match reason {
-                    Reason::Count { .. } => self.remove(set, way, &here, reason.clone()),
+                    Reason::Count { .. } => self.remove(set, way, &here, reason.clone(), is_last),
                     // The quota asks neither scripts nor anybody's mail.
                     _ => {
                         let bytes = here.meta.stamp.freed_by_unlink();
@@ -263,7 +265,7 @@ impl Builder<'_> {
             }
             if let (Some(here), Last::Old(index)) = (way.last.take(), way.classic.copies.last) {
                 let reason = way.reason(index);
-                self.remove(set, way, &here, reason);
+                self.remove(set, way, &here, reason, is_last);
             }
         }
     }
@@ -333,9 +335,16 @@ impl Builder<'_> {
     }
 
     /// Removes a copy that is one too many, or too old: mailed first, if that is asked for.
-    fn remove(&mut self, set: usize, way: &mut Way<'_, '_>, here: &Here, reason: Reason) {
+    fn remove(
+        &mut self,
+        set: usize,
+        way: &mut Way<'_, '_>,
+        here: &Here,
+        reason: Reason,
+        is_mailed: bool,
+    ) {
         let chain = way.chain.len();
-        if way.draft.policy.mail.as_ref().is_some_and(|mail| mail.when == MailWhen::Last) {
+        if is_mailed {
             let subject = self.inventory.path(here.place.dir, &here.place.name);
             way.chain.extend(self.mail(set, way, here, subject.into_os_string()));
         }

@@ -6,11 +6,12 @@ use super::{At, Builder, Names};
 use crate::fs::Attributes;
 use crate::inventory::{Archive, Place};
 use crate::naming::{Label, Style, temporary_name};
+use crate::plan::classic::packs_at_once;
 use crate::plan::decide::NotNow;
 use crate::plan::draft::{LogDraft, Rotation, SetDraft, Source};
 use crate::plan::rotate::{NAME_MAX, first_free, obstacle_numbers, rename_copy_name};
 use crate::plan::{Action, Expect, Hook, Reason};
-use crate::policy::Method;
+use crate::policy::{Method, Rules};
 use crate::stamp::Meta;
 use crate::units::Bytes;
 
@@ -269,7 +270,11 @@ impl Builder<'_> {
     ) -> usize {
         let temp = temporary_name(&to.name);
         let room = meta.stamp.allocated;
-        self.push(at, Action::Copy { from, to, temp, room }, expect, room, reason)
+        let policy = self.config.sets.get(at.set).map(|spec| &spec.policy);
+        // What is compressed at once has the log's time in the end.
+        let keeps_time =
+            policy.is_none_or(|policy| policy.rules == Rules::Own || packs_at_once(policy));
+        self.push(at, Action::Copy { from, to, temp, room, keeps_time }, expect, room, reason)
     }
 
     /// Copies `LOG.tmp` to its final name and removes it.

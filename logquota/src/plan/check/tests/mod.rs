@@ -207,7 +207,8 @@ impl Draft {
 
     fn copy(self, from: &str, to: &str, room_kib: u64) -> Self {
         let temp = temporary_name(OsStr::new(to));
-        let action = Action::Copy { from: at(from), to: at(to), temp, room: Bytes::kib(room_kib) };
+        let room = Bytes::kib(room_kib);
+        let action = Action::Copy { from: at(from), to: at(to), temp, room, keeps_time: true };
         self.step(action, Reason::Forced, i64::try_from(room_kib).expect("small"), 1)
     }
 
