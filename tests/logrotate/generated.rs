@@ -2,7 +2,9 @@
 //! that fails can be read, and kept in a file of cases.
 //!
 //! Left out is what the two are known to do differently: where 3.21 is older than what ours
-//! follows, and where ours keeps what the original loses. Cases of their own tell of those.
+//! follows (it runs `prerotate` behind the old copies, so there is none with `preremove` or
+//! `dateext`), where ours keeps what the original loses, and logs whose copies have the same names.
+//! Cases of their own tell of those.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -207,7 +209,7 @@ impl Generator {
         }
         if self.maybe(5) {
             lines.push(
-                self.pick(&["extension .log", "addextension .log", "extension .txt"]).to_owned(),
+                self.pick(&["extension .log", "addextension .old", "extension .txt"]).to_owned(),
             );
         }
         if self.maybe(6) {
@@ -224,7 +226,13 @@ impl Generator {
             }
         }
         for line in ["+firstaction", "+prerotate", "+postrotate", "+lastaction", "+preremove"] {
-            if self.maybe(3) {
+            let has = |word: &str| lines.iter().any(|line| line == word);
+            let is_older = match line {
+                "+prerotate" => has("dateext"),
+                "+preremove" => has("+prerotate"),
+                _ => false,
+            };
+            if self.maybe(3) && !is_older {
                 lines.push(line.to_owned());
             }
         }

@@ -117,6 +117,10 @@ fn consider(scene: &Scene<'_>, spec: &SetSpec, set: usize, named: &Named, voice:
         }
     }
     match found {
+        None if !spec.policy.missing_ok => {
+            voice
+                .say(&format!("  log {name} is another name of one that has its turn -- skipping"));
+        }
         None => missing_words(spec, &name, voice),
         Some((Log { blocked: Some(blocked), .. }, _)) => blocked_words(blocked, spec, &name, voice),
         Some((Log { active: None, .. }, _)) => missing_words(spec, &name, voice),

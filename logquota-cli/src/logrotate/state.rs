@@ -165,7 +165,8 @@ fn take(path: &Path, lock: Lock, voice: &mut Voice) -> Result<Option<OwnedFd>, R
     let opened = match open(path, OFlags::empty()) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             voice.say(&format!("Creating stub state file: {file}"));
-            open(path, OFlags::CREATE).map_err(|error| ("creating stub", error))
+            // Never through a link that leads to nothing.
+            open(path, OFlags::CREATE | OFlags::EXCL).map_err(|error| ("creating stub", error))
         }
         other => other.map_err(|error| ("opening", error)),
     };

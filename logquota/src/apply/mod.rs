@@ -188,8 +188,17 @@ pub fn apply(plan: &Plan, fs: &dyn WriteFs, hooks: &mut dyn Hooks, options: &Opt
 struct Known {
     /// Renamed: their ctime has changed by that.
     renamed: HashSet<FileId>,
-    /// Copied, and which file the copy is.
+    /// Copied or compressed, and which file that has made.
     copied: HashMap<FileId, FileId>,
+}
+
+impl Known {
+    /// Whether a file is `id`, or what earlier steps have made from that: a copy, which was then
+    /// compressed.
+    fn is_or_became(&self, id: &FileId, found: &FileId) -> bool {
+        let made = std::iter::successors(Some(id), |id| self.copied.get(id));
+        made.take(3).any(|id| id == found)
+    }
 }
 
 /// What is known while a plan is done.
@@ -416,12 +425,13 @@ fn outcome_of(error: Error) -> Outcome {
 
 /// Whether `found` may be acted on.
 fn is_expected(found: &Meta, expect: &Expect, known: &Known) -> bool {
-    found.kind == Kind::File
+    let is_file = found.kind == Kind::File
+        // Under logrotate's rules a log may be a pipe.
+        || (found.kind == Kind::Special && matches!(expect, Expect::SameFile(_)));
+    is_file
         && match expect {
             Expect::Nothing => false,
-            Expect::SameFile(id) => {
-                found.stamp.id == *id || known.copied.get(id) == Some(&found.stamp.id)
-            }
+            Expect::SameFile(id) => known.is_or_became(id, &found.stamp.id),
             Expect::Unchanged(stamp) if known.renamed.contains(&stamp.id) => {
                 stamp.has_same_content(&found.stamp)
             }

@@ -61,14 +61,21 @@ pub(super) enum Item<'a> {
 pub(super) fn file(bytes: &[u8], dialect: Dialect) -> impl Iterator<Item = Item<'_>> {
     let mut lexer = Lexer::new(bytes);
     let mut is_over = false;
+    // Where the error of a block was about its brace, there may be one more for it.
+    let mut forgives = false;
     std::iter::from_fn(move || {
         if is_over {
             return None;
         }
-        let item = match lexer.token() {
+        let mut token = lexer.token();
+        if std::mem::take(&mut forgives) && matches!(token, Token::Close(_)) {
+            token = lexer.token();
+        }
+        let item = match token {
             Token::End(_) => return None,
             Token::Path(pos) => lexer.path_list(dialect).map(|paths| {
                 let body = body(&mut lexer, true, dialect);
+                forgives = !body.faults.is_empty();
                 Item::Block(Block { pos, text: paths.text, words: paths.words, body })
             }),
             Token::Close(pos) => {
@@ -112,6 +119,7 @@ fn body<'a>(lexer: &mut Lexer<'a>, braces: bool, dialect: Dialect) -> Body<'a> {
 
 fn statements<'a>(lexer: &mut Lexer<'a>, braces: bool, dialect: Dialect) -> Body<'a> {
     let mut body = Body::default();
+    let opened = lexer.pos().line;
     let fatal = loop {
         match lexer.token() {
             Token::End(pos) => {
@@ -181,6 +189,10 @@ fn statements<'a>(lexer: &mut Lexer<'a>, braces: bool, dialect: Dialect) -> Body
     };
     body.faults.push(fatal);
     if braces {
+        // The brace that ends the block begins a line, unless all of it is on one.
+        if lexer.pos().line > opened {
+            lexer.line_rest();
+        }
         lexer.skip_block(|name| directives::find(name).is_some_and(Directive::is_script));
     }
     body

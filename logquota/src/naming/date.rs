@@ -143,7 +143,9 @@ impl DateFormat {
     pub fn label(&self, now: DateTime<FixedOffset>, shift: DateShift) -> super::Label {
         let mut at = now;
         if shift.yesterday {
-            let noon = at.date_naive().and_hms_opt(12, 0, 0).unwrap_or(at.naive_local());
+            // The hour alone is set, as logrotate does: minutes and seconds are those of now.
+            let noon = at.naive_local();
+            let noon = noon.with_hour(12).unwrap_or(noon);
             let noon = noon.checked_sub_signed(Duration::days(1)).unwrap_or(noon);
             at = noon.and_local_timezone(*now.offset()).single().unwrap_or(at);
         }

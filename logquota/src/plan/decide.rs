@@ -1,6 +1,6 @@
 //! The planner: who rotates, what stays, what goes for space, and then in which order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::classic::{Last, Target};
 use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source};
@@ -136,6 +136,7 @@ impl<'a> Attempt<'a> {
             }
             stop_together(draft);
         }
+        refuse_twins(&mut drafts, inventory, &mut problems);
         let mut evictions = Evictions::new(&drafts, config.global);
         evictions.run(&mut drafts, context);
         Self { drafts, evictions, problems }
@@ -326,6 +327,30 @@ fn look_classic(
     }
     let aside = format!("-{}.backup", context.now.format("%Y%m%d%H"));
     draft.classic = Some(Box::new(Classic { copies, plain: target.plain, aside }));
+}
+
+/// Under logrotate's rules two logs may be given copies of the same name: the first has them.
+fn refuse_twins(drafts: &mut [SetDraft<'_>], inventory: &Inventory, problems: &mut Vec<Problem>) {
+    let mut taken = HashSet::new();
+    for log in drafts.iter_mut().flat_map(|draft| &mut draft.logs) {
+        let Some(classic) = log.classic.as_ref().filter(|_| log.rotation.is_some()) else {
+            continue;
+        };
+        if taken.insert((log.log.archive_dir, classic.plain.clone())) {
+            continue;
+        }
+        let copy = inventory.path(log.log.archive_dir, &classic.plain);
+        let why = format!(
+            "the copies of another log have the same names, such as {}; give one of them another \
+             name or folder",
+            crate::error::printable(copy)
+        );
+        let path = inventory.path(log.log.dir, &log.log.name);
+        problems.push(Problem { path, why, is_error: true });
+        log.classic = None;
+        log.rotation = None;
+        log.keep_all();
+    }
 }
 
 /// With `sharedscripts`, logrotate rotates all logs of a block or none.

@@ -8,7 +8,7 @@ use super::drafts::Draft;
 use super::walk::{Folder, World};
 use crate::error::{Error, Op};
 use crate::inventory::{Archive, Blocked, DirId, Leftover, LeftoverKind, Log, Place};
-use crate::policy::{Method, ParentRule, Selector, SetSpec};
+use crate::policy::{Method, ParentRule, Rules, Selector, SetSpec};
 use crate::stamp::{Kind, Meta};
 
 /// What came of a draft.
@@ -45,7 +45,7 @@ pub(super) fn look(
     // nothing can be decided about the others.
     let (mut unknown, mut restless) = (None, Vec::new());
     let seen = seen.unwrap_or_else(|| world.fs.stat(folder.dir, &draft.name));
-    let active = look_at_active(folder, &draft.name, seen);
+    let active = look_at_active(folder, &draft.name, seen, spec.policy.rules);
     if matches!(active, Active::Absent) && folder.names.contains(&draft.name) {
         restless.push(folder.dir);
     }
@@ -135,7 +135,12 @@ fn blocked(
     }
 }
 
-fn look_at_active(folder: &Folder, name: &OsStr, seen: io::Result<Option<Meta>>) -> Active {
+fn look_at_active(
+    folder: &Folder,
+    name: &OsStr,
+    seen: io::Result<Option<Meta>>,
+    rules: Rules,
+) -> Active {
     let meta = match seen {
         Ok(Some(meta)) => meta,
         Ok(None) => return Active::Absent,
@@ -149,6 +154,10 @@ fn look_at_active(folder: &Folder, name: &OsStr, seen: io::Result<Option<Meta>>)
             why: "something else is mounted in its place".to_owned(),
         }),
         Kind::Symlink => Active::Other(Blocked::Symlink, meta.kind),
+        // logrotate renames a pipe or device like a file. It is not opened.
+        Kind::Special if rules == Rules::Logrotate && is_same_mount(&meta, folder) => {
+            Active::File(meta)
+        }
         Kind::Dir | Kind::Special => Active::Other(Blocked::Special, meta.kind),
     }
 }

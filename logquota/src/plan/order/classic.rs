@@ -4,7 +4,9 @@
 //!
 //! What goes for the quota's sake is not among them: that went before.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::rotation::Done;
@@ -15,7 +17,7 @@ use crate::naming::{Label, temporary_name};
 use crate::plan::classic::{Last, is_packable, packs_at_once};
 use crate::plan::draft::{Classic, LogDraft, SetDraft};
 use crate::plan::{Action, Expect, Hook, Message, Reason, Verdict};
-use crate::policy::{Limits, MailWhen};
+use crate::policy::{Limits, MailWhen, Policy, Selector};
 use crate::stamp::Meta;
 use crate::units::Bytes;
 
@@ -58,6 +60,11 @@ impl Builder<'_> {
                 Some(Way { log, draft, classic, chain, done, last: None })
             })
             .collect();
+        let turns = turns(draft);
+        ways.sort_by_cached_key(|way| {
+            let path = self.inventory.path(way.draft.log.dir, &way.draft.log.name);
+            turns.get(&plain(&path)).copied().unwrap_or(usize::MAX)
+        });
         // What has to give way for the quota though it is not due knows no scripts' order.
         for (log, pressed) in draft.logs.iter().enumerate() {
             if is_pressed(pressed) {
@@ -76,7 +83,7 @@ impl Builder<'_> {
         for way in &mut ways {
             way.chain.clone_from(&gate);
         }
-        if scripts.shared && (scripts.pre.is_some() || scripts.post.is_some()) {
+        if scripts.shared && is_heard(&draft.spec.policy) {
             self.together(set, draft, &mut ways);
         } else {
             self.one_by_one(set, draft, &mut ways);
@@ -91,11 +98,7 @@ impl Builder<'_> {
     fn one_by_one(&mut self, set: usize, draft: &SetDraft<'_>, ways: &mut [Way<'_, '_>]) {
         let policy = &draft.spec.policy;
         let scripts = &policy.scripts;
-        let is_heard = scripts.pre.is_some()
-            || scripts.post.is_some()
-            || scripts.pre_remove.is_some()
-            || policy.mail.is_some();
-        let size = if is_heard { 1 } else { ways.len().max(1) };
+        let size = if is_heard(policy) { 1 } else { ways.len().max(1) };
         for ways in ways.chunks_mut(size) {
             for way in &mut *ways {
                 if let (Some(script), false) = (&scripts.pre, scripts.shared) {
@@ -145,7 +148,18 @@ impl Builder<'_> {
             let post = self.hook(at.after(all), Hook::Post, script, pattern());
             ways.iter_mut().for_each(|way| way.chain = vec![post]);
         }
-        self.behind(set, draft, ways);
+        let policy = &draft.spec.policy;
+        if scripts.pre_remove.is_none() && policy.mail.is_none() {
+            self.behind(set, draft, ways);
+            return;
+        }
+        // One whose script or mail fails keeps those behind it from theirs.
+        let mut before: Vec<usize> = Vec::new();
+        for way in ways {
+            way.chain.extend(before);
+            self.behind(set, draft, std::slice::from_mut(way));
+            before = way.chain.clone();
+        }
     }
 
     /// Old copies set aside, compressed late, removed, renamed.
@@ -242,14 +256,7 @@ impl Builder<'_> {
                 && mail.when == MailWhen::First
                 && by_count
             {
-                let log = way.draft.log;
-                // As logrotate: where it is compressed at once, the mail is about the log.
-                let subject = if packs_at_once(policy) {
-                    self.inventory.path(log.dir, &log.name)
-                } else {
-                    self.inventory.path(here.place.dir, &here.place.name)
-                };
-                way.chain.extend(self.mail(set, way, &here, subject.into_os_string()));
+                way.chain.extend(self.mail(set, way, &here));
             }
             if let (Some(reason), Some((here, by))) = (&rotation.gone, made) {
                 match reason {
@@ -283,10 +290,7 @@ impl Builder<'_> {
         let freed = new.meta.stamp.freed_by_unlink();
         let here = Here { place: new.place, meta: new.meta, expect, is_packed: false, freed };
         let policy = way.draft.policy;
-        let is_going = way.draft.rotation.as_ref().is_some_and(|rotation| rotation.gone.is_some());
-        // Nobody would see it compressed.
-        let is_seen = policy.mail.is_some() || policy.scripts.pre_remove.is_some();
-        if !packs_at_once(policy) || (is_going && !is_seen) {
+        if !packs_at_once(policy) {
             return Some((here, made));
         }
         let to = way.named(&new.label, true);
@@ -343,31 +347,33 @@ impl Builder<'_> {
         reason: Reason,
         is_mailed: bool,
     ) {
-        let chain = way.chain.len();
         if is_mailed {
-            let subject = self.inventory.path(here.place.dir, &here.place.name);
-            way.chain.extend(self.mail(set, way, here, subject.into_os_string()));
+            way.chain.extend(self.mail(set, way, here));
         }
         self.remove_as(set, way, here, reason);
-        // That it could not be removed keeps nothing else from being done.
-        way.chain.truncate(chain);
     }
 
     /// Asks the script, and deletes.
     fn remove_as(&mut self, set: usize, way: &mut Way<'_, '_>, here: &Here, reason: Reason) {
         let place = here.place.clone();
-        self.delete(way.at(set), way.draft, place, here.expect, here.freed, reason);
+        let at = way.at(set);
+        // What cannot be removed keeps its log from going on.
+        way.chain = vec![self.delete(at, way.draft, place, here.expect, here.freed, reason)];
     }
 
-    fn mail(
-        &mut self,
-        set: usize,
-        way: &Way<'_, '_>,
-        here: &Here,
-        subject: OsString,
-    ) -> Option<usize> {
-        let mail = way.draft.policy.mail.as_ref()?;
-        let unpack = here.is_packed.then(|| mail.unpack.clone());
+    fn mail(&mut self, set: usize, way: &Way<'_, '_>, here: &Here) -> Option<usize> {
+        let (log, policy) = (way.draft.log, way.draft.policy);
+        let mail = policy.mail.as_ref()?;
+        // As logrotate: with `mailfirst`, where it is compressed at once, a mail is about the log.
+        let subject = if mail.when == MailWhen::First && packs_at_once(policy) {
+            self.inventory.path(log.dir, &log.name)
+        } else {
+            self.inventory.path(here.place.dir, &here.place.name)
+        };
+        let subject = subject.into_os_string();
+        // As logrotate: not with `mailfirst` and `delaycompress`.
+        let is_raw = mail.when == MailWhen::First && !packs_at_once(policy);
+        let unpack = (here.is_packed && !is_raw).then(|| mail.unpack.clone());
         let message = Arc::new(Message { address: mail.address.clone(), subject, unpack });
         let action = Action::Mail { at: here.place.clone(), message };
         Some(self.push(way.at(set), action, here.expect, Bytes::ZERO, Reason::Mail))
@@ -379,6 +385,27 @@ impl Builder<'_> {
         self.finish_rename_copy(At::log(set, log), draft, &mut done);
         self.delete_new(At::log(set, log), draft, &mut done);
     }
+}
+
+/// Whether a script or a mail tells in which order things are done.
+fn is_heard(policy: &Policy) -> bool {
+    let scripts = &policy.scripts;
+    let scripts = [&scripts.pre, &scripts.post, &scripts.pre_remove];
+    scripts.iter().any(|script| script.is_some()) || policy.mail.is_some()
+}
+
+/// Logs have their turns in the order in which the configuration names them.
+fn turns(draft: &SetDraft<'_>) -> HashMap<PathBuf, usize> {
+    let named = draft.spec.selectors.iter().enumerate().filter_map(|(turn, selector)| {
+        let Selector::Log(path) = selector else { return None };
+        Some((plain(path), turn))
+    });
+    named.collect()
+}
+
+/// However it is spelt.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
 }
 
 /// Whether an archive goes before anything is rotated: to make room, or because a newer one
