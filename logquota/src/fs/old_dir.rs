@@ -3,10 +3,11 @@
 //!
 //! A path that an administrator has written is resolved as it stands, links included.
 
-use std::fs::{DirBuilder, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, Stat};
+use rustix::process::{Gid, Uid};
 
 use crate::error::printable;
 use crate::policy::{ArchiveDir, Identity, Method, NewFile, Policy};
@@ -45,10 +46,10 @@ pub fn check_old_dir(
         }
         (found, _) => found.map_err(|error| reason(&error))?,
     };
-    if !found.is_dir() {
+    if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
         return Err("it is not a directory".to_owned());
     }
-    if policy.method == Method::Rename && found.dev() != home.dev() {
+    if policy.method == Method::Rename && found.st_dev != home.st_dev {
         return Err(format!(
             "{} and {} are on different devices",
             printable(parent),
@@ -58,9 +59,8 @@ pub fn check_old_dir(
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the edge of the disk")]
-fn look(path: &Path) -> io::Result<Metadata> {
-    std::fs::metadata(path)
+fn look(path: &Path) -> io::Result<Stat> {
+    Ok(rustix::fs::stat(path)?)
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -74,7 +74,6 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// Makes a folder and those above it, each with this mode and owner.
-#[expect(clippy::disallowed_methods, reason = "the edge of the disk")]
 fn make(
     path: &Path,
     create: NewFile,
@@ -100,11 +99,11 @@ fn make(
             printable(&folder)
         ));
         // Ours alone until it has its owner.
-        DirBuilder::new().mode(0o700).create(&folder)?;
+        rustix::fs::mkdir(&folder, Mode::RWXU)?;
         if here.0 == 0 && (uid.is_some() || gid.is_some()) {
-            std::os::unix::fs::chown(&folder, uid, gid)?;
+            rustix::fs::chown(&folder, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?;
         }
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode))?;
+        rustix::fs::chmod(&folder, Mode::from_raw_mode(mode))?;
     }
     Ok(())
 }
@@ -130,8 +129,8 @@ mod tests {
         assert_eq!(check("x/y", Some(mode)), Ok(2));
         assert_eq!(check("x/y", Some(mode)), Ok(0));
         for folder in ["x", "x/y"] {
-            let meta = std::fs::metadata(temp.path().join(folder)).expect("made");
-            assert_eq!(meta.mode() & 0o7777, 0o710);
+            let made = look(&temp.path().join(folder)).expect("made");
+            assert_eq!(made.st_mode & 0o7777, 0o710);
         }
         std::fs::write(temp.path().join("file"), "").expect("a file");
         assert_eq!(check("file", None), Err("it is not a directory".to_owned()));
