@@ -290,6 +290,10 @@ fn every_configuration_is_read_and_a_bad_one_stops_no_other() {
         .output()
         .expect("the program starts");
     assert_code(&output, 1);
-    assert!(text(&output.stderr).contains("error: /no/such/config"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("error: cannot stat /no/such/config"),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(place.content("a.log.1").as_deref(), Some("zero\n"));
 }
