@@ -2,7 +2,7 @@
 //! this mode, and what is drawn from their answers.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use logquota::Config;
 use logquota::inventory::Inventory;
@@ -82,16 +82,10 @@ pub(super) fn names(origins: &[Origin], inventory: &Inventory) -> Vec<Vec<Named>
         let paths = set.logs.iter().map(|log| inventory.path(log.dir, &log.name));
         let numbers: HashMap<PathBuf, usize> =
             paths.enumerate().map(|(number, path)| (path, number)).collect();
-        let named = |path: &PathBuf| Named { path: path.clone(), number: found(&numbers, path) };
+        // Paths are equal however they are spelt: `a//b` and `a/./b` are `a/b`.
+        let named =
+            |path: &PathBuf| Named { path: path.clone(), number: numbers.get(path).copied() };
         origin.logs.iter().map(named).collect()
     };
     std::iter::zip(origins, &inventory.sets).map(of_set).collect()
-}
-
-/// The log of this path, however the path is spelt.
-fn found(numbers: &HashMap<PathBuf, usize>, path: &Path) -> Option<usize> {
-    numbers.get(path).copied().or_else(|| {
-        let plain: PathBuf = path.components().collect();
-        numbers.iter().find(|(known, _)| known.components().eq(plain.components())).map(|(_, n)| *n)
-    })
 }

@@ -18,12 +18,9 @@ use crate::units::Bytes;
 
 pub mod config;
 mod extended;
-mod old_dir;
 pub mod os;
 #[cfg(any(test, feature = "testing"))]
 pub mod sim;
-
-pub use self::old_dir::check_old_dir;
 
 pub use self::extended::{Acl, Extended};
 

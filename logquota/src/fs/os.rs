@@ -32,12 +32,14 @@ mod extended;
 mod files;
 mod host;
 mod lock;
+mod old_dir;
 mod resolve;
 mod small;
 
 pub(crate) use self::background::stay_behind;
 pub use self::host::host;
 pub use self::lock::Lock;
+pub use self::old_dir::check_old_dir;
 pub use self::small::{read_small, replace_file};
 
 /// The real file system.

@@ -98,7 +98,7 @@ impl SystemEnv {
 impl Env for SystemEnv {
     fn check_old_dir(&self, block: &Closed<'_>, say: &mut dyn FnMut(Line)) -> Result<(), String> {
         for log in block.logs {
-            crate::fs::check_old_dir(log, block.old_dir, block.policy, &mut |made| {
+            crate::fs::os::check_old_dir(log, block.old_dir, block.policy, &mut |made| {
                 say(Line::progress(made));
             })
             .map_err(|why| {

@@ -18,6 +18,7 @@ use crate::stamp::Stamp;
 use crate::units::Bytes;
 
 mod classic;
+mod due;
 mod new_log;
 mod room;
 mod rotation;
@@ -195,7 +196,7 @@ impl Builder<'_> {
             .removed()
             .filter(|(index, _, r)| match r {
                 Reason::Duplicate => false,
-                _ if classic::is_due(draft) => classic::goes_early(draft, *index, r),
+                _ if due::is_due(draft) => due::goes_early(draft, *index, r),
                 _ if draft.last_trace().is_some() && *index == 0 => false,
                 Reason::Count { .. } => draft.goes_before_rotation(*index),
                 _ => true,

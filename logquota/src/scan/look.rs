@@ -193,24 +193,25 @@ fn is_same_mount(meta: &Meta, folder: &Folder) -> bool {
 /// write to it can put another file in the place of a log between two of our calls.
 fn insecure(folder: &Folder, spec: &SetSpec) -> Option<String> {
     let Meta { mode, uid, gid, .. } = folder.meta;
-    let fix = if spec.selectors.iter().any(|s| matches!(s, Selector::Directory(_))) {
-        "or work as the owner of the logs: `--su USER:GROUP`"
-    } else {
-        "or work as the owner of the logs: `su USER GROUP`"
+    // Only on demand: a set may name many thousand logs, and this is asked for each of them.
+    let fix = || {
+        let is_by_flags = spec.selectors.iter().any(|s| matches!(s, Selector::Directory(_)));
+        let how = if is_by_flags { "--su USER:GROUP" } else { "su USER GROUP" };
+        format!("or work as the owner of the logs: `{how}`")
     };
     let path = || crate::error::printable(&folder.path);
     if mode & 0o002 != 0 {
-        let path = path();
+        let (path, fix) = (path(), fix());
         return Some(format!("everybody may write to `{path}`; take that away (chmod o-w), {fix}"));
     }
     if mode & 0o020 != 0 && gid != 0 {
-        let path = path();
+        let (path, fix) = (path(), fix());
         return Some(format!(
             "group {gid} may write to `{path}`; take that away (chmod g-w), {fix}"
         ));
     }
     if spec.policy.parents == ParentRule::Strict && uid != 0 {
-        let path = path();
+        let (path, fix) = (path(), fix());
         return Some(format!(
             "`{path}` belongs to user {uid}, and not to root; change that (chown root), {fix}"
         ));

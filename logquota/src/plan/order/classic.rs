@@ -4,11 +4,10 @@
 //!
 //! What goes for the quota's sake is not among them: that went before.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::due::{goes_early, is_heard, is_pressed, turns};
 use super::rotation::Done;
 use super::{At, Builder};
 use crate::codec;
@@ -17,7 +16,7 @@ use crate::naming::{Label, temporary_name};
 use crate::plan::classic::{Last, is_packable, packs_at_once};
 use crate::plan::draft::{Classic, LogDraft, SetDraft};
 use crate::plan::{Action, Expect, Hook, Message, Reason, Verdict};
-use crate::policy::{Limits, MailWhen, Policy, Selector};
+use crate::policy::{Limits, MailWhen};
 use crate::stamp::Meta;
 use crate::units::Bytes;
 
@@ -63,7 +62,7 @@ impl Builder<'_> {
         let turns = turns(draft);
         ways.sort_by_cached_key(|way| {
             let path = self.inventory.path(way.draft.log.dir, &way.draft.log.name);
-            turns.get(&plain(&path)).copied().unwrap_or(usize::MAX)
+            turns.get(path.as_path()).copied().unwrap_or(usize::MAX)
         });
         // What has to give way for the quota though it is not due knows no scripts' order.
         for (log, pressed) in draft.logs.iter().enumerate() {
@@ -385,57 +384,6 @@ impl Builder<'_> {
         self.finish_rename_copy(At::log(set, log), draft, &mut done);
         self.delete_new(At::log(set, log), draft, &mut done);
     }
-}
-
-/// Whether a script or a mail tells in which order things are done.
-fn is_heard(policy: &Policy) -> bool {
-    let scripts = &policy.scripts;
-    let scripts = [&scripts.pre, &scripts.post, &scripts.pre_remove];
-    scripts.iter().any(|script| script.is_some()) || policy.mail.is_some()
-}
-
-/// Logs have their turns in the order in which the configuration names them.
-fn turns(draft: &SetDraft<'_>) -> HashMap<PathBuf, usize> {
-    let named = draft.spec.selectors.iter().enumerate().filter_map(|(turn, selector)| {
-        let Selector::Log(path) = selector else { return None };
-        Some((plain(path), turn))
-    });
-    named.collect()
-}
-
-/// However it is spelt.
-fn plain(path: &Path) -> PathBuf {
-    path.components().collect()
-}
-
-/// Whether an archive goes before anything is rotated: to make room, or because a newer one
-/// does.
-pub(super) fn goes_early(draft: &LogDraft<'_>, index: usize, reason: &Reason) -> bool {
-    let is_newer_evicted =
-        || draft.removed().any(|(newer, _, reason)| newer < index && is_for_room(reason));
-    is_for_room(reason) || is_newer_evicted()
-}
-
-fn is_for_room(reason: &Reason) -> bool {
-    matches!(
-        reason,
-        Reason::Quota { .. }
-            | Reason::QuotaPressure { .. }
-            | Reason::MaxFiles { .. }
-            | Reason::Reserve { .. }
-            | Reason::NoInode
-    )
-}
-
-/// Whether a log goes its way by logrotate's rules.
-pub(super) fn is_due(draft: &LogDraft<'_>) -> bool {
-    draft.classic.is_some() && !is_pressed(draft)
-}
-
-/// Whether a log is rotated for the quota's sake only, or what was begun is finished.
-fn is_pressed(draft: &LogDraft<'_>) -> bool {
-    let cannot = draft.classic.as_ref().is_none_or(|classic| classic.copies.stops.is_some());
-    (draft.rotation.is_some() || draft.recreate) && cannot
 }
 
 impl<'a> Way<'_, 'a> {

@@ -92,7 +92,7 @@ fn make(
     let uid = create.uid.or(run_as.map(|who| who.uid));
     let gid = create.gid.or(run_as.map(|who| who.gid));
     for folder in missing.into_iter().rev() {
-        let here = (super::config::effective_uid(), rustix::process::getegid().as_raw());
+        let here = (crate::fs::config::effective_uid(), rustix::process::getegid().as_raw());
         let (told_uid, told_gid) = (uid.unwrap_or(here.0), gid.unwrap_or(here.1));
         made(format!(
             "creating new directory {} mode = {mode:04o} uid = {told_uid} gid = {told_gid}",
