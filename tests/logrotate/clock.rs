@@ -29,9 +29,11 @@ impl Clock {
         self.now != self.real
     }
 
-    /// Whether the next hour began since: what is due may have changed in between.
-    pub(crate) fn is_past(&self) -> bool {
-        Utc::now().naive_utc().format("%d%H").to_string() != self.real.format("%d%H").to_string()
+    /// Whether an hour began since or just before: what is due may have changed in between, and
+    /// in its first second `now` is on the hour.
+    pub(crate) fn is_unclear(&self) -> bool {
+        let hour = |at: NaiveDateTime| at.format("%d%H").to_string();
+        hour(Utc::now().naive_utc()) != hour(self.real - Duration::seconds(2))
     }
 
     /// `-3d` from now; `now`.
@@ -110,6 +112,13 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_is_unclear_when_an_hour_begins() {
+        let mut clock = Clock::start();
+        clock.real -= Duration::hours(1);
+        assert!(clock.is_unclear());
+    }
 
     #[test]
     fn times_in_a_text_are_those_of_its_clock() {
