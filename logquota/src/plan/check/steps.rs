@@ -138,7 +138,7 @@ fn act<'a>(
             let used = i128::from(room.get());
             Some(Change { used, files: 1, dev: copy.dev, ..Change::default() })
         }
-        Action::Compress { from, to, temp, room, keep: true, .. } => {
+        Action::Compress { from, to, temp, room, keep, .. } => {
             let file = source(world, index, step, from, found)?;
             if is_active(world, step, from) {
                 let shown = world.show(from);
@@ -146,21 +146,14 @@ fn act<'a>(
             }
             target(world, index, step, to, found);
             temporary(world, index, to, temp, found);
-            let content = world.files.get(file)?.content;
-            let packed = world.add_file((to.dir, &to.name), content, None);
-            let packed = world.files.get_mut(packed)?;
-            packed.allocated = u128::from(room.get());
-            let used = i128::from(room.get());
-            Some(Change { used, files: 1, dev: packed.dev, ..Change::default() })
-        }
-        Action::Compress { from, to, temp, room, .. } => {
-            let file = source(world, index, step, from, found)?;
-            if is_active(world, step, from) {
-                let shown = world.show(from);
-                found.add(2, format_args!("step {index} replaces the log `{shown}` itself"));
+            if *keep {
+                let content = world.files.get(file)?.content;
+                let packed = world.add_file((to.dir, &to.name), content, None);
+                let packed = world.files.get_mut(packed)?;
+                packed.allocated = u128::from(room.get());
+                let used = i128::from(room.get());
+                return Some(Change { used, files: 1, dev: packed.dev, ..Change::default() });
             }
-            target(world, index, step, to, found);
-            temporary(world, index, to, temp, found);
             let file = world.files.get_mut(file)?;
             // The source goes, but its other names keep what it occupies.
             let (added, linked) = if file.linked { (room.get(), 1) } else { (0, 0) };
