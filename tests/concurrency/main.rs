@@ -1,11 +1,11 @@
-//! Threads that meet in the appender's queue, in many orders.
+//! Threads that meet in the appender, in many orders.
 //!
-//! `modelled` compiles the queue's own source with a model of locks, condition variables and
-//! timers in place of std's, and tries thousands of schedules; a schedule without an end is
-//! found as a deadlock. `threads` is the same source with std's, and real threads. `whole` is
-//! the appender around it.
+//! `modelled` compiles the appender's own sources, the queue and the sharing of calls, with a
+//! model of locks, condition variables and timers in place of std's, and tries thousands of
+//! schedules; a schedule without an end is found as a deadlock. `threads` is the queue with
+//! std's, and real threads. `whole` is the appender around it.
 //!
-//! What a model cannot show: the memory order of the one atomic outside the lock (the model's
+//! What a model cannot show: the memory order of the atomics outside of the locks (the model's
 //! are all sequentially consistent), and how long anything takes.
 //!
 //! The schedules are the same in every run. `LOGQUOTA_LONG=1` tries 50 times as many. A

@@ -77,6 +77,7 @@ mod pieces;
 mod queue;
 mod records;
 mod segment;
+mod share;
 mod sync;
 mod threads;
 #[cfg(feature = "tracing")]

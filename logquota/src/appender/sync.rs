@@ -1,9 +1,10 @@
-//! Locks and condition variables as the queue uses them; nothing here knows what they guard.
+//! Locks and condition variables as threads that meet use them; nothing here knows what they
+//! guard.
 //!
 //! All of it goes through this file, so that `tests/concurrency` can put a model in its place
-//! that tries thousands of schedules: what the queue may use is what both have.
+//! that tries thousands of schedules: what `queue` and `share` may use is what both have.
 
-pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
+pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
 
 use std::hint;
@@ -31,6 +32,21 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         }
     }
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often [`lock_soon`] looks: for about as long as a `write` takes.
+const LOOKS: u32 = 60;
+
+/// Locks, unless somebody else holds it for longer than a short call takes.
+pub(super) fn lock_soon<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    for _ in 0..LOOKS {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(error)) => return Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => hint::spin_loop(),
+        }
+    }
+    None
 }
 
 /// Sleeps while `condition` holds.

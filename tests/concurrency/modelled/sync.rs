@@ -11,7 +11,7 @@ use std::time::Duration;
 use shuttle::rand::{Rng as _, thread_rng};
 
 pub(super) use shuttle::sync::Condvar;
-pub(super) use shuttle::sync::atomic::{AtomicUsize, Ordering};
+pub(super) use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// A limit from here on is never reached, whatever the timers do.
 const FOR_EVER: Duration = Duration::from_secs(1_000_000);
@@ -67,6 +67,10 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     MutexGuard { mutex, guard: mutex.0.lock().expect("no thread panics") }
+}
+
+pub(super) fn lock_soon<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    mutex.0.try_lock().ok().map(|guard| MutexGuard { mutex, guard })
 }
 
 pub(super) fn wait_while<'a, T>(
