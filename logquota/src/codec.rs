@@ -14,6 +14,11 @@ pub const fn bound(len: Bytes) -> Bytes {
     len.plus(Bytes::new(len.get() / 256)).plus(Bytes::kib(1))
 }
 
+/// zlib-rs packs as small with this as `gzip` does without options, with 6: four logs of 0.2 to
+/// 1 MiB became 0.9 % larger to 0.7 % smaller, at 1.1 to 2.2 times the speed of zlib-rs's 6.
+#[cfg(feature = "gzip")]
+const GZIP_LEVEL: i32 = 5;
+
 /// Something to write plain content into. [`Encoder::finish`] must be called: what is only
 /// dropped is incomplete.
 #[non_exhaustive]
@@ -31,7 +36,8 @@ pub enum Encoder<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// An encoder that writes to `out`. `len` is what will come, exactly, if that is known:
+    /// An encoder that writes to `out`. Without a `level`, gzip's is the one that packs about as
+    /// small as the program `gzip` does by itself, and Zstandard's is 3. `len` is what will come, exactly, if that is known:
     /// Zstandard then takes no more memory than so much content needs, and says the length in
     /// the header; other content is an error of [`Encoder::finish`].
     ///
@@ -43,7 +49,7 @@ impl<W: Write> Encoder<W> {
         match codec {
             #[cfg(feature = "gzip")]
             Codec::Gzip => {
-                let level = u32::try_from(level.unwrap_or(6).clamp(0, 9)).unwrap_or(6);
+                let level = u32::try_from(level.unwrap_or(GZIP_LEVEL).clamp(0, 9)).unwrap_or(6);
                 let encoder = flate2::GzBuilder::new().write(out, flate2::Compression::new(level));
                 Ok(Self::Gzip(Box::new(encoder)))
             }
