@@ -8,6 +8,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::ledger::Ledger;
@@ -56,7 +57,6 @@ struct Queue<'l> {
     next: usize,
     running: usize,
     ledger: &'l mut Ledger,
-    ended: Vec<(usize, Outcome)>,
     /// Sources and what became of them.
     packed: Vec<(FileId, FileId)>,
 }
@@ -97,8 +97,7 @@ impl Runner<'_> {
         }
         let reachable: Vec<bool> = steps.iter().map(|step| self.is_reachable(step)).collect();
         let workers = threads.max(1).min(steps.len());
-        let (ended, packed) = (Vec::new(), Vec::new());
-        let queue = Queue { next: 0, running: 0, ledger: &mut self.ledger, ended, packed };
+        let queue = Queue { next: 0, running: 0, ledger: &mut self.ledger, packed: Vec::new() };
         let press = Press { plan, fs: self.fs, known: &self.known };
         let batch = Batch {
             press,
@@ -108,40 +107,33 @@ impl Runner<'_> {
             changed: Condvar::new(),
         };
         let start = range.start;
-        let mut told = |ended: Vec<(usize, Outcome)>| -> Vec<(usize, Outcome)> {
-            for (index, outcome) in &ended {
-                hooks.on_step(start.saturating_add(*index), outcome);
-            }
-            ended
+        let mut told = |(index, outcome): &(usize, Outcome)| {
+            hooks.on_step(start.saturating_add(*index), outcome);
         };
-        let mut ended = Vec::new();
+        let mut outcomes = Vec::new();
         std::thread::scope(|scope| {
-            // Where no thread can be had, this one does the work.
-            let work = || while batch.work_once() {};
-            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+            let (ended, news) = mpsc::channel();
+            let batch = &batch;
+            let spawn = |_| {
+                let ended = ended.clone();
+                let work = move || while batch.work_once(&ended) {};
+                std::thread::Builder::new().spawn_scoped(scope, work).ok()
+            };
             let wanted = if workers == 1 { 0 } else { workers };
-            let handles: Vec<_> = (0..wanted).map_while(spawn).collect();
-            while handles.iter().any(|handle| !handle.is_finished()) {
-                let guard = batch.lock();
-                // Wakes for each ended file; the time is for the last one, which ends
-                // between the look and the wait.
-                let wait = std::time::Duration::from_millis(50);
-                let guard = batch.changed.wait_timeout(guard, wait);
-                let mut guard = guard.unwrap_or_else(PoisonError::into_inner).0;
-                let news = std::mem::take(&mut guard.ended);
-                drop(guard);
-                ended.extend(told(news));
+            if (0..wanted).map_while(spawn).count() == 0 {
+                // Where no thread can be had, this one does the work.
+                while batch.work_once(&ended) {
+                    outcomes.extend(news.try_iter().inspect(&mut told));
+                }
             }
+            drop(ended);
+            // Until the last worker has ended.
+            outcomes.extend(news.iter().inspect(&mut told));
         });
-        // All that is left if there were no threads, and nothing otherwise.
-        while batch.work_once() {
-            ended.extend(told(std::mem::take(&mut batch.lock().ended)));
-        }
-        ended.extend(told(std::mem::take(&mut batch.lock().ended)));
         let packed = std::mem::take(&mut batch.lock().packed);
         drop(batch);
         self.known.copied.extend(packed);
-        for (index, outcome) in ended {
+        for (index, outcome) in outcomes {
             self.set(start.saturating_add(index), outcome);
         }
     }
@@ -206,14 +198,18 @@ impl<'b> Batch<'b> {
 
     /// Takes the next file for which there is room, and compresses it. `false` when there is
     /// nothing left.
-    fn work_once(&self) -> bool {
+    fn work_once(&self, ended: &Sender<(usize, Outcome)>) -> bool {
+        let tell = |index, outcome| {
+            // Its receiver outlives all workers.
+            let _ = ended.send((index, outcome));
+        };
         let mut queue = self.lock();
         let (index, job) = loop {
             let index = queue.next;
             let Some(step) = self.steps.get(index) else { return false };
             let (Some(job), Some(true)) = (Job::new(step), self.reachable.get(index)) else {
                 queue.next = index.saturating_add(1);
-                queue.ended.push((index, Outcome::NotReached));
+                tell(index, Outcome::NotReached);
                 continue;
             };
             if queue.ledger.admits(job.set, step.bytes, job.room)
@@ -228,7 +224,7 @@ impl<'b> Batch<'b> {
             }
             queue.next = index.saturating_add(1);
             let error = Error::NoRoom { path: path(self.press.plan, job.to) };
-            queue.ended.push((index, Outcome::Skipped(error)));
+            tell(index, Outcome::Skipped(error));
         };
         queue.next = index.saturating_add(1);
         queue.running = queue.running.saturating_add(1);
@@ -254,8 +250,8 @@ impl<'b> Batch<'b> {
             }
             Err(error) => outcome_of(error),
         };
-        queue.ended.push((index, outcome));
         drop(queue);
+        tell(index, outcome);
         self.changed.notify_all();
         true
     }
