@@ -37,6 +37,38 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every way to end, by its number.
+    pub const ALL: [Self; 7] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Locked,
+        Self::Config,
+        Self::Refused,
+        Self::QuotaUnmet,
+    ];
+
+    /// What it means, as the manual has it.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, or nothing to do",
+            Self::Failed => {
+                "failed or partly failed; what was done is reported. `pipe`: lines were lost"
+            }
+            Self::Usage => "usage error",
+            Self::Locked => "another instance holds the lock",
+            Self::Config => "the configuration is invalid",
+            Self::Refused => {
+                "the plan was refused: another host, other files, expired, already applied"
+            }
+            Self::QuotaUnmet => {
+                "the quota cannot be met: nothing is left that may be deleted. `pipe`: lines were \
+                 lost to it"
+            }
+        }
+    }
+
     /// The number for the shell.
     #[must_use]
     pub const fn code(self) -> u8 {

@@ -50,6 +50,14 @@ pub fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
+/// The command line, for what describes it: manual pages, completions.
+///
+/// The arguments behind `logrotate` are not in it: they are none of clap's.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 fn run_with_arguments() -> Exit {
     if let Some(args) = logrotate::arguments(std::env::args_os()) {
         return logrotate::run(args);

@@ -17,8 +17,8 @@ const SEGMENT: Bytes = Bytes::mib(8);
 const EXAMPLES: &str = "\
 Examples:
   player 2>&1 | logquota pipe --quota 64M /var/log/player/player.log
-  player 2>&1 | logquota pipe --size 8M --keep 20 --compress zstd player.log
-  player 2>&1 | logquota pipe --every day --keep-for 14 --quota 1G player.log
+  player 2>&1 | logquota pipe --size 8M --keep 20 --compress zstd app.log
+  player 2>&1 | logquota pipe --every day --keep-for 14 --quota 1G app.log
 
 A line and the stack trace below it stay in one file where they fit. A full disk stops no \
 program that writes to the pipe: lines are lost then, counted, and told in the log and on \
