@@ -10,6 +10,7 @@ mod case;
 mod clock;
 mod compare;
 mod generated;
+mod hazards;
 mod look;
 mod machine;
 mod not_yet;

@@ -273,7 +273,7 @@ impl World {
     }
 }
 
-fn wait(command: &mut Command) -> Output {
+pub(crate) fn wait(command: &mut Command) -> Output {
     let child = loop {
         match command.spawn() {
             // Another thread was starting a program just when the copy of this one was written,
