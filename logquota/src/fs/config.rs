@@ -56,6 +56,8 @@ pub struct ConfigDir {
     pub mode: u32,
     /// Owner of the folder.
     pub uid: u32,
+    /// Group of the folder.
+    pub gid: u32,
 }
 
 /// Reads a configuration file. Links are followed: the administrator named it. Never waits for
@@ -129,7 +131,8 @@ pub fn list_config_dir(path: &Path) -> io::Result<ConfigDir> {
         let name = std::os::unix::ffi::OsStringExt::from_vec(name.to_bytes().to_vec());
         entries.push((name, kind));
     }
-    Ok(ConfigDir { entries, mode: permissions(stat.st_mode), uid: stat.st_uid })
+    let mode = permissions(stat.st_mode);
+    Ok(ConfigDir { entries, mode, uid: stat.st_uid, gid: stat.st_gid })
 }
 
 /// The names in a folder but `.` and `..`, in no order, links to the folder followed. A kind

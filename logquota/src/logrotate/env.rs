@@ -280,7 +280,7 @@ mod mem {
             }
             let (mode, uid) = self.dirs.get(path).copied().unwrap_or((0o755, 0));
             // Backwards, so that a caller who forgets to sort is found out.
-            Ok(ConfigDir { entries: names.into_iter().rev().collect(), mode, uid })
+            Ok(ConfigDir { entries: names.into_iter().rev().collect(), mode, uid, gid: 0 })
         }
 
         fn user_id(&self, name: &str) -> Option<u32> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::diagnostic::{Fault, Source};
-use super::env::{EntryKind, Env};
+use super::env::{ConfigDir, EntryKind, Env};
 use super::parse::Statement;
 use super::taboo::Taboo;
 use super::values;
@@ -145,6 +145,13 @@ impl<'e> Files<'e> {
         self.read.push(path.to_owned());
         self.bytes = self.bytes.saturating_add(file.bytes.len());
         Ok(Rc::new(Source { path: path.to_owned(), shown: path.to_owned(), bytes: file.bytes }))
+    }
+
+    /// Whether root must not read a folder where logrotate is replaced: somebody else may put
+    /// files of root's there, by links to them.
+    pub(super) fn is_of_others(&self, dir: &ConfigDir) -> bool {
+        let is_open = dir.mode & 0o002 != 0 || (dir.mode & 0o020 != 0 && dir.gid != 0);
+        self.env.effective_uid() == 0 && (is_open || dir.uid != 0)
     }
 
     /// Whether no file may be included any more by the one that is being read.

@@ -140,8 +140,8 @@ pub fn read(paths: &[PathBuf], env: &dyn Env) -> Parsed {
 /// [`read`] in a dialect.
 ///
 /// In [`Dialect::Logrotate`] relative includes start at the current folder, or at the included
-/// folder that their file stands in; folders themselves may be anybody's; and whether the run
-/// has failed already is said by [`Line::fails`].
+/// folder that their file stands in; and whether the run has failed already is said by
+/// [`Line::fails`].
 #[must_use]
 pub fn read_as(paths: &[PathBuf], env: &dyn Env, dialect: Dialect) -> Parsed {
     match dialect {

@@ -202,6 +202,17 @@ impl<'e> Reader<'e> {
     /// The names in a folder that are not taboo, sorted.
     fn listed(&mut self, folder: &Path) -> Option<Vec<(OsString, EntryKind)>> {
         let mut entries = match self.env.list_dir(folder) {
+            Ok(dir) if self.files.is_of_others(&dir) => {
+                let shown = printable(folder);
+                self.about(
+                    folder,
+                    format!(
+                        "Ignoring directory {shown} because it has insecure permissions (others \
+                         than root may change what is in it)."
+                    ),
+                );
+                return None;
+            }
             Ok(dir) => dir.entries,
             Err(error) => {
                 let shown = printable(folder);
