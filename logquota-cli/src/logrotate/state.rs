@@ -162,42 +162,73 @@ fn complaint(wrong: &StateError, path: &Path) -> String {
 /// Opens the state file, makes it if it is missing, and locks it.
 fn take(path: &Path, lock: Lock, voice: &mut Voice) -> Result<Option<OwnedFd>, Refused> {
     let file = show(path);
+    // Each turn but the last one takes somebody else a whole run.
+    loop {
+        let opened = open_or_make(path, voice)?;
+        if !is_locked(&opened, path, lock, voice)? {
+            return Ok(None);
+        }
+        // Who had the lock has written a new file, and perhaps others are at work with that: a
+        // lock on the old one keeps nobody away.
+        if is_at(&opened, path) {
+            voice.say(&format!("acquired lock on state file {file}"));
+            return Ok(Some(opened.into()));
+        }
+    }
+}
+
+fn open_or_make(path: &Path, voice: &mut Voice) -> Result<File, Refused> {
     let opened = match open(path, OFlags::empty()) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            voice.say(&format!("Creating stub state file: {file}"));
-            // Never through a link that leads to nothing.
-            open(path, OFlags::CREATE | OFlags::EXCL).map_err(|error| ("creating stub", error))
+            voice.say(&format!("Creating stub state file: {}", show(path)));
+            // Never through a link that leads to nothing. If somebody else has just made it, it
+            // can be opened now.
+            open(path, OFlags::CREATE | OFlags::EXCL)
+                .or_else(|error| open(path, OFlags::empty()).map_err(|_| error))
+                .map_err(|error| ("creating stub", error))
         }
         other => other.map_err(|error| ("opening", error)),
     };
-    let refused = |what: &str, error: io::Error, voice: &mut Voice| {
-        voice.error(&format!("error {what} state file {file}: {}", reason(&error)));
-        Refused
-    };
-    let opened = opened.map_err(|(what, error)| refused(what, error, voice))?;
+    opened.map_err(|(what, error)| refused(what, path, &error, voice))
+}
+
+fn refused(what: &str, path: &Path, error: &io::Error, voice: &mut Voice) -> Refused {
+    voice.error(&format!("error {what} state file {}: {}", show(path), reason(error)));
+    Refused
+}
+
+/// Whether this is still what the path names.
+fn is_at(opened: &File, path: &Path) -> bool {
+    let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
+    matches!((opened.metadata(), path.metadata()), (Ok(a), Ok(b)) if id(&a) == id(&b))
+}
+
+/// Locks the file, if it is to be locked; says whether it is.
+fn is_locked(opened: &File, path: &Path, lock: Lock, voice: &mut Voice) -> Result<bool, Refused> {
+    let file = show(path);
     if lock == Lock::Skip {
         voice.say(&format!("Skip locking state file {file}"));
-        return Ok(None);
+        return Ok(false);
     }
-    let meta = opened.metadata().map_err(|error| refused("opening", error, voice))?;
+    let meta = opened.metadata().map_err(|error| refused("opening", path, &error, voice))?;
     if meta.mode() & OTHERS_READ != 0 {
         voice.warning(&format!(
             "state file {file} is world-readable and thus can be locked from other unprivileged \
              users. Skipping lock acquisition..."
         ));
-        return Ok(None);
+        return Ok(false);
     }
     // Nobody writes to such a thing, so there is nothing to keep apart.
     if meta.file_type().is_fifo() || meta.file_type().is_char_device() {
-        return Ok(None);
+        return Ok(false);
     }
     let operation = match lock {
         Lock::Wait => FlockOperation::LockExclusive,
         _ => FlockOperation::NonBlockingLockExclusive,
     };
     loop {
-        match flock(&opened, operation) {
-            Ok(()) => break,
+        match flock(opened, operation) {
+            Ok(()) => return Ok(true),
             Err(Errno::INTR) => {}
             Err(Errno::WOULDBLOCK) => {
                 voice.error(&format!(
@@ -206,11 +237,9 @@ fn take(path: &Path, lock: Lock, voice: &mut Voice) -> Result<Option<OwnedFd>, R
                 ));
                 return Err(Refused);
             }
-            Err(error) => return Err(refused("locking", error.into(), voice)),
+            Err(error) => return Err(refused("locking", path, &error.into(), voice)),
         }
     }
-    voice.say(&format!("acquired lock on state file {file}"));
-    Ok(Some(opened.into()))
 }
 
 /// Never waits for the other end of a pipe.
