@@ -68,14 +68,14 @@ fn assert_harmless(said: &[u8], what: &str) {
 fn h12_a_name_that_has_no_room_for_its_ending_loses_no_log_and_is_told() {
     for method in METHODS {
         for more in ["", "compress", "dateext\n compress", "compress\n delaycompress"] {
-            for len in [240, 245, 247, 249, 250, 251, 252, 253, 254, 255] {
+            for len in [243, 246, 249, 251, 252, 253, 254, 255] {
                 let place =
                     Place::with(&format!("LOGS/*.log {{\n {method}\n {more}\n rotate 9\n}}\n"));
                 let name = format!("{}.log", "n".repeat(len - 4));
                 write(&place.log(&name), "the only copy\n");
                 write(&place.log("ok.log"), "fine\n");
                 let what = format!("{method} {more} {len}");
-                for _ in 0..3 {
+                for _ in 0..2 {
                     let ran = place.run(&["-f"]);
                     // Either it was done, or that it was not is said.
                     let is_done = names(&place.logs()).iter().any(|found| {
