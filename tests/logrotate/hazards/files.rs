@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown, symlink};
 use std::os::unix::net::UnixListener;
 
+use logquota::naming::temporary_name;
 use logquota_tests::canary::{Canary, look_at_tree};
 use logquota_tests::mounts::needs_root;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
@@ -173,7 +174,12 @@ fn h10_a_folder_that_is_swapped_in_the_middle_of_a_run_leads_nowhere() {
 #[test]
 fn h10_a_link_that_is_planted_where_a_file_will_be_made_is_not_followed() {
     for method in METHODS {
-        for (more, name) in [("", "app.log.1"), ("compress", "app.log.1.gz"), ("", "app.log.tmp")] {
+        let finals = [("", "app.log.1"), ("compress", "app.log.1.gz"), ("", "app.log.tmp")];
+        // Names of files in the making can be known beforehand.
+        let temporary = |name: &str| temporary_name(name.as_ref()).into_string().expect("ASCII");
+        let planted = finals.map(|(more, name)| (more, temporary(name)));
+        let planted = planted.into_iter().chain(finals.map(|(more, name)| (more, name.to_owned())));
+        for (more, name) in planted.chain([("", temporary("app.log"))]) {
             let place = Place::new();
             let mut canary = Canary::new(&place.path("outside"));
             let new = canary.root().join("new");
