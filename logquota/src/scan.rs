@@ -29,8 +29,13 @@ mod drafts;
 mod leftovers;
 mod look;
 mod names;
+#[cfg(feature = "logrotate")]
+mod others;
 pub(crate) mod pattern;
 mod walk;
+
+#[cfg(feature = "logrotate")]
+pub use self::others::{Other, others};
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests make their own trees")]

@@ -1,6 +1,8 @@
 //! What is wrong with a configuration, where, and what to do about it.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::printable;
@@ -24,6 +26,17 @@ impl fmt::Display for Severity {
             Self::Error => "error",
         })
     }
+}
+
+/// Which kind of remark a diagnostic is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// It is not as the language wants it.
+    #[default]
+    Language,
+    /// A directive is right and has no effect beside the others of its block.
+    NoEffect,
 }
 
 /// One thing that is wrong with a configuration. `Display` is for people, over several lines,
@@ -53,6 +66,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do, and what happens until then; may be empty.
     pub help: String,
+    /// Which kind of remark it is, for programs.
+    pub kind: Kind,
     /// How many characters of `text` stand before the place.
     caret: usize,
 }
@@ -102,6 +117,7 @@ pub(super) struct Fault {
     pub(super) classic: Option<String>,
     /// How far it reaches in logrotate if it stands in a block.
     pub(super) reach: Reach,
+    pub(super) kind: Kind,
 }
 
 /// What an error inside a block ends, in logrotate's dialect.
@@ -122,12 +138,18 @@ impl Fault {
             help: help.into(),
             classic: None,
             reach: Reach::default(),
+            kind: Kind::default(),
         }
     }
 
     /// With logrotate's words for it.
     pub(super) fn classic(self, words: impl Into<String>) -> Self {
         Self { classic: Some(words.into()), ..self }
+    }
+
+    /// About a directive that does nothing.
+    pub(super) fn without_effect(self) -> Self {
+        Self { kind: Kind::NoEffect, ..self }
     }
 
     /// Which ends the file.
@@ -162,6 +184,7 @@ impl Sink {
             text,
             message: fault.message,
             help: fault.help,
+            kind: fault.kind,
             caret,
         });
     }
@@ -180,6 +203,7 @@ impl Sink {
             text: String::new(),
             message,
             help: help.to_owned(),
+            kind: Kind::default(),
             caret: 0,
         });
     }
@@ -200,12 +224,70 @@ impl Sink {
                 text: String::new(),
                 message: format!("{} further problems are not shown", self.more),
                 help: String::new(),
+                kind: Kind::default(),
                 caret: 0,
             };
             self.found.push(last);
         }
         self.found
     }
+}
+
+/// Where a block stands: its first path, and all of them as they were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// The line of the first path, 1 the first.
+    pub line: usize,
+    /// In which character of the line, 1 the first.
+    pub column: usize,
+    /// The paths and patterns.
+    pub words: Vec<Word>,
+}
+
+/// A path or pattern before a block.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Word {
+    /// Without quotes.
+    pub text: OsString,
+    /// 1 the first.
+    pub line: usize,
+    /// 1 the first.
+    pub column: usize,
+}
+
+impl Place {
+    pub(super) fn new(source: &Source, pos: Pos, words: &[(Vec<u8>, Pos)]) -> Self {
+        let mut place = Self {
+            file: source.path.clone(),
+            line: pos.line,
+            column: column(&source.bytes, pos.offset),
+            words: Vec::with_capacity(words.len()),
+        };
+        // Counted on from the word before: a line may have a million of them.
+        let mut before: Option<(Pos, usize)> = None;
+        for (word, pos) in words {
+            let between = before
+                .filter(|(last, _)| last.line == pos.line)
+                .and_then(|(last, at)| Some((source.bytes.get(last.offset..pos.offset)?, at)));
+            let column = match between {
+                Some((between, at)) => at.saturating_add(characters(between)),
+                None => column(&source.bytes, pos.offset),
+            };
+            before = Some((*pos, column));
+            let text = OsString::from_vec(word.clone());
+            place.words.push(Word { text, line: pos.line, column });
+        }
+        place
+    }
+}
+
+/// In which character of its line `offset` is.
+fn column(bytes: &[u8], offset: usize) -> usize {
+    let before = bytes.get(..offset).unwrap_or(bytes);
+    let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
+    characters(before.get(start..).unwrap_or_default()).saturating_add(1)
 }
 
 /// How much of a line is shown on either side of the place, in bytes.

@@ -61,7 +61,7 @@ pub(super) fn without_effect(
                 name if CRITERIA.contains(&name) => Severity::Note,
                 _ => Severity::Warning,
             };
-            found.push((severity, Rc::clone(&this.source), Fault::new(this.pos, message, help)));
+            found.push((severity, Rc::clone(&this.source), Fault::new(this.pos, message, help).without_effect()));
         }
     }
     found
@@ -129,8 +129,10 @@ fn alone(this: &Given, last: &[(usize, &Given)], settings: &Settings) -> Option<
             }
             _ => return None,
         },
-        "shredcycles" => ("nothing is shredded", "remove it"),
-        "uncompresscmd" => ("it is for mail, and nothing is mailed", "remove it"),
+        "shredcycles" if !settings.shred => ("nothing is shredded", "remove it"),
+        "uncompresscmd" if settings.mail.is_none() => {
+            ("it is for mail, and nothing is mailed", "remove it")
+        }
         _ => return None,
     };
     Some((why.to_owned(), help.to_owned()))

@@ -46,7 +46,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use self::diagnostic::{Diagnostic, Severity};
+pub use self::diagnostic::{Diagnostic, Kind, Place, Severity, Word};
 #[cfg(any(test, feature = "testing"))]
 pub use self::env::MemEnv;
 pub use self::env::{Env, GlobError, SystemEnv};
@@ -113,6 +113,8 @@ pub struct Parsed {
     pub transcript: Vec<Line>,
     /// In [`Dialect::Logrotate`]: for each set of `config`, where it comes from.
     pub origins: Vec<Origin>,
+    /// For each set of `config`: where its block stands, and its paths as written.
+    pub places: Vec<Place>,
 }
 
 impl Parsed {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::apply::apply;
-use super::diagnostic::{Fault, Severity, Sink, Source, show};
+use super::diagnostic::{Fault, Place, Severity, Sink, Source, show};
 use super::directives::{self, Effect, Scope};
 use super::effects::{self, Given};
 use super::env::Env;
@@ -30,6 +30,7 @@ pub(super) struct Reader<'e> {
     env: &'e dyn Env,
     sink: Sink,
     sets: Vec<SetSpec>,
+    places: Vec<Place>,
     set_names: Vec<String>,
     files: Files<'e>,
     settings: Settings,
@@ -56,6 +57,7 @@ impl<'e> Reader<'e> {
             env,
             sink: Sink::default(),
             sets: Vec::new(),
+            places: Vec::new(),
             set_names: Vec::new(),
             files: Files::new(env),
             settings: Settings::default(),
@@ -84,6 +86,7 @@ impl<'e> Reader<'e> {
             files: self.files.into_read(),
             transcript: Vec::new(),
             origins: Vec::new(),
+            places: self.places,
         }
     }
 
@@ -178,6 +181,7 @@ impl<'e> Reader<'e> {
     fn block(&mut self, source: &Rc<Source>, block: Block<'_>) {
         let mut draft =
             Draft { settings: self.settings.for_block(), given: Vec::new(), failed: false };
+        let place = Place::new(source, block.pos, &block.words);
         let mut selectors = Vec::with_capacity(block.words.len());
         for (word, pos) in &block.words {
             match pattern::checked(word, *pos, self.env) {
@@ -197,9 +201,9 @@ impl<'e> Reader<'e> {
             Ok(policy) if !draft.failed && !undone => policy,
             Err(message) if !draft.failed && !undone => {
                 self.block_error(source, Fault::new(block.pos, message, ""), &mut draft);
-                return self.leave_alone(&block.text, selectors);
+                return self.leave_alone(&block.text, selectors, place);
             }
-            _ => return self.leave_alone(&block.text, selectors),
+            _ => return self.leave_alone(&block.text, selectors, place),
         };
         for (severity, source, fault) in effects::without_effect(&draft.given, &draft.settings) {
             self.sink.report(severity, &source, fault);
@@ -223,11 +227,12 @@ impl<'e> Reader<'e> {
             policy,
             ignore_duplicates: draft.settings.ignore_duplicates,
         });
+        self.places.push(place);
     }
 
     /// A faulty block keeps its logs: a later, wider one must not do to them what this one
     /// was written to prevent.
-    fn leave_alone(&mut self, text: &[u8], selectors: Vec<Selector>) {
+    fn leave_alone(&mut self, text: &[u8], selectors: Vec<Selector>, place: Place) {
         let first = match selectors.first() {
             Some(Selector::Pattern(pattern)) => printable(pattern),
             _ => return,
@@ -239,6 +244,7 @@ impl<'e> Reader<'e> {
             policy: Policy::left_alone(),
             ignore_duplicates: true,
         });
+        self.places.push(place);
     }
 
     fn statements(&mut self, source: &Rc<Source>, body: parse::Body<'_>, draft: &mut Draft) {

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Datelike as _, Duration, FixedOffset, Timelike as _};
 
+use crate::units::Age;
+
 /// Which moment a date names, besides now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DateShift {
@@ -133,6 +135,33 @@ impl DateFormat {
         vec![Self::daily(), Self::hourly(), Self::minutes()]
     }
 
+    /// How far apart two rotations have to be at most for their archives to have different names;
+    /// `None` if names come back after a while, as `-%d` does every month.
+    #[must_use]
+    pub fn step(&self) -> Option<Age> {
+        let has = |fields: &str| {
+            let has = |part: &Part| matches!(part, Part::Field(f) if fields.contains(*f));
+            self.parts.iter().any(has)
+        };
+        if has("s") {
+            return Some(Age::seconds(1));
+        }
+        // From coarse to fine, each field means something only within those before it.
+        let year = has("YyGg");
+        let day = has("j") || has("m") && has("d") || has("VUW") && has("uw");
+        let rows = [
+            (has("S"), has("M") && has("H") && day && year, Age::seconds(1)),
+            (has("M"), has("H") && day && year, Age::seconds(60)),
+            (has("H"), day && year, Age::seconds(3_600)),
+            (has("djuw"), day && year, Age::days(1)),
+            (has("VUW"), year, Age::days(7)),
+            (has("m"), year, Age::days(31)),
+            (year, true, Age::days(366)),
+        ];
+        let (_, is_unique, step) = rows.into_iter().find(|(has_field, ..)| *has_field)?;
+        is_unique.then_some(step)
+    }
+
     /// Whether it ends in text of its own and not in a number.
     pub(super) fn has_text_end(&self) -> bool {
         matches!(self.parts.last(), Some(Part::Text(_)))
@@ -258,5 +287,26 @@ mod tests {
         assert!(matches!(DateFormat::new("/../%Y"), Err(DateFormatError::Slash(_))));
         assert!(matches!(DateFormat::new(&"%Y".repeat(16)), Err(DateFormatError::TooLong(_))));
         assert!(matches!(DateFormat::new("-old"), Err(DateFormatError::NoDate(_))));
+    }
+
+    #[test]
+    fn a_format_tells_how_long_its_name_is_taken() {
+        for (format, step) in [
+            ("-%Y%m%d", Some(Age::days(1))),
+            ("-%Y%m%d%H", Some(Age::seconds(3_600))),
+            ("-%Y-%m-%dT%H:%M", Some(Age::seconds(60))),
+            ("-%Y%j-%H%M%S", Some(Age::seconds(1))),
+            ("-%d-%s", Some(Age::seconds(1))),
+            ("-%GW%V", Some(Age::days(7))),
+            ("-%Y%m", Some(Age::days(31))),
+            ("-%y", Some(Age::days(366))),
+            ("-%d", None),
+            ("-%m%d", None),
+            ("-%H", None),
+            ("-%Y%m%H", None),
+            ("-%u", None),
+        ] {
+            assert_eq!(DateFormat::new(format).expect("a format").step(), step, "{format}");
+        }
     }
 }

@@ -8,6 +8,12 @@ use std::path::PathBuf;
 
 use glob::{MatchOptions, Pattern};
 
+#[cfg(feature = "logrotate")]
+mod meet;
+
+#[cfg(feature = "logrotate")]
+pub(crate) use self::meet::{is_wild, meet};
+
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,

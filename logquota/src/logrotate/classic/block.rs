@@ -5,7 +5,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::super::diagnostic::{Fault, Pos, Reach, Source, show, show_all};
+use super::super::diagnostic::{Fault, Place, Pos, Reach, Source, show, show_all};
+use super::super::effects::{self, Given};
 use super::super::directives::{self, Effect, Scope};
 use super::super::env::GlobError;
 use super::super::parse::{self, Block, Statement};
@@ -28,6 +29,8 @@ struct Draft {
     unread: Option<(Pos, String)>,
     /// Whether a path of it belongs to another: an error that spares the rest of it.
     has_duplicates: bool,
+    /// What it says, for remarks.
+    given: Vec<Given>,
 }
 
 /// Something was wrong; it has been told, and the block is not to be used.
@@ -49,6 +52,7 @@ impl Reader<'_> {
             logs: Vec::new(),
             unread: None,
             has_duplicates: false,
+            given: Vec::new(),
         };
         self.owners.ignoring.push(draft.settings.ignore_duplicates);
         let done = self
@@ -58,6 +62,12 @@ impl Reader<'_> {
         self.criterion = None;
         match done {
             Ok(policy) => {
+                for (severity, source, fault) in
+                    effects::without_effect(&draft.given, &draft.settings)
+                {
+                    self.sink.report(severity, &source, fault);
+                }
+                self.places.push(Place::new(source, pos, &words));
                 let first = words.first().map(|(word, _)| printable(OsStr::from_bytes(word)));
                 let outcome =
                     if draft.has_duplicates { Outcome::Flawed } else { Outcome::Complete };
@@ -218,6 +228,12 @@ impl Reader<'_> {
         };
         match done {
             Ok(()) => {
+                draft.given.push(Given {
+                    directive,
+                    source: Rc::clone(source),
+                    pos: statement.pos,
+                    value: statement.value.into(),
+                });
                 self.note_effect(statement);
                 Ok(())
             }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::apply::apply;
-use super::diagnostic::{Fault, Pos, Severity, Sink, Source, show_all};
+use super::diagnostic::{Fault, Place, Pos, Severity, Sink, Source, show_all};
 use super::directives::{self, Effect, Scope};
 use super::env::{EntryKind, Env};
 use super::files::{Files, Refused};
@@ -40,6 +40,7 @@ pub(super) struct Reader<'e> {
     transcript: Transcript,
     sets: Vec<SetSpec>,
     origins: Vec<Origin>,
+    places: Vec<Place>,
     owners: Owners,
     files: Files<'e>,
     settings: Settings,
@@ -84,6 +85,7 @@ impl<'e> Reader<'e> {
             transcript: Transcript::default(),
             sets: Vec::new(),
             origins: Vec::new(),
+            places: Vec::new(),
             owners: Owners::default(),
             files: Files::new(env),
             settings: Settings::default(),
@@ -109,6 +111,7 @@ impl<'e> Reader<'e> {
             files: self.files.into_read(),
             transcript: self.transcript.finish(),
             origins: self.origins,
+            places: self.places,
         }
     }
 
