@@ -171,3 +171,20 @@ fn status_shows_every_set_and_log() {
     assert_eq!(app["files"], 5);
     assert!(app["oldest"].as_str() < app["newest"].as_str());
 }
+
+/// Each copy was held open until the run ended.
+#[test]
+fn more_logs_are_copied_than_files_can_be_open() {
+    let sandbox = Sandbox::new();
+    for number in 0..200 {
+        sandbox.log(format!("{number}.log"), 1, DAY);
+    }
+    let config = sandbox.config("LOGS/*.log {\n size 1\n copy\n rotate 1\n}\n");
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 128; exec \"$@\"", "sh", BIN, "run", "-q", "--state"])
+        .args([sandbox.path("status"), config])
+        .output()
+        .expect("sh starts");
+    assert_code(&output, 0);
+    assert_eq!(sandbox.listing().len(), 400);
+}

@@ -66,7 +66,9 @@ impl<'a> Runner<'a> {
             Ok((made, ())) => {
                 self.ledger.take(step.set, made.stamp.allocated);
                 self.known.copied.insert(found.stamp.id, made.stamp.id);
-                self.copies.insert(from.clone(), open);
+                if self.cut.contains(from) {
+                    self.copies.insert(from.clone(), open);
+                }
                 Ok(())
             }
             Err(error) => {

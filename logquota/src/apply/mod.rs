@@ -210,6 +210,9 @@ struct Runner<'a> {
     known: Known,
     /// Copies whose source is to be truncated next.
     copies: HashMap<Place, OpenCopy<'a>>,
+    /// What is to be truncated. Other copies are not held open: they may be many, and a source
+    /// that is deleted would keep its blocks.
+    cut: HashSet<&'a Place>,
     /// Folders with changes that are not on the disk yet.
     unsynced: HashSet<DirId>,
     /// Folders with deletions that are not on the disk yet: the room they gave must not be
@@ -227,6 +230,14 @@ impl<'a> Runner<'a> {
             ledger: Ledger::new(plan),
             known: Known::default(),
             copies: HashMap::new(),
+            cut: plan
+                .steps
+                .iter()
+                .filter_map(|step| match &step.action {
+                    Action::Truncate { at, .. } => Some(at),
+                    _ => None,
+                })
+                .collect(),
             unsynced: HashSet::new(),
             undeleted: HashSet::new(),
             acting_as: None,
