@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use logquota::{Bytes, Codec};
 
 use crate::exit::Exit;
+use crate::lint::args::LintArgs;
 use crate::output;
 use crate::pipe::args::PipeArgs;
 
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// Show what each set and log uses, and when it is next due
     Status(StatusArgs),
+    /// Check configurations: what their logs can use at most, and what does not do what it
+    /// seems to
+    Lint(LintArgs),
     /// Write standard input to a log that rotates and stays within its quota
     Pipe(PipeArgs),
     /// Be logrotate: its arguments, configurations and state file; see `logrotate --help`

@@ -13,6 +13,8 @@
 //! For `pipe`: 6 if lines were lost to the quota, 1 if lines were lost to the disk; 0 if
 //! `--on-full drop` asked for that.
 //!
+//! For `lint`: 4 if the configuration has errors, 1 if it has warnings and `--strict` is given.
+//!
 //! When several apply, the one that needs a person most: 4, then 6, then 1.
 
 use logquota::Error;
@@ -54,7 +56,8 @@ impl Exit {
         match self {
             Self::Done => "done, or nothing to do",
             Self::Failed => {
-                "failed or partly failed; what was done is reported. `pipe`: lines were lost"
+                "failed or partly failed; what was done is reported. `pipe`: lines were lost. \
+                 `lint --strict`: warnings"
             }
             Self::Usage => "usage error",
             Self::Locked => "another instance holds the lock",

@@ -12,6 +12,7 @@ mod apply;
 mod args;
 pub mod exit;
 mod hooks;
+mod lint;
 mod logrotate;
 mod output;
 mod pipe;
@@ -80,6 +81,7 @@ fn dispatch(args: &Args, out: &mut Output) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::run(args, out),
         Command::Apply(args) => apply::run(args, out),
         Command::Status(args) => status::run(args, out),
+        Command::Lint(args) => lint::run(args, out),
         Command::Pipe(args) => pipe::run(args, out),
         // With nothing before it, it was run before there were any of our arguments.
         Command::Logrotate { .. } => Err(Failure::Usage(

@@ -12,8 +12,10 @@ use logquota::report::{freed_in_all, place_path, step_path};
 
 use crate::output::{Output, Paint, clean};
 
+mod lint;
 mod table;
 
+pub(crate) use lint::{finding, lint};
 pub(crate) use table::status;
 
 const WIDTH: usize = 80;

@@ -221,7 +221,7 @@ fn identity(text: &str) -> Result<Identity, Failure> {
 }
 
 /// `$LOGQUOTA_CONFIG`, else the first default file that exists.
-fn default_config() -> Result<PathBuf, Failure> {
+pub(crate) fn default_config() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("LOGQUOTA_CONFIG").filter(|path| !path.is_empty()) {
         return Ok(path.into());
     }

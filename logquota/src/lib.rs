@@ -30,6 +30,8 @@ pub mod error;
 pub mod fs;
 pub mod inventory;
 #[cfg(feature = "logrotate")]
+pub mod lint;
+#[cfg(feature = "logrotate")]
 pub mod logrotate;
 pub mod naming;
 pub mod plan;

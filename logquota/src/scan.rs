@@ -195,11 +195,14 @@ fn finish(mut world: World<'_>, logs: Logs) -> (Inventory, Moved) {
 const NO_SPACE: Space =
     Space { total: Bytes::ZERO, free: Bytes::MAX, free_files: None, block: Bytes::new(4096) };
 
+/// How the note about a log of two sets begins.
+pub(crate) const ALSO_MATCHED: &str = "also matched by";
+
 fn note_duplicates(world: &mut World<'_>, path: &Path, owner: usize, losers: &[usize]) {
     let sets = &world.config.sets;
     let Some(owner) = sets.get(owner).filter(|owner| !owner.ignore_duplicates) else { return };
     for loser in losers.iter().filter_map(|set| sets.get(*set)) {
-        let why = format!("also matched by `{}`; it stays with `{}`", loser.name, owner.name);
+        let why = format!("{ALSO_MATCHED} `{}`; it stays with `{}`", loser.name, owner.name);
         world.notes.push(Note { path: path.to_owned(), why, is_error: true });
     }
 }

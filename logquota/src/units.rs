@@ -174,6 +174,23 @@ impl Age {
         if then >= now { Self(0) } else { Self(now.abs_diff(then)) }
     }
 
+    /// For people, nothing rounded off: `1 d 6 h`.
+    #[must_use]
+    pub fn in_full(self) -> String {
+        let parts = [
+            (self.0 / 86_400, "d"),
+            (self.0 / 3_600 % 24, "h"),
+            (self.0 / 60 % 60, "min"),
+            (self.0 % 60, "s"),
+        ];
+        let said: Vec<_> = parts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, unit)| format!("{count} {unit}"))
+            .collect();
+        if said.is_empty() { "0 s".to_owned() } else { said.join(" ") }
+    }
+
     /// In seconds.
     #[must_use]
     pub const fn as_seconds(self) -> u64 {
@@ -287,5 +304,14 @@ mod tests {
         assert_eq!([Bytes::MAX, Bytes::MAX].into_iter().sum::<Bytes>(), Bytes::MAX);
         assert_eq!(Bytes::ZERO.minus(Bytes::new(1)), Bytes::ZERO);
         assert_eq!(Bytes::MAX.to_string(), "16777215.9 TiB");
+    }
+
+    #[test]
+    fn an_age_in_full_loses_nothing() {
+        for (seconds, text) in
+            [(0, "0 s"), (86_400, "1 d"), (108_000, "1 d 6 h"), (90_061, "1 d 1 h 1 min 1 s")]
+        {
+            assert_eq!(Age::seconds(seconds).in_full(), text);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod config;
 mod kit;
+mod lint;
 mod locks;
 mod logrotate;
 mod output;

@@ -6,6 +6,7 @@
 
 mod classic;
 mod due;
+mod footprint;
 mod inodes;
 mod promises;
 mod reference;

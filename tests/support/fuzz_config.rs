@@ -4,14 +4,15 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use logquota::Selector;
-use logquota::logrotate::{MemEnv, Severity, State, read};
+use logquota::lint::{Question, lint};
+use logquota::logrotate::{Dialect, MemEnv, Parsed, Severity, State, read, read_as};
+use logquota::{Bytes, Selector};
 
 /// Any bytes as a configuration: no panic, and nothing half-obeyed.
 ///
 /// # Panics
 ///
-/// If a set could not work, a pattern could climb, or a diagnostic could speak to the terminal
+/// If a check fails, a set could not work, a pattern could climb, or a diagnostic could speak to the terminal
 /// or names a place that is not in its file.
 pub fn fuzz_config(data: &[u8]) {
     let env = MemEnv::new()
@@ -43,8 +44,29 @@ pub fn fuzz_config(data: &[u8]) {
             assert!((1..=line.len() + 1).contains(&diagnostic.column), "{shown}");
         }
     }
+    for dialect in [Dialect::Own, Dialect::Logrotate] {
+        check_lint(&read_as(&["/etc/main".into()], &env, dialect), dialect);
+    }
     let again = read(&["/etc/main".into()], &env);
     assert_eq!((parsed.config, parsed.diagnostics), (again.config, again.diagnostics));
+}
+
+/// A check finds something or nothing; each finding says what, and speaks to no terminal.
+fn check_lint(parsed: &Parsed, dialect: Dialect) {
+    assert_eq!(parsed.places.len(), parsed.config.sets.len());
+    for growth in [None, Some(Bytes::MAX)] {
+        let found = lint(&Question::new(parsed, dialect).growth(growth));
+        assert_eq!(found.blocks.len().saturating_add(found.faulty), parsed.config.sets.len());
+        for block in &found.blocks {
+            assert!(block.place.line > 0 && block.place.column > 0, "{block:?}");
+            let _ = block.footprint.after_run.bytes(growth);
+        }
+        for finding in &found.findings {
+            let shown = finding.diagnostic.to_string();
+            assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+            assert!(!finding.diagnostic.message.is_empty());
+        }
+    }
 }
 
 /// Any bytes as a state file: no panic, and what was understood is written so that it is

@@ -72,6 +72,29 @@ pub struct Diagnostic {
     caret: usize,
 }
 
+impl Diagnostic {
+    /// A remark that others than the reader make, without text.
+    pub(crate) fn remark(severity: Severity, place: &Place, message: String, help: String) -> Self {
+        Self {
+            severity,
+            file: place.file.clone(),
+            line: place.line,
+            column: place.column,
+            text: String::new(),
+            message,
+            help,
+            kind: Kind::default(),
+            caret: 0,
+        }
+    }
+
+    /// How many characters of [`text`](Self::text) stand before the place.
+    #[must_use]
+    pub const fn caret(&self) -> usize {
+        self.caret
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", printable(&self.file))?;

@@ -61,7 +61,11 @@ pub(super) fn without_effect(
                 name if CRITERIA.contains(&name) => Severity::Note,
                 _ => Severity::Warning,
             };
-            found.push((severity, Rc::clone(&this.source), Fault::new(this.pos, message, help).without_effect()));
+            found.push((
+                severity,
+                Rc::clone(&this.source),
+                Fault::new(this.pos, message, help).without_effect(),
+            ));
         }
     }
     found

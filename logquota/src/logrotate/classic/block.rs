@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::super::diagnostic::{Fault, Place, Pos, Reach, Source, show, show_all};
-use super::super::effects::{self, Given};
 use super::super::directives::{self, Effect, Scope};
+use super::super::effects::{self, Given};
 use super::super::env::GlobError;
 use super::super::parse::{self, Block, Statement};
 use super::super::settings::Settings;

@@ -199,9 +199,13 @@ mod tests {
 
     #[test]
     fn only_what_stands_for_other_names_is_wild() {
-        for (pattern, wild) in
-            [("/v/a.log", false), ("/v/*.log", true), (r"/v/\*", false), ("/v/[", false), ("/*/a", true)]
-        {
+        for (pattern, wild) in [
+            ("/v/a.log", false),
+            ("/v/*.log", true),
+            (r"/v/\*", false),
+            ("/v/[", false),
+            ("/*/a", true),
+        ] {
             assert_eq!(is_wild(pattern.as_bytes()), wild, "{pattern}");
         }
     }
