@@ -337,6 +337,7 @@ fn show_kept(text: &mut String, plan: &Plan, set: usize, paint: Paint) {
             let why = match why {
                 Why::WithinLimits => "within all limits",
                 Why::HardLinked => "it has other names, so deleting it would free nothing",
+                Why::NoFile => "it is no regular file",
                 Why::Blocked => "its log is left alone",
                 Why::FairShare => "its log uses no more than its fair share",
                 _ => "kept",

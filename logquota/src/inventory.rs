@@ -51,7 +51,8 @@ pub struct Place {
     pub name: OsString,
 }
 
-/// An archive as it was scanned.
+/// An archive as it was scanned. Under logrotate's rules it may be a link, a folder or a pipe
+/// that has the name of one: that is renamed like the others, and neither opened nor deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
     /// Its file name in the log's archive folder.

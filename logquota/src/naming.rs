@@ -25,7 +25,7 @@ pub enum Label {
     Number(u32),
     /// A date in the log's format; `key` orders, `text` is what the name has.
     Date {
-        /// Year, month, day, hour, minute, second as far as the format has them.
+        /// The fields of the format from the greatest to the least, or the moment they name.
         key: Vec<i64>,
         /// The text in the name.
         text: String,
@@ -172,9 +172,7 @@ impl Naming {
     fn split_extension<'a>(&'a self, log: &'a OsStr) -> (&'a [u8], &'a str) {
         let bytes = log.as_bytes();
         for extension in [&self.extension, &self.add_extension].into_iter().flatten() {
-            if let Some(base) = bytes.strip_suffix(extension.as_bytes())
-                && !base.is_empty()
-            {
+            if let Some(base) = bytes.strip_suffix(extension.as_bytes()) {
                 return (base, extension);
             }
         }
@@ -223,6 +221,9 @@ impl Naming {
                     for tail in [extension, ""] {
                         let mut log = base.to_vec();
                         log.extend_from_slice(tail.as_bytes());
+                        if log.is_empty() {
+                            continue;
+                        }
                         let log = OsString::from_vec(log);
                         // Only what `format` would have written counts.
                         if self.format(&log, &parsed.label, suffix).as_bytes() == bytes
@@ -259,11 +260,7 @@ impl Naming {
                     format.split(rest).map(|(base, key, text)| (base, Label::Date { key, text }))
                 }
             };
-            if let Some((base, label)) = split
-                && !base.is_empty()
-            {
-                found.push((base, label, own));
-            }
+            found.extend(split.map(|(base, label)| (base, label, own)));
         };
         is(&self.style, &mut found, true);
         if !matches!(self.style, Style::Numbered { .. }) {
@@ -351,6 +348,7 @@ mod tests {
         let moved = Naming { extension: Some(".log".into()), ..Naming::numbered(1) };
         assert_eq!(moved.format(os("a.log"), &Label::Number(1), ""), "a.1.log");
         assert_eq!(moved.format(os("messages"), &Label::Number(1), ""), "messages.1");
+        assert_eq!(moved.format(os(".log"), &Label::Number(1), ""), ".1.log");
         let added = Naming { add_extension: Some(".log".into()), ..Naming::numbered(1) };
         assert_eq!(added.format(os("test"), &Label::Number(1), ""), "test.1.log");
         assert_eq!(added.format(os("test.log"), &Label::Number(1), ""), "test.1.log");

@@ -35,9 +35,18 @@ done
 echo \"$name\" >>\"$ROOT/ran\"
 ";
 
-/// Writes down what was mailed, and how.
+/// Writes down what was mailed, and how. What comes compressed is unpacked, and marked: no two
+/// compressors write the same bytes.
 const MAILER: &str = "#!/bin/sh
-{ printf mail; printf ' <%s>' \"$@\"; echo; cat; } >>\"$ROOT/mails\"
+mail=$0.$$
+cat >\"$mail\"
+{ printf mail; printf ' <%s>' \"$@\"; echo; } >>\"$ROOT/mails\"
+if gzip -dc <\"$mail\" >\"$mail.plain\" 2>/dev/null; then
+    printf '(gzip) ' >>\"$ROOT/mails\"
+    mv \"$mail.plain\" \"$mail\"
+fi
+cat \"$mail\" >>\"$ROOT/mails\"
+rm -f \"$mail\" \"$mail.plain\"
 ";
 
 /// Where a case happens. Both sides have the same paths: scripts and messages contain them.

@@ -336,6 +336,16 @@ impl<'a> Runner<'a> {
 
     /// The file, if it is still what the step expects; `None` if it is gone.
     fn look(&self, step: &Step, place: &Place) -> Result<Option<Meta>> {
+        match self.look_at_any(step, place)? {
+            Some(found) if !is_file(&found, &step.expect) => {
+                Err(Error::Changed { path: self.path(place) })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The same, if it need not be a file.
+    fn look_at_any(&self, step: &Step, place: &Place) -> Result<Option<Meta>> {
         let found =
             self.fs.stat(place.dir, &place.name).map_err(Error::io(Op::Stat, self.path(place)))?;
         match found {
@@ -344,6 +354,11 @@ impl<'a> Runner<'a> {
             }
             other => Ok(other),
         }
+    }
+
+    /// What is renamed may be a link or a folder: it is not opened, and is what was scanned.
+    fn must_find_any(&self, step: &Step, place: &Place) -> Result<Meta> {
+        self.look_at_any(step, place)?.ok_or_else(|| Error::Changed { path: self.path(place) })
     }
 
     /// The same, for steps that are pointless without the file.
@@ -434,18 +449,21 @@ fn outcome_of(error: Error) -> Outcome {
     }
 }
 
-/// Whether `found` may be acted on.
-fn is_expected(found: &Meta, expect: &Expect, known: &Known) -> bool {
-    let is_file = found.kind == Kind::File
+/// Whether `found` may be opened or deleted.
+fn is_file(found: &Meta, expect: &Expect) -> bool {
+    found.kind == Kind::File
         // Under logrotate's rules a log may be a pipe.
-        || (found.kind == Kind::Special && matches!(expect, Expect::SameFile(_)));
-    is_file
-        && match expect {
-            Expect::Nothing => false,
-            Expect::SameFile(id) => known.is_or_became(id, &found.stamp.id),
-            Expect::Unchanged(stamp) if known.renamed.contains(&stamp.id) => {
-                stamp.has_same_content(&found.stamp)
-            }
-            Expect::Unchanged(stamp) => stamp.is_unchanged(&found.stamp),
+        || (found.kind == Kind::Special && matches!(expect, Expect::SameFile(_)))
+}
+
+/// Whether `found` is what was scanned.
+fn is_expected(found: &Meta, expect: &Expect, known: &Known) -> bool {
+    match expect {
+        Expect::Nothing => false,
+        Expect::SameFile(id) => is_file(found, expect) && known.is_or_became(id, &found.stamp.id),
+        Expect::Unchanged(stamp) if known.renamed.contains(&stamp.id) => {
+            stamp.has_same_content(&found.stamp)
         }
+        Expect::Unchanged(stamp) => stamp.is_unchanged(&found.stamp),
+    }
 }

@@ -12,7 +12,7 @@ use crate::stamp::Kind;
 
 impl Runner<'_> {
     pub(super) fn rename(&mut self, step: &Step, from: &Place, to: &Place) -> Result<()> {
-        let found = self.must_find(step, from)?;
+        let found = self.must_find_any(step, from)?;
         self.fs
             .rename(from.dir, &from.name, to.dir, &to.name)
             .map_err(Error::io(Op::Rename, self.path(from)))?;

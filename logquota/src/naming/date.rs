@@ -1,6 +1,6 @@
 //! logrotate's `dateformat`: what it prints and what it recognises.
 
-use chrono::{DateTime, Datelike as _, Duration, FixedOffset, Timelike as _};
+use chrono::{DateTime, Datelike as _, Duration, FixedOffset, NaiveDate, Timelike as _};
 
 use crate::units::Age;
 
@@ -231,17 +231,81 @@ impl DateFormat {
         let (base, text) = rest.split_at_checked(end)?;
         let text = std::str::from_utf8(text).ok()?.to_owned();
         let mut key = Vec::new();
-        if self.explicit {
+        if !self.explicit {
+            key.extend(fields.iter().rev().map(|(_, n)| *n));
+        } else if fields.iter().all(|(field, _)| "YmdHMSVs".contains(*field)) {
+            key.push(self.moment(&text));
+        } else {
             for wanted in
                 ['s', 'Y', 'G', 'y', 'g', 'j', 'm', 'V', 'U', 'W', 'd', 'u', 'w', 'H', 'M', 'S']
             {
                 key.extend(fields.iter().filter(|(f, _)| *f == wanted).map(|(_, n)| *n));
             }
-        } else {
-            key.extend(fields.iter().rev().map(|(_, n)| *n));
         }
         Some((base, key, text))
     }
+
+    /// The moment that orders a date, as strptime(3) and mktime(3) have it for logrotate: a
+    /// number ends where one more digit would be too much (`26` is month 2, and `6` goes to the
+    /// next field), reading ends at the first number that is out of its range, and what was not
+    /// read is the beginning of 1900. Days that a month does not have go into the next one.
+    fn moment(&self, text: &str) -> i64 {
+        let (mut year, mut month, mut days, mut seconds) = (1900, 1, 0, 0);
+        let mut rest = text.as_bytes();
+        for part in &self.parts {
+            let field = match part {
+                Part::Text(literal) => match rest.strip_prefix(literal.as_bytes()) {
+                    Some(behind) => {
+                        rest = behind;
+                        continue;
+                    }
+                    None => break,
+                },
+                Part::Field(field) => *field,
+            };
+            let (from, to) = match field {
+                'Y' => (0, 9999),
+                'm' => (1, 12),
+                'd' => (1, 31),
+                'H' => (0, 23),
+                'M' => (0, 59),
+                'S' => (0, 61),
+                'V' => (0, 53),
+                _ => (0, 9_999_999_999),
+            };
+            let Some(number) = take_number(&mut rest, width(field), from, to) else { break };
+            match field {
+                'Y' => year = number,
+                'm' => month = number,
+                'd' => days = number,
+                'H' => seconds += number * 3600,
+                'M' => seconds += number * 60,
+                'S' => seconds += number,
+                's' => return number,
+                _ => {}
+            }
+        }
+        let first = i32::try_from(year).ok().zip(u32::try_from(month).ok());
+        let first = first.and_then(|(year, month)| NaiveDate::from_ymd_opt(year, month, 1));
+        let first = first.and_then(|first| first.and_hms_opt(0, 0, 0));
+        first.map_or(0, |first| first.and_utc().timestamp()) + (days - 1) * 86_400 + seconds
+    }
+}
+
+/// Takes a number off the front of `rest`, of so many digits at most.
+fn take_number(rest: &mut &[u8], digits: usize, from: i64, to: i64) -> Option<i64> {
+    let mut number: Option<i64> = None;
+    for _ in 0..digits {
+        let Some((digit, behind)) = rest.split_first().filter(|(d, _)| d.is_ascii_digit()) else {
+            break;
+        };
+        if number.is_some_and(|number| number * 10 > to) {
+            break;
+        }
+        number = Some(number.unwrap_or(0) * 10 + i64::from(digit - b'0'));
+        *rest = behind;
+    }
+    number.filter(|number| (from..=to).contains(number))
 }
 
 #[cfg(test)]
@@ -280,6 +344,20 @@ mod tests {
         let key = |name: &[u8]| format.split(name).expect("a date").1;
         assert!(key(b"a-01122026") > key(b"a-30112026"));
         assert_eq!(format.split(b"a-0112202x"), None);
+    }
+
+    #[test]
+    fn dates_that_are_none_are_ordered_as_logrotate_orders_them() {
+        let format = DateFormat::new(".%Y-%m-%d").expect("valid");
+        let key = |name: &[u8]| format.split(name).expect("a date").1;
+        // Read as far as the year only, and so the last day of the year before.
+        assert_eq!(key(b"a.2012-13-01"), key(b"a.2012-01-32"));
+        assert!(key(b"a.2012-13-01") < key(b"a.2012-01-01"));
+        assert_eq!(key(b"a.2012-02-30"), key(b"a.2012-03-01"));
+        let format = DateFormat::new("-%d%m%Y").expect("valid");
+        let key = |name: &[u8]| format.split(name).expect("a date").1;
+        // The 20th of February 6112.
+        assert!(key(b"a-20261120") > key(b"a-31122026"));
     }
 
     #[test]

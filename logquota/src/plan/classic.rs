@@ -16,7 +16,7 @@ use super::{Reason, Verdict};
 use crate::inventory::Archive;
 use crate::naming::{Label, Style, temporary_name};
 use crate::policy::{Count, Method, Policy};
-use crate::stamp::Stamp;
+use crate::stamp::{Kind, Meta};
 use crate::units::{Age, Generation};
 
 /// What becomes of the old copies of one log. Numbers are places in [`Log::archives`](crate::inventory::Log::archives).
@@ -35,6 +35,8 @@ pub(super) struct OldCopies {
     pub(super) moves: Vec<(usize, u32)>,
     /// What goes at the very end.
     pub(super) last: Last,
+    /// One too many, or too old, and no regular file: it stays, under its new name if it has one.
+    pub(super) stuck: Vec<usize>,
     /// A file that keeps the log from rotating.
     pub(super) stops: Option<OsString>,
 }
@@ -69,8 +71,10 @@ pub(super) fn packs_at_once(policy: &Policy) -> bool {
 
 /// Whether a file is compressed at all: of one with other names nothing is gained, and to pack
 /// terabytes of zeros takes hours.
-pub(super) fn is_packable(stamp: &Stamp) -> bool {
-    stamp.nlink <= 1 && stamp.holes() <= HOLES_MAX
+pub(super) fn is_packable(meta: &Meta) -> bool {
+    // A log that is a pipe is found out when it is opened.
+    let is_openable = matches!(meta.kind, Kind::File | Kind::Special);
+    is_openable && meta.stamp.nlink <= 1 && meta.stamp.holes() <= HOLES_MAX
 }
 
 /// Whether the new copy is made at all. `copy` and `copytruncate` with `rotate 0` make none,
@@ -187,8 +191,14 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         Count::AtMost(count) => (start.saturating_add(count.max(1)), true),
         Count::Unlimited => (highest().saturating_add(1).max(start.saturating_add(1)), false),
     };
+    let archive = |index: usize| draft.log.archives.get(index);
+    let is_stuck = |index: usize| archive(index).is_some_and(|a| a.meta.kind != Kind::File);
     let may_pack =
-        |index: usize| draft.log.archives.get(index).is_some_and(|a| is_packable(&a.meta.stamp));
+        |index: usize| archive(index).is_some_and(|a| is_packable(&a.meta)) && !is_stuck(index);
+    let stopped = |index: usize| OldCopies {
+        stops: archive(index).map(|a| a.name.clone()),
+        ..OldCopies::default()
+    };
     let mut found = OldCopies::default();
     // What is plain under the new copy's name: compressed late, or in its way.
     let in_the_way = if packed.is_empty() { None } else { at(start, "") };
@@ -202,6 +212,10 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         } else {
             found.aside.push(plain);
         }
+        // It would have to be opened.
+        if is_delayed && is_stuck(plain) {
+            return stopped(plain);
+        }
     }
     // Those that exist, by number, the highest first: only these are looked at.
     let mut slots: Vec<(u32, usize)> = with_suffix(draft, packed)
@@ -210,13 +224,11 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         .chain(newest.map(|index| (start, index)))
         .collect();
     slots.sort_unstable_by(|a, b| b.cmp(a));
-    let is_old = |index: usize| {
-        draft.log.archives.get(index).is_some_and(|a| too_old(draft, a, now).is_some())
-    };
+    let is_old = |index: usize| archive(index).is_some_and(|a| too_old(draft, a, now).is_some());
     let stale = if is_limited { at(end, packed) } else { None };
     let mut last = stale;
     for (number, index) in slots {
-        if is_old(index) {
+        if is_old(index) && !is_stuck(index) {
             found.gone.push(index);
             continue;
         }
@@ -224,11 +236,22 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         if next == end && is_limited {
             found.overwritten = stale;
             last = Some(index);
+        } else if is_old(index) {
+            found.stuck.push(index);
         }
         found.moves.push((index, next));
     }
+    if let Some(index) = found.overwritten.filter(|index| is_stuck(*index)) {
+        return stopped(index);
+    }
     // With `rotate 0`, what was moved to the end stays there, as with logrotate.
-    found.last = ending(policy, last);
+    found.last = match ending(policy, last) {
+        Last::Old(index) if is_stuck(index) => {
+            found.stuck.push(index);
+            Last::Nothing
+        }
+        other => other,
+    };
     found
 }
 
@@ -241,7 +264,11 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
             !with_suffix(draft, packed).any(|(_, a)| a.parsed.label == plain.parsed.label)
         };
         for (index, archive) in with_suffix(draft, "").rev() {
-            if is_free(archive) && is_packable(&archive.meta.stamp) {
+            if archive.meta.kind != Kind::File {
+                // It would have to be opened.
+                return OldCopies { stops: Some(archive.name.clone()), ..OldCopies::default() };
+            }
+            if is_free(archive) && is_packable(&archive.meta) {
                 found.late.push(index);
             }
         }
@@ -264,7 +291,10 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
     let goes = |(place, (_, archive)): &(usize, &(usize, &Archive))| {
         *place < surplus || too_old(draft, archive, now).is_some()
     };
-    found.gone = candidates.iter().enumerate().filter(goes).map(|(_, (index, _))| *index).collect();
+    let going = candidates.iter().enumerate().filter(goes).map(|(_, candidate)| candidate);
+    let (gone, stuck): (Vec<_>, Vec<_>) = going.partition(|(_, a)| a.meta.kind == Kind::File);
+    found.gone = gone.iter().map(|(index, _)| *index).collect();
+    found.stuck = stuck.iter().map(|(index, _)| *index).collect();
     let last = found.gone.pop();
     found.last = ending(policy, last);
     let packed_name = draft.policy.naming.format(&draft.log.name, &target.label, packed);
@@ -285,8 +315,7 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
 
 /// What goes at the end: the last of the old copies, or with `rotate 0` the new one.
 fn ending(policy: &Policy, last: Option<usize>) -> Last {
-    let in_place = matches!(policy.method, Method::Copy | Method::CopyTruncate);
-    if policy.count == Count::AtMost(0) && !in_place {
+    if policy.count == Count::AtMost(0) && has_copy(policy) {
         return Last::New;
     }
     last.map_or(Last::Nothing, Last::Old)

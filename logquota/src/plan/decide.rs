@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::classic::{Last, Target};
-use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source};
+use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source, Stop};
 use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
 use super::{ArchiveVerdict, Context, Due, Plan, Problem, Reason, classic, digest, order, retain};
@@ -324,6 +324,19 @@ fn look_classic(
         let label = target.label;
         let rotation = Rotation { reason, label, bytes, gone, source: Source::Active };
         draft.rotation = Some(Box::new(rotation));
+        for index in &copies.stuck {
+            let Some(archive) = log.archives.get(*index) else { continue };
+            let number = copies.moves.iter().find(|(moved, _)| moved == index).map(|(_, to)| *to);
+            let name = match number {
+                Some(to) => {
+                    policy.naming.format(&log.name, &Label::Number(to), &archive.parsed.suffix)
+                }
+                None => archive.name.clone(),
+            };
+            let copy = crate::error::printable(inventory.path(log.archive_dir, &name));
+            let why = format!("Failed to remove old log {copy}: it is no regular file");
+            problems.push(Problem { path: path(), why, is_error: true });
+        }
     }
     let aside = format!("-{}.backup", context.now.format("%Y%m%d%H"));
     draft.classic = Some(Box::new(Classic { copies, plain: target.plain, aside }));
@@ -356,18 +369,27 @@ fn refuse_twins(drafts: &mut [SetDraft<'_>], inventory: &Inventory, problems: &m
 /// With `sharedscripts`, logrotate rotates all logs of a block or none.
 fn stop_together(draft: &mut SetDraft<'_>) {
     let policy = &draft.spec.policy;
-    let fails = |log: &LogDraft<'_>| {
+    let is_unfit = |log: &LogDraft<'_>| {
         let is_missing = log.log.blocked.is_none() && log.log.active.is_none();
         log.log.blocked.as_ref().is_some_and(Blocked::is_error)
             || (is_missing && !log.policy.missing_ok)
-            || log.classic.as_ref().is_some_and(|classic| classic.copies.stops.is_some())
     };
-    if policy.rules != Rules::Logrotate || !policy.scripts.shared || !draft.logs.iter().any(fails) {
+    let is_hindered = |log: &LogDraft<'_>| {
+        log.classic.as_ref().is_some_and(|classic| classic.copies.stops.is_some())
+    };
+    let stop = if draft.logs.iter().any(is_unfit) {
+        Stop::BeforePrerotate
+    } else if draft.logs.iter().any(is_hindered) {
+        Stop::BehindPrerotate
+    } else {
+        return;
+    };
+    if policy.rules != Rules::Logrotate || !policy.scripts.shared {
         return;
     }
     for log in &mut draft.logs {
         if log.classic.take().is_some() {
-            draft.is_stopped = true;
+            draft.stop = stop;
             log.rotation = None;
             log.keep_all();
         }

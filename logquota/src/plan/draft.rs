@@ -9,7 +9,7 @@ use super::{Reason, Verdict, Why};
 use crate::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Place, Set};
 use crate::naming::Label;
 use crate::policy::{Config, Method, Policy, SetSpec};
-use crate::stamp::Meta;
+use crate::stamp::{Kind, Meta};
 use crate::units::Bytes;
 
 /// One set, half decided.
@@ -17,8 +17,18 @@ pub(super) struct SetDraft<'a> {
     pub(super) spec: &'a SetSpec,
     pub(super) set: &'a Set,
     pub(super) logs: Vec<LogDraft<'a>>,
-    /// Under logrotate's rules: a log is due, and none is rotated.
-    pub(super) is_stopped: bool,
+    pub(super) stop: Stop,
+}
+
+/// Whether a set is stopped as a whole though a log of it is due (logrotate's `sharedscripts`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It is not.
+    Never,
+    /// A log of it failed when it was looked at.
+    BeforePrerotate,
+    /// A file is in the way of a copy. logrotate sees that behind the script.
+    BehindPrerotate,
 }
 
 /// One log, half decided.
@@ -87,7 +97,7 @@ impl<'a> SetDraft<'a> {
             // As in `Set::used`: a file that has names in two sets counts in both.
             let mut linked = HashSet::new();
             let logs = set.logs.iter().map(|log| LogDraft::new(log, &spec.policy, &mut linked));
-            Self { spec, set, logs: logs.collect(), is_stopped: false }
+            Self { spec, set, logs: logs.collect(), stop: Stop::Never }
         };
         config.sets.iter().zip(&inventory.sets).map(|(spec, set)| draft(spec, set)).collect()
     }
@@ -113,11 +123,11 @@ impl<'a> LogDraft<'a> {
             .archives
             .iter()
             .map(|archive| {
-                let is_linked = archive.meta.stamp.nlink > 1;
-                Verdict::Keep(if is_linked && log.blocked.is_none() {
-                    Why::HardLinked
-                } else {
-                    kept
+                Verdict::Keep(match archive.meta {
+                    _ if log.blocked.is_some() => kept,
+                    meta if meta.kind != Kind::File => Why::NoFile,
+                    meta if meta.stamp.nlink > 1 => Why::HardLinked,
+                    _ => kept,
                 })
             })
             .collect();
@@ -178,7 +188,9 @@ impl<'a> LogDraft<'a> {
 
     /// Whether an archive may be deleted at all.
     pub(super) fn may_delete(&self, archive: &Archive) -> bool {
-        !self.is_blocked() && (archive.meta.stamp.nlink <= 1 || self.policy.allow_hard_links)
+        !self.is_blocked()
+            && archive.meta.kind == Kind::File
+            && (archive.meta.stamp.nlink <= 1 || self.policy.allow_hard_links)
     }
 
     /// The copy that an interrupted run has made, if it stays. (If it had to go for space there

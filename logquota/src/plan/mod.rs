@@ -486,6 +486,8 @@ pub enum Why {
     WithinLimits,
     /// Removing it would free nothing: it has other names.
     HardLinked,
+    /// It is a link, a folder or a pipe: it may be renamed, and nothing else.
+    NoFile,
     /// Its log is left alone, whole.
     Blocked,
     /// A limit is broken, but its log does not use more than its share.

@@ -12,6 +12,7 @@ use super::draft::{LogDraft, Source};
 use super::{Context, Reason, Verdict, Why};
 use crate::inventory::Archive;
 use crate::policy::{Count, Method};
+use crate::stamp::Kind;
 use crate::units::{Age, Generation};
 
 /// Puts verdicts of age, count and duplication on the archives of one log.
@@ -32,6 +33,7 @@ fn duplicates(draft: &mut LogDraft<'_>) {
     let twin = |plain: &Archive| {
         archives.iter().any(|other| {
             !other.parsed.is_plain()
+                && other.meta.kind == Kind::File
                 && is_ours(&other.parsed.suffix, draft)
                 && other.parsed.label == plain.parsed.label
                 && other.meta.stamp.mtime == plain.meta.stamp.mtime
@@ -40,6 +42,7 @@ fn duplicates(draft: &mut LogDraft<'_>) {
     let found: Vec<usize> = draft
         .archives()
         .filter(|(_, archive, _)| archive.parsed.is_plain() && archive.meta.stamp.nlink <= 1)
+        .filter(|(_, archive, _)| archive.meta.kind == Kind::File)
         .filter(|(_, archive, _)| twin(archive))
         .map(|(index, ..)| index)
         .collect();

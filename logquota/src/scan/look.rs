@@ -67,7 +67,10 @@ pub(super) fn look(
         match world.fs.stat(archive_folder.dir, &name) {
             // It was deleted while we looked, or renamed to a name that we have not seen.
             Ok(None) => restless.push(archive_folder.dir),
-            Ok(Some(meta)) if meta.kind == Kind::File && is_same_mount(&meta, archive_folder) => {
+            Ok(Some(meta))
+                if (meta.kind == Kind::File || policy.rules == Rules::Logrotate)
+                    && is_same_mount(&meta, archive_folder) =>
+            {
                 log.archives.push(Archive { name, parsed, meta });
             }
             Ok(Some(_)) => log.obstacles.push(name),

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use crate::inventory::{Archive, DirId, Inventory, LeftoverKind, Log, Place, Set};
 use crate::plan::Reason;
 use crate::policy::{Config, Policy};
-use crate::stamp::Stamp;
+use crate::stamp::{Kind, Stamp};
 
 /// A log with where it stands in the plan.
 pub(super) struct LogView<'a> {
@@ -63,6 +63,8 @@ pub(super) struct File<'a> {
     pub(super) content: usize,
     /// What it occupies at most.
     pub(super) allocated: u128,
+    /// It is a link, a folder or a pipe with the name of an archive.
+    pub(super) is_no_file: bool,
     /// It has other names, perhaps elsewhere.
     pub(super) linked: bool,
     pub(super) dev: u64,
@@ -121,7 +123,11 @@ impl<'a> World<'a> {
         for archive in &archives {
             let content = self.add_content(Origin::Archive, set, number);
             contents.push(content);
-            self.add_file((log.archive_dir, &archive.name), content, Some(&archive.meta.stamp));
+            let key = (log.archive_dir, archive.name.as_os_str());
+            let file = self.add_file(key, content, Some(&archive.meta.stamp));
+            if let Some(file) = self.files.get_mut(file) {
+                file.is_no_file = archive.meta.kind != Kind::File;
+            }
         }
         for leftover in &log.leftovers {
             let origin = match leftover.kind {
@@ -155,6 +161,7 @@ impl<'a> World<'a> {
             stamp,
             content,
             allocated: stamp.map_or(0, |stamp| u128::from(stamp.allocated.get())),
+            is_no_file: false,
             linked: stamp.is_some_and(|stamp| stamp.nlink > 1),
             dev,
         });

@@ -252,6 +252,9 @@ fn source(
         found.add(1, format_args!("step {index} touches `{shown}`, which is not ours"));
         return None;
     }
+    if file.is_no_file && !matches!(step.action, Action::Rename { .. }) {
+        found.add(1, format_args!("step {index} does more than rename `{shown}`, no regular file"));
+    }
     if (content.set, Some(content.log)) != (step.set, step.log) {
         found.add(1, format_args!("step {index} touches `{shown}` of another log"));
     }

@@ -10,6 +10,7 @@ use crate::inventory::Archive;
 use crate::naming::{Label, Style};
 use crate::plan::{Plan, Reason, Verdict, Why};
 use crate::policy::{Count, Limits, Rules};
+use crate::stamp::Kind;
 use crate::units::Age;
 
 pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
@@ -57,6 +58,9 @@ fn judge(
         (Some(Verdict::Remove(_)), None) => Err("is removed, and no step deletes it".to_owned()),
         (Some(Verdict::Keep(Why::HardLinked)), None) if archive.meta.stamp.nlink <= 1 => {
             Err("is kept for its other names, and has none".to_owned())
+        }
+        (Some(Verdict::Keep(Why::NoFile)), None) if archive.meta.kind == Kind::File => {
+            Err("is kept for being no regular file, and is one".to_owned())
         }
         (Some(Verdict::Keep(Why::Blocked)), None) if log.log.blocked.is_none() => {
             Err("is kept because its log is left alone, which is not".to_owned())

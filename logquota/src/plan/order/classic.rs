@@ -14,7 +14,7 @@ use crate::codec;
 use crate::inventory::{Archive, Place};
 use crate::naming::{Label, temporary_name};
 use crate::plan::classic::{Last, is_packable, packs_at_once};
-use crate::plan::draft::{Classic, LogDraft, SetDraft};
+use crate::plan::draft::{Classic, LogDraft, SetDraft, Stop};
 use crate::plan::{Action, Expect, Hook, Message, Reason, Verdict};
 use crate::policy::{Limits, MailWhen};
 use crate::stamp::Meta;
@@ -70,7 +70,7 @@ impl Builder<'_> {
                 self.press(set, log, pressed);
             }
         }
-        if ways.is_empty() && !draft.is_stopped {
+        if ways.is_empty() && draft.stop == Stop::Never {
             return;
         }
         let at = At { set, log: None, needs: Vec::new() };
@@ -86,6 +86,9 @@ impl Builder<'_> {
             self.together(set, draft, &mut ways);
         } else {
             self.one_by_one(set, draft, &mut ways);
+        }
+        if let (Some(script), Stop::BehindPrerotate) = (&scripts.pre, draft.stop) {
+            self.hook(at.clone().after(gate.iter().copied()), Hook::Pre, script, pattern());
         }
         if let Some(script) = &scripts.last {
             self.hook(at.after(gate), Hook::Last, script, pattern());
@@ -136,11 +139,13 @@ impl Builder<'_> {
             let pre = self.hook(at.clone().after(gate), Hook::Pre, script, pattern());
             ways.iter_mut().for_each(|way| way.chain = vec![pre]);
         }
+        // One that fails keeps those behind it from being begun: their writers would not be told.
+        let mut before: Vec<usize> = Vec::new();
         for way in &mut *ways {
+            way.chain.append(&mut before);
             self.old_copies(set, way);
-        }
-        for way in &mut *ways {
             self.log_itself(set, way);
+            before.clone_from(&way.chain);
         }
         if let Some(script) = &scripts.post {
             let all = ways.iter().flat_map(|way| way.chain.iter().copied()).collect::<Vec<_>>();
@@ -299,7 +304,7 @@ impl Builder<'_> {
     /// Compresses a copy.
     fn pack(&mut self, set: usize, way: &mut Way<'_, '_>, here: &Here, to: Place) -> Here {
         let policy = way.draft.policy;
-        let may_pack = is_packable(&here.meta.stamp);
+        let may_pack = is_packable(&here.meta);
         let Some(compress) = policy.compress.as_ref().filter(|_| may_pack) else {
             return here.clone();
         };

@@ -6,7 +6,7 @@ use super::{At, Builder, Names};
 use crate::fs::Attributes;
 use crate::inventory::{Archive, Place};
 use crate::naming::{Label, Style, temporary_name};
-use crate::plan::classic::packs_at_once;
+use crate::plan::classic::{has_copy, packs_at_once};
 use crate::plan::decide::NotNow;
 use crate::plan::draft::{LogDraft, Rotation, SetDraft, Source};
 use crate::plan::rotate::{NAME_MAX, first_free, obstacle_numbers, rename_copy_name};
@@ -184,10 +184,15 @@ impl Builder<'_> {
         let to = Place { dir: log.archive_dir, name };
         let reason = rotation.reason.clone();
         let expect = draft.source_expect(&meta.stamp);
+        // Under logrotate's rules, one that goes at once is made all the same, to be mailed.
+        let is_copied = rotation.gone.is_none()
+            || draft.classic.is_some()
+                && has_copy(draft.policy)
+                && matches!(rotation.gone, Some(Reason::Count { .. }));
         let new = |place: &Place| {
             let mut meta = *meta;
             // A copy has one name, however many the log has.
-            if method != Method::Rename && rotation.gone.is_none() {
+            if method != Method::Rename && is_copied {
                 meta.stamp.nlink = 1;
             }
             New { place: place.clone(), label: rotation.label.clone(), meta }
@@ -232,7 +237,7 @@ impl Builder<'_> {
             }
             (Source::Active, Method::Copy | Method::CopyTruncate) => {
                 let mut at = at;
-                if rotation.gone.is_none() {
+                if is_copied {
                     let copy = self.copy(
                         at.clone(),
                         from.clone(),
@@ -249,7 +254,8 @@ impl Builder<'_> {
                 }
                 if method == Method::CopyTruncate {
                     // Without a copy, what is cut off is gone.
-                    let reason = rotation.gone.clone().unwrap_or(Reason::Copied);
+                    let gone = rotation.gone.clone().filter(|_| !is_copied);
+                    let reason = gone.unwrap_or(Reason::Copied);
                     let freed = meta.stamp.allocated;
                     let action = Action::Truncate { at: from, same_as: None };
                     let cut = self.push(at, action, expect, freed, reason);

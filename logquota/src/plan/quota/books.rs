@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::plan::Verdict;
 use crate::plan::draft::{LogDraft, SetDraft, Source};
 use crate::policy::{Limits, Method};
+use crate::stamp::Kind;
 use crate::units::Bytes;
 
 /// Something that can be evicted.
@@ -129,7 +130,7 @@ impl Pool {
             let bytes = archive.meta.stamp.allocated;
             used = used.plus(bytes);
             files = files.saturating_add(1);
-            if may_evict {
+            if may_evict && archive.meta.kind == Kind::File {
                 items.push(Item { victim: Victim::Archive(index), bytes });
             }
         }
