@@ -218,9 +218,12 @@ impl Generator {
             }
         }
         if self.maybe(5) {
-            lines.push(
-                self.pick(&["extension .log", "addextension .old", "extension .txt"]).to_owned(),
-            );
+            let line = self.pick(&["extension .log", "addextension .old", "extension .txt"]);
+            // The copy would have its own turn behind that of its log, which may have removed it.
+            let is_behind = lines[0].contains('*') && lines.iter().any(|l| l.contains(" _%Y"));
+            if line != "extension .log" || !is_behind {
+                lines.push(line.to_owned());
+            }
         }
         if self.maybe(6) {
             lines.push(format!("olddir @/{dir}/old\n    createolddir 755"));
@@ -231,8 +234,11 @@ impl Generator {
         // A log that is missing stops a block with shared scripts, which 3.21 does half.
         lines.push("missingok".to_owned());
         for line in ["notifempty", "ifempty", "sharedscripts", "shred"] {
-            // Yesterday's copy is there, and then 3.21 moves the old ones all the same.
-            let is_older = line == "sharedscripts" && lines.iter().any(|l| l == "dateyesterday");
+            let has = |word: &str| lines.iter().any(|line| line == word);
+            // Yesterday's copy is there, and then 3.21 moves the old ones all the same. And of a
+            // copy that is a due log, too, it first moves the copy, and then misses the log.
+            let is_older = line == "sharedscripts"
+                && (has("dateyesterday") || (has("extension .log") && lines[0].contains('*')));
             if self.maybe(4) && !is_older {
                 self.is_heard |= line == "shred";
                 lines.push(line.to_owned());

@@ -132,7 +132,9 @@ impl Runner<'_> {
         });
         let packed = std::mem::take(&mut batch.lock().packed);
         drop(batch);
-        self.known.copied.extend(packed);
+        for (source, archive) in packed {
+            self.known.note_copy(source, archive);
+        }
         for (index, outcome) in outcomes {
             self.set(start.saturating_add(index), outcome);
         }
@@ -163,7 +165,7 @@ impl Runner<'_> {
         })?;
         self.ledger.take(job.set, packed.took);
         self.ledger.give(job.set, packed.freed);
-        self.known.copied.insert(packed.source, packed.archive);
+        self.known.note_copy(packed.source, packed.archive);
         packed.stays.map_or(Ok(()), Err)
     }
 }

@@ -65,7 +65,7 @@ impl<'a> Runner<'a> {
         match made {
             Ok((made, ())) => {
                 self.ledger.take(step.set, made.stamp.allocated);
-                self.known.copied.insert(found.stamp.id, made.stamp.id);
+                self.known.note_copy(found.stamp.id, made.stamp.id);
                 if self.cut.contains(from) {
                     self.copies.insert(from.clone(), open);
                 }

@@ -188,11 +188,20 @@ pub fn apply(plan: &Plan, fs: &dyn WriteFs, hooks: &mut dyn Hooks, options: &Opt
 struct Known {
     /// Renamed: their ctime has changed by that.
     renamed: HashSet<FileId>,
+    /// New logs that were made, if a later step is about one, and what was made from them.
+    made: HashSet<FileId>,
     /// Copied or compressed, and which file that has made.
     copied: HashMap<FileId, FileId>,
 }
 
 impl Known {
+    fn note_copy(&mut self, source: FileId, copy: FileId) {
+        self.copied.insert(source, copy);
+        if self.made.contains(&source) {
+            self.made.insert(copy);
+        }
+    }
+
     /// Whether a file is `id`, or what earlier steps have made from that: a copy, which was then
     /// compressed.
     fn is_or_became(&self, id: &FileId, found: &FileId) -> bool {
@@ -219,6 +228,8 @@ struct Runner<'a> {
     /// used before they are, or a crash could bring both back.
     undeleted: HashSet<DirId>,
     acting_as: Option<Identity>,
+    /// Whether a step is about a new log that another one makes.
+    needs_made: bool,
 }
 
 impl<'a> Runner<'a> {
@@ -241,6 +252,7 @@ impl<'a> Runner<'a> {
             unsynced: HashSet::new(),
             undeleted: HashSet::new(),
             acting_as: None,
+            needs_made: plan.steps.iter().any(|step| step.expect == Expect::Made),
         }
     }
 
@@ -460,6 +472,7 @@ fn is_file(found: &Meta, expect: &Expect) -> bool {
 fn is_expected(found: &Meta, expect: &Expect, known: &Known) -> bool {
     match expect {
         Expect::Nothing => false,
+        Expect::Made => known.made.contains(&found.stamp.id),
         Expect::SameFile(id) => is_file(found, expect) && known.is_or_became(id, &found.stamp.id),
         Expect::Unchanged(stamp) if known.renamed.contains(&stamp.id) => {
             stamp.has_same_content(&found.stamp)

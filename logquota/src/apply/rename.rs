@@ -57,6 +57,10 @@ impl Runner<'_> {
             });
         if !matches!(named, Ok(true)) {
             self.discard(&temp, None);
+        } else if self.needs_made {
+            let made =
+                self.fs.stat(at.dir, &at.name).map_err(Error::io(Op::Stat, self.path(at)))?;
+            self.known.made.extend(made.map(|made| made.stamp.id));
         }
         named.map(drop)
     }

@@ -104,7 +104,8 @@ pub(super) fn old_copies(
     let is_numbered = matches!(draft.policy.naming.style, Style::Numbered { .. });
     let packed = suffix(draft.policy);
     let counted: Vec<usize> = draft
-        .kept()
+        .copies()
+        .into_iter()
         .filter(|(index, a)| {
             a.parsed.own_style && (a.parsed.suffix == packed || copies.late.contains(index))
         })
@@ -124,7 +125,7 @@ pub(super) fn old_copies(
         Last::Nothing | Last::New => None,
     };
     for index in copies.gone.iter().copied().chain(last) {
-        let age = draft.log.archives.get(index).and_then(|archive| too_old(draft, archive, now));
+        let age = draft.copy(index).and_then(|archive| too_old(draft, archive, now));
         draft.set_verdict(index, Verdict::Remove(age.unwrap_or_else(|| by_count(index))));
     }
     if let Some(index) = copies.overwritten {
@@ -140,7 +141,7 @@ fn obstacle(draft: &LogDraft<'_>, target: &Target, copies: &OldCopies) -> Option
         return None;
     }
     let packed = suffix(draft.policy);
-    let label = |index: &usize| log.archives.get(*index).map(|a| a.parsed.label.clone());
+    let label = |index: &usize| draft.copy(*index).map(|a| a.parsed.label.clone());
     let late = copies.late.iter().filter_map(label);
     let moved = copies.moves.iter().map(|(_, number)| Label::Number(*number));
     let mut names: Vec<OsString> =
@@ -155,7 +156,7 @@ fn obstacle(draft: &LogDraft<'_>, target: &Target, copies: &OldCopies) -> Option
         names.push(rename_copy_name(&log.name));
     }
     let temps: Vec<OsString> = names.iter().map(|name| temporary_name(name)).collect();
-    names.into_iter().chain(temps).find(|name| log.obstacles.contains(name))
+    names.into_iter().chain(temps).find(|name| draft.is_obstacle(name))
 }
 
 /// Why an old copy goes by its age, if it does.
@@ -170,7 +171,7 @@ fn with_suffix<'d>(
     draft: &'d LogDraft<'_>,
     suffix: &'d str,
 ) -> impl DoubleEndedIterator<Item = (usize, &'d Archive)> {
-    draft.kept().filter(move |(_, a)| a.parsed.own_style && a.parsed.suffix == suffix)
+    draft.copies().into_iter().filter(move |(_, a)| a.parsed.own_style && a.parsed.suffix == suffix)
 }
 
 fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> OldCopies {
@@ -191,7 +192,7 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         Count::AtMost(count) => (start.saturating_add(count.max(1)), true),
         Count::Unlimited => (highest().saturating_add(1).max(start.saturating_add(1)), false),
     };
-    let archive = |index: usize| draft.log.archives.get(index);
+    let archive = |index: usize| draft.copy(index);
     let is_stuck = |index: usize| archive(index).is_some_and(|a| a.meta.kind != Kind::File);
     let may_pack =
         |index: usize| archive(index).is_some_and(|a| is_packable(&a.meta)) && !is_stuck(index);
@@ -275,7 +276,8 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
     }
     // The oldest first.
     let candidates: Vec<(usize, &Archive)> = draft
-        .kept()
+        .copies()
+        .into_iter()
         .filter(|(index, a)| {
             a.parsed.own_style && (a.parsed.suffix == packed || found.late.contains(index))
         })
@@ -299,9 +301,9 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
     found.last = ending(policy, last);
     let packed_name = draft.policy.naming.format(&draft.log.name, &target.label, packed);
     let is_there = |name: &OsStr| {
-        let archives = draft.log.archives.iter().enumerate();
-        archives.filter(|(index, _)| !found.gone.contains(index)).any(|(_, a)| a.name == name)
-            || draft.log.obstacles.iter().any(|obstacle| obstacle == name)
+        let mut copies = draft.copies().into_iter();
+        copies.any(|(index, a)| a.name == name && !found.gone.contains(&index))
+            || draft.is_obstacle(name)
     };
     found.stops = [packed_name, target.plain.clone()].into_iter().find(|name| is_there(name));
     if !has_copy(policy) {

@@ -6,6 +6,7 @@ use super::classic::{Last, Target};
 use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source, Stop};
 use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
+use super::twofold::Roles;
 use super::{ArchiveVerdict, Context, Due, Plan, Problem, Reason, classic, digest, order, retain};
 use crate::inventory::{Blocked, Inventory, LeftoverKind};
 use crate::naming::{Label, Style, sequence_label};
@@ -110,28 +111,19 @@ impl<'a> Attempt<'a> {
             .collect();
         let mut drafts = SetDraft::all(inventory, config);
         for (set, draft) in drafts.iter_mut().enumerate() {
+            let roles = Roles::new(draft, &config.global, inventory);
+            let later: HashSet<usize> = roles.logs.iter().copied().collect();
             for (number, log) in draft.logs.iter_mut().enumerate() {
-                // What a `renamecopy` that was interrupted has renamed is finished by our rules:
-                // logrotate would overwrite it.
-                let is_begun = log.log.leftovers.iter().any(|l| l.kind == LeftoverKind::Renamed);
-                let is_ours = log.policy.rules == Rules::Own || is_begun;
-                if is_ours {
-                    look_at(log, inventory, context, &mut problems);
-                } else {
-                    look_classic(log, inventory, context, &mut problems);
+                if !later.contains(&number) {
+                    let not_now = put_off.get(&(set, number));
+                    look(log, inventory, context, not_now, &mut problems);
                 }
-                if let Some(NotNow { why, is_for_room }) = put_off.get(&(set, number)) {
-                    let path = inventory.path(log.log.dir, &log.log.name);
-                    problems.push(Problem { path, why: why.clone(), is_error: true });
-                    log.rotation = None;
-                    log.recreate = false;
-                    if log.classic.take().is_some() {
-                        log.keep_all();
-                    }
-                    log.is_put_off = !is_for_room;
-                }
-                if is_ours {
-                    retain::retain(log, context);
+            }
+            for number in roles.logs.iter().copied() {
+                roles.settle(draft, number, context);
+                if let Some(log) = draft.logs.get_mut(number) {
+                    let not_now = put_off.get(&(set, number));
+                    look(log, inventory, context, not_now, &mut problems);
                 }
             }
             stop_together(draft);
@@ -181,6 +173,38 @@ pub(super) fn no_inode() -> NotNow {
     let why = "is due, but the file system has no inode for a new file, and no archive is left \
                to give one";
     NotNow { why: why.to_owned(), is_for_room: false }
+}
+
+/// Decides about one log by the rules of its set, unless it is put off.
+fn look(
+    log: &mut LogDraft<'_>,
+    inventory: &Inventory,
+    context: &Context,
+    not_now: Option<&NotNow>,
+    problems: &mut Vec<Problem>,
+) {
+    // What a `renamecopy` that was interrupted has renamed is finished by our rules: logrotate
+    // would overwrite it.
+    let is_begun = log.log.leftovers.iter().any(|l| l.kind == LeftoverKind::Renamed);
+    let is_ours = log.policy.rules == Rules::Own || is_begun;
+    if is_ours {
+        look_at(log, inventory, context, problems);
+    } else {
+        look_classic(log, inventory, context, problems);
+    }
+    if let Some(NotNow { why, is_for_room }) = not_now {
+        let path = inventory.path(log.log.dir, &log.log.name);
+        problems.push(Problem { path, why: why.clone(), is_error: true });
+        log.rotation = None;
+        log.recreate = false;
+        if log.classic.take().is_some() {
+            log.keep_all();
+        }
+        log.is_put_off = !is_for_room;
+    }
+    if is_ours {
+        retain::retain(log, context);
+    }
 }
 
 /// Whether one log rotates, is finished, or is left alone, and why.
@@ -325,7 +349,7 @@ fn look_classic(
         let rotation = Rotation { reason, label, bytes, gone, source: Source::Active };
         draft.rotation = Some(Box::new(rotation));
         for index in &copies.stuck {
-            let Some(archive) = log.archives.get(*index) else { continue };
+            let Some(archive) = draft.copy(*index) else { continue };
             let number = copies.moves.iter().find(|(moved, _)| moved == index).map(|(_, to)| *to);
             let name = match number {
                 Some(to) => {

@@ -72,6 +72,7 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
         out.debug(&step.needs);
         match &step.expect {
             Expect::Nothing => out.bytes(b"nothing"),
+            Expect::Made => out.bytes(b"made"),
             Expect::SameFile(id) => out.id(id),
             Expect::Unchanged(stamp) => {
                 out.id(&stamp.id);

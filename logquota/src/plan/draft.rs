@@ -2,10 +2,11 @@
 //! made so far.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use super::classic::OldCopies;
-use super::{Reason, Verdict, Why};
+use super::twofold::Twofold;
+use super::{Expect, Reason, Verdict, Why};
 use crate::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Place, Set};
 use crate::naming::Label;
 use crate::policy::{Config, Method, Policy, SetSpec};
@@ -50,6 +51,10 @@ pub(super) struct LogDraft<'a> {
     /// Under logrotate's rules: it is due, and this becomes of its old copies. `rotation` is none
     /// if it is not rotated all the same.
     pub(super) classic: Option<Box<Classic>>,
+    /// Logs that are copies of this one, too. In all lists they come behind its archives.
+    pub(super) twofold: Vec<Twofold>,
+    /// Names that are obstacles, but not when its turn comes.
+    settled: Vec<OsString>,
     /// Allocated bytes of this log's hard-linked files that no log before it has counted.
     pub(super) linked: Bytes,
     /// How many such files.
@@ -141,6 +146,8 @@ impl<'a> LogDraft<'a> {
             is_put_off: false,
             renamed_is_copied: false,
             classic: None,
+            twofold: Vec::new(),
+            settled: Vec::new(),
             linked,
             linked_files,
             linked_active,
@@ -162,6 +169,59 @@ impl<'a> LogDraft<'a> {
             .zip(&self.verdicts)
             .enumerate()
             .map(|(index, (archive, verdict))| (index, archive, verdict))
+    }
+
+    /// Puts down the logs that are copies of this one, and names that are no obstacles therefore.
+    pub(super) fn set_twofold(&mut self, copies: Vec<Twofold>, settled: Vec<OsString>) {
+        self.verdicts.truncate(self.log.archives.len());
+        self.verdicts.extend(copies.iter().map(|_| Verdict::Keep(Why::WithinLimits)));
+        self.twofold = copies;
+        self.settled = settled;
+    }
+
+    /// An archive, or a log that is a copy of this one.
+    pub(super) fn copy(&self, index: usize) -> Option<&Archive> {
+        let behind = || self.twofold.get(index.checked_sub(self.log.archives.len())?);
+        self.log.archives.get(index).or_else(|| Some(&behind()?.archive))
+    }
+
+    /// What a step that acts on it must find.
+    pub(super) fn copy_expect(&self, index: usize) -> Option<Expect> {
+        let behind = || self.twofold.get(index.checked_sub(self.log.archives.len())?);
+        let archive = self.log.archives.get(index);
+        archive
+            .map(|archive| Expect::Unchanged(archive.meta.stamp))
+            .or_else(|| Some(behind()?.expect))
+    }
+
+    /// How many of the logs that are copies of this one go.
+    pub(super) fn twofold_gone(&self) -> usize {
+        let verdicts = self.verdicts.iter().skip(self.log.archives.len());
+        verdicts.filter(|verdict| matches!(verdict, Verdict::Remove(_))).count()
+    }
+
+    /// All that has the name of a copy and stays so far, newest first.
+    pub(super) fn copies(&self) -> Vec<(usize, &Archive)> {
+        let start = self.log.archives.len();
+        let behind = self.twofold.iter().enumerate();
+        let behind = behind.map(|(at, copy)| (start.saturating_add(at), &copy.archive));
+        let mut all: Vec<(usize, &Archive)> =
+            self.kept().map(|(index, archive)| (index, archive)).chain(behind).collect();
+        if !self.twofold.is_empty() {
+            all.sort_by(|(_, a), (_, b)| a.newest_first(b));
+        }
+        all
+    }
+
+    /// Whether something that is no copy of it has this name, when its turn comes.
+    pub(super) fn is_obstacle(&self, name: &OsStr) -> bool {
+        let has = |names: &[OsString]| names.iter().any(|other| other == name);
+        has(&self.log.obstacles) && !has(&self.settled)
+    }
+
+    /// Whether another log has to have its turn before its own old copies are looked at.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.settled.is_empty()
     }
 
     /// Archives that stay so far, newest first.

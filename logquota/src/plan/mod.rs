@@ -27,6 +27,7 @@ mod order;
 mod quota;
 mod retain;
 mod rotate;
+mod twofold;
 
 pub use self::check::{Violation, check};
 pub use self::decide::plan;
@@ -349,6 +350,8 @@ pub enum Expect {
     Unchanged(Stamp),
     /// It is the same file; it may have grown: the active file.
     SameFile(FileId),
+    /// An earlier step of the same plan has made it.
+    Made,
 }
 
 /// Why a step is done, with the numbers that decided.

@@ -24,6 +24,7 @@ mod room;
 mod rotation;
 mod squeeze;
 
+pub(super) use self::due::turns;
 pub(super) use self::squeeze::HOLES_MAX;
 pub(crate) use self::squeeze::admits;
 
@@ -48,6 +49,8 @@ struct Builder<'a> {
     before: Vec<Bytes>,
     /// Which step took a name away, so that whoever wants it next waits for that.
     freed: HashMap<Place, usize>,
+    /// Which step makes the new log of that name.
+    created: HashMap<Place, usize>,
     /// Directories that a step makes.
     made: HashMap<Place, usize>,
     impossible: PutOff,
@@ -63,6 +66,7 @@ pub(super) fn order(inventory: &Inventory, config: &Config, drafts: &[SetDraft<'
         used: before.clone(),
         before,
         freed: HashMap::new(),
+        created: HashMap::new(),
         made: HashMap::new(),
         impossible: PutOff::new(),
     };
@@ -114,6 +118,11 @@ impl Builder<'_> {
         if let Some(made) = action.target().and_then(|target| self.dir_made(target)) {
             needs.push(made);
         }
+        if expect == Expect::Made
+            && let Some(made) = action.place().and_then(|place| self.created.get(place))
+        {
+            needs.push(*made);
+        }
         needs.sort_unstable();
         needs.dedup();
         match &action {
@@ -122,6 +131,9 @@ impl Builder<'_> {
             }
             Action::Delete { at, .. } => {
                 self.freed.insert(at.clone(), index);
+            }
+            Action::Create { at, .. } => {
+                self.created.insert(at.clone(), index);
             }
             _ => {}
         }
@@ -332,7 +344,7 @@ pub(super) fn sums(
             used_after: used_after(set),
             shortfall: short.bytes,
             files_before: draft.set.files(),
-            files_after: evictions.files(set),
+            files_after: evictions.files(set).saturating_sub(twofold_gone(draft)),
             files_shortfall: short.files,
             free_before: draft.set.space.free,
             free_after: free_after(draft),
@@ -340,4 +352,10 @@ pub(super) fn sums(
         }
     };
     drafts.iter().enumerate().map(set_plan).collect()
+}
+
+/// Logs that go as copies of other ones. Nothing that is evicted is among them.
+fn twofold_gone(draft: &SetDraft<'_>) -> u64 {
+    let gone: usize = draft.logs.iter().map(LogDraft::twofold_gone).sum();
+    u64::try_from(gone).unwrap_or(u64::MAX)
 }

@@ -8,7 +8,7 @@ use super::model::{File, Origin, World};
 use crate::inventory::{Archive, DirId, Place};
 use crate::naming::temporary_name;
 use crate::plan::{Action, Expect, Plan, Reason, Step};
-use crate::policy::Method;
+use crate::policy::{Method, Rules};
 
 /// What a step changes, at most.
 #[derive(Clone, Copy, Debug, Default)]
@@ -255,7 +255,8 @@ fn source(
     if file.is_no_file && !matches!(step.action, Action::Rename { .. }) {
         found.add(1, format_args!("step {index} does more than rename `{shown}`, no regular file"));
     }
-    if (content.set, Some(content.log)) != (step.set, step.log) {
+    let is_other = (content.set, Some(content.log)) != (step.set, step.log);
+    if is_other && !(content.set == step.set && is_twofold(world, step, place)) {
         found.add(1, format_args!("step {index} touches `{shown}` of another log"));
     }
     if let Some(stamp) = file.stamp {
@@ -263,13 +264,24 @@ fn source(
             Expect::Unchanged(expected) => expected == *stamp,
             // The active file grows while we look.
             Expect::SameFile(id) => content.origin == Origin::Live && id == stamp.id,
-            Expect::Nothing => false,
+            Expect::Nothing | Expect::Made => false,
         };
         if !is_expected {
             found.add(1, format_args!("step {index} would act on another file than `{shown}`"));
         }
     }
     Some(number)
+}
+
+/// Under logrotate's rules, a log whose name is that of a copy of another one is both.
+fn is_twofold(world: &World<'_>, step: &Step, place: &Place) -> bool {
+    let (Some(log), Some(set)) = (log_of(world, step), world.sets.get(step.set)) else {
+        return false;
+    };
+    let name = set.policy.naming.parse(&log.log.name, &place.name);
+    set.policy.rules == Rules::Logrotate
+        && place.dir == log.log.archive_dir
+        && name.is_some_and(|name| name.own_style)
 }
 
 /// Whether a place is where the log of a step lives.
@@ -323,7 +335,10 @@ fn live_may_go(
 ) {
     let Some(file) = world.files.get(file) else { return };
     let Some(content) = world.contents.get(file.content) else { return };
-    let is_allowed = matches!(step.reason, Reason::Count { .. }) || may_take_live(&step.reason);
+    let is_overwritten = Some(content.log) != step.log && step.reason == Reason::Overwritten;
+    let is_allowed = matches!(step.reason, Reason::Count { .. })
+        || may_take_live(&step.reason)
+        || is_overwritten;
     if content.origin == Origin::Live
         && content.holders == 0
         && !is_allowed

@@ -100,7 +100,8 @@ impl Builder<'_> {
     fn one_by_one(&mut self, set: usize, draft: &SetDraft<'_>, ways: &mut [Way<'_, '_>]) {
         let policy = &draft.spec.policy;
         let scripts = &policy.scripts;
-        let size = if is_heard(policy) { 1 } else { ways.len().max(1) };
+        let is_apart = is_heard(policy) || ways.iter().any(|way| way.draft.is_settled());
+        let size = if is_apart { 1 } else { ways.len().max(1) };
         for ways in ways.chunks_mut(size) {
             for way in &mut *ways {
                 if let (Some(script), false) = (&scripts.pre, scripts.shared) {
@@ -171,24 +172,21 @@ impl Builder<'_> {
         let copies = &way.classic.copies;
         self.make_archive_dir(&way.at(set), way.draft);
         for index in &copies.aside {
-            let Some(archive) = way.old(*index) else { continue };
+            let Some((archive, here)) = way.old(*index).zip(way.here(*index)) else { continue };
             let name = self.aside_name(way, archive);
-            let from = way.archive(archive.name.clone());
-            let action = Action::Rename { from, to: way.archive(name) };
-            let expect = Expect::Unchanged(archive.meta.stamp);
-            let bytes = archive.meta.stamp.allocated;
-            way.chain = vec![self.push(way.at(set), action, expect, bytes, Reason::InTheWay)];
+            let action = Action::Rename { from: here.place, to: way.archive(name) };
+            let bytes = here.meta.stamp.allocated;
+            way.chain = vec![self.push(way.at(set), action, here.expect, bytes, Reason::InTheWay)];
         }
         let mut late: Vec<(usize, Here)> = Vec::new();
         for index in &copies.late {
-            let Some(archive) = way.old(*index) else { continue };
-            let here = way.here(archive);
+            let Some((archive, here)) = way.old(*index).zip(way.here(*index)) else { continue };
             let to = way.named(&archive.parsed.label, true);
             late.push((*index, self.pack(set, way, &here, to)));
         }
         let find = |way: &Way<'_, '_>, index: usize| {
             let packed = late.iter().find(|(late, _)| *late == index).map(|(_, here)| here.clone());
-            packed.or_else(|| way.old(index).map(|archive| way.here(archive)))
+            packed.or_else(|| way.here(index))
         };
         for index in &copies.gone {
             let Some(here) = find(way, *index) else { continue };
@@ -196,8 +194,7 @@ impl Builder<'_> {
             // Mailed on the way, whichever is mailed else.
             self.remove(set, way, &here, reason, true);
         }
-        if let Some(archive) = copies.overwritten.and_then(|index| way.old(index)) {
-            let here = way.here(archive);
+        if let Some(here) = copies.overwritten.and_then(|index| way.here(index)) {
             let action = Action::Delete { at: here.place, shred: None, same_as: None };
             self.push(way.at(set), action, here.expect, here.freed, Reason::Overwritten);
         }
@@ -337,7 +334,10 @@ impl Builder<'_> {
         if keep {
             self.remove_as(set, way, here, Reason::Compressed);
         }
-        let expect = Expect::SameFile(here.meta.stamp.id);
+        let expect = match here.expect {
+            Expect::Made => Expect::Made,
+            _ => Expect::SameFile(here.meta.stamp.id),
+        };
         let freed = if keep { room } else { here.freed };
         Here { place: to, meta: here.meta, expect, is_packed: true, freed }
     }
@@ -391,7 +391,7 @@ impl Builder<'_> {
     }
 }
 
-impl<'a> Way<'_, 'a> {
+impl<'d> Way<'d, '_> {
     fn at(&self, set: usize) -> At {
         At::log(set, self.log).after(self.chain.iter().copied())
     }
@@ -407,21 +407,23 @@ impl<'a> Way<'_, 'a> {
         self.archive(self.draft.policy.naming.format(&self.draft.log.name, label, suffix))
     }
 
-    fn here(&self, archive: &Archive) -> Here {
-        Here {
+    /// An old copy where it is at first.
+    fn here(&self, index: usize) -> Option<Here> {
+        let archive = self.old(index)?;
+        Some(Here {
             place: self.archive(archive.name.clone()),
             meta: archive.meta,
-            expect: Expect::Unchanged(archive.meta.stamp),
+            expect: self.draft.copy_expect(index)?,
             is_packed: !archive.parsed.is_plain(),
             freed: archive.meta.stamp.freed_by_unlink(),
-        }
+        })
     }
 
     /// An old copy, unless the quota has taken it.
-    fn old(&self, index: usize) -> Option<&'a Archive> {
+    fn old(&self, index: usize) -> Option<&'d Archive> {
         match self.draft.verdicts.get(index)? {
             Verdict::Remove(reason) if goes_early(self.draft, index, reason) => None,
-            _ => self.draft.log.archives.get(index),
+            _ => self.draft.copy(index),
         }
     }
 

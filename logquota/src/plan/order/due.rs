@@ -16,7 +16,7 @@ pub(super) fn is_heard(policy: &Policy) -> bool {
 
 /// Logs have their turns in the order in which the configuration names them. Paths are equal
 /// however they are spelt: `a//b` is `a/b`.
-pub(super) fn turns<'a>(draft: &SetDraft<'a>) -> HashMap<&'a Path, usize> {
+pub(in crate::plan) fn turns<'a>(draft: &SetDraft<'a>) -> HashMap<&'a Path, usize> {
     let named = draft.spec.selectors.iter().enumerate().filter_map(|(turn, selector)| {
         let Selector::Log(path) = selector else { return None };
         Some((path.as_path(), turn))

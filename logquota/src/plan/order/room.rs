@@ -93,7 +93,7 @@ pub(super) fn frees_inode(step: &Step, set: &Set) -> bool {
     let id = match step.expect {
         Expect::Unchanged(stamp) => return stamp.nlink <= 1,
         Expect::SameFile(id) => id,
-        Expect::Nothing => return false,
+        Expect::Nothing | Expect::Made => return false,
     };
     let Some(log) = step.log.and_then(|log| set.logs.get(log)) else { return false };
     let renamed = log.leftovers.iter().map(|leftover| &leftover.meta);
