@@ -219,9 +219,11 @@ impl Generator {
         }
         if self.maybe(5) {
             let line = self.pick(&["extension .log", "addextension .old", "extension .txt"]);
-            // The copy would have its own turn behind that of its log, which may have removed it.
-            let is_behind = lines[0].contains('*') && lines.iter().any(|l| l.contains(" _%Y"));
-            if line != "extension .log" || !is_behind {
+            // With a wildcard, copies are logs, too. Not where their turns come behind that of their
+            // log, which may have removed them; nor by age: new files are of the machine's time.
+            let is_else = |line: &String| line.contains(" _%Y") || line.starts_with("maxage");
+            let is_unlike = lines[0].contains('*') && lines.iter().any(is_else);
+            if line != "extension .log" || !is_unlike {
                 lines.push(line.to_owned());
             }
         }
