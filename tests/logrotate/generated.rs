@@ -3,9 +3,8 @@
 //!
 //! Left out is what the two are known to do differently: where 3.21 is older than what ours
 //! follows (it runs `prerotate` behind the old copies, so there is none with `preremove` or
-//! `dateext`), where ours keeps what the original loses, and logs whose copies have the same names.
-//! Cases of their own tell of those. Not all of it is left out yet: with `LOGQUOTA_LONG`, 59 of
-//! 2,000 differ, the first of them 205; `docs/logrotate-differences.md` says in what.
+//! `dateext`), where ours keeps what the original loses or does not fail, and logs whose copies have
+//! the same names. Cases of their own tell of those. With `LOGQUOTA_LONG` there are 2,000.
 
 use std::fmt::Write as _;
 use std::sync::Mutex;

@@ -230,6 +230,10 @@ pub(crate) const DIFFERENT: &[(&str, &str)] = &[
     ),
     ("old_copies_that_are_links_dated", "a link in the place of a copy is never deleted"),
     ("old_copies_that_are_links_that_go", "a link in the place of a copy is never deleted"),
+    (
+        "names_one_olddir_for_two",
+        "two logs of one name with one olddir do not share its numbers: the second is refused",
+    ),
 ];
 
 /// Names of cases that fail, and why.
@@ -241,10 +245,6 @@ pub(crate) const NOT_YET: &[(&str, &str)] = &[
     (
         "not_root_and_su_root",
         "who cannot become the user of `su` finds out at the first act, and not before",
-    ),
-    (
-        "names_one_olddir_for_two",
-        "two logs of one name with one olddir do not share its numbers: the second is refused",
     ),
     (
         "names_olddir_bad_empty",

@@ -4,8 +4,9 @@
 use logquota::fs::sim::{Content, SimDisk, SimFs};
 use logquota::naming::{DateFormat, DateShift, Naming};
 use logquota::policy::{
-    Compress, Count, Method, NewFile, Policy, RotateWhen, Rules, Scripts, SetSpec,
+    Compress, Count, Method, NewFile, Policy, RotateWhen, Rules, Scripts, Selector, SetSpec,
 };
+use logquota::stamp::Kind;
 use logquota::{Bytes, Codec, Config};
 use logquota_tests::sandbox::{Machine, NOON, decompressed};
 
@@ -23,24 +24,36 @@ fn gzip(delay: bool) -> Option<Compress> {
     Some(Compress { delay, ..Compress::with(Codec::Gzip) })
 }
 
-/// Files before, each holding its own name, `NAME@DAYS` that many days old; after the run each
-/// as `NAME=CONTENT`, and the scripts that ran.
+/// Files before, each holding its own name, `NAME@DAYS` that many days old, and folders `NAME/`;
+/// after the run each as `NAME=CONTENT`, and the scripts that ran.
 fn run(policy: &Policy, before: &str) -> String {
+    run_set(SetSpec::pattern("/log/a", policy.clone()), before)
+}
+
+fn run_set(set: SetSpec, before: &str) -> String {
     let fs = SimFs::new(SimDisk::default());
     fs.mkdir("/log").expect("a folder");
     for file in before.split_whitespace() {
+        if let Some(folder) = file.strip_suffix('/') {
+            fs.mkdir(format!("/log/{folder}")).expect("a folder");
+            continue;
+        }
         let (name, days) = file.split_once('@').unwrap_or((file, "0"));
         let days: i64 = days.parse().expect("days");
         let content = Content::Bytes(name.as_bytes().to_vec());
         fs.put(format!("/log/{name}"), content, NOON - days * DAY).expect("a file");
     }
-    let mut machine = Machine::new(Config::single(SetSpec::pattern("/log/a", policy.clone())));
+    let mut machine = Machine::new(Config::single(set));
     let ran = machine.run(&fs).expect("a run");
     let mut after: Vec<String> = Vec::new();
     for (path, entry) in fs.snapshot() {
         let Ok(name) = path.strip_prefix("/log") else { continue };
         let name = name.to_string_lossy();
         if name.is_empty() {
+            continue;
+        }
+        if entry.kind == Kind::Dir {
+            after.push(format!("{name}/"));
             continue;
         }
         let text = if name.ends_with(".gz") && entry.content().starts_with(&[0x1f, 0x8b]) {
@@ -135,6 +148,44 @@ fn copies_that_are_too_old_go_instead_of_moving() {
     // Of a log that does not rotate nothing goes.
     policy.when = RotateWhen::Size(Bytes::mib(1));
     assert_eq!(run(&policy, "a a.1@9"), "a=a a.1=a.1");
+}
+
+#[test]
+fn a_folder_under_the_name_of_a_copy_is_renamed_and_never_removed() {
+    let mut policy = policy();
+    assert_eq!(run(&policy, "a a.1/"), "a.1=a a.2/");
+    assert_eq!(run(&policy, "a a.2/"), "a.1=a a.3/ | !");
+    // It does not give way to another one.
+    assert_eq!(run(&policy, "a a.2 a.3/"), "a=a a.2=a.2 a.3/ | !");
+    policy.compress = gzip(true);
+    assert_eq!(run(&policy, "a a.1/"), "a=a a.1/ | !");
+    policy.compress = None;
+    policy.count = Count::AtMost(1);
+    policy.naming = Naming::dated(DateFormat::daily(), DateShift::default());
+    assert_eq!(run(&policy, "a a-20261120/"), "a-20261120/ a-20261121=a | !");
+}
+
+#[test]
+fn a_copy_that_is_a_log_too_has_both_roles() {
+    let mut policy = policy();
+    policy.naming.extension = Some(".log".into());
+    let run = |policy: &Policy, before: &str| {
+        let mut set = SetSpec::pattern("/log/*.log", policy.clone());
+        let logs = ["/log/a.1.log", "/log/a.log"];
+        set.selectors = logs.into_iter().map(|log| Selector::Log(log.into())).collect();
+        run_set(set, before)
+    };
+    let (renamed, both) = ("a.1.1.log=a.1.log a.1.log=a.log", "a.log a.1.log");
+    assert_eq!(run(&policy, both), renamed);
+    policy.create = Some(NewFile::default());
+    assert_eq!(run(&policy, both), format!("{renamed} a.2.log= a.log="));
+    policy.count = Count::AtMost(1);
+    assert_eq!(run(&policy, both), format!("{renamed} a.log="));
+    policy.method = Method::CopyTruncate;
+    assert_eq!(run(&policy, both), format!("{renamed} a.log="));
+    // Where every byte counts, its name is in the way.
+    policy.limits.quota = Some(Bytes::mib(1));
+    assert_eq!(run(&policy, both), "a.1.1.log=a.1.log a.1.log= a.log=a.log | !");
 }
 
 #[test]

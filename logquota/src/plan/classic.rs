@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 
 use chrono::{DateTime, FixedOffset};
 
-use super::draft::LogDraft;
+use super::draft::{LogDraft, Rotation};
 use super::order::HOLES_MAX;
 use super::rotate::rename_copy_name;
 use super::{Reason, Verdict};
@@ -125,7 +125,7 @@ pub(super) fn old_copies(
         Last::Nothing | Last::New => None,
     };
     for index in copies.gone.iter().copied().chain(last) {
-        let age = draft.copy(index).and_then(|archive| too_old(draft, archive, now));
+        let age = draft.copy(index).and_then(|(archive, _)| too_old(draft, archive, now));
         draft.set_verdict(index, Verdict::Remove(age.unwrap_or_else(|| by_count(index))));
     }
     if let Some(index) = copies.overwritten {
@@ -141,7 +141,7 @@ fn obstacle(draft: &LogDraft<'_>, target: &Target, copies: &OldCopies) -> Option
         return None;
     }
     let packed = suffix(draft.policy);
-    let label = |index: &usize| draft.copy(*index).map(|a| a.parsed.label.clone());
+    let label = |index: &usize| draft.copy(*index).map(|(a, _)| a.parsed.label.clone());
     let late = copies.late.iter().filter_map(label);
     let moved = copies.moves.iter().map(|(_, number)| Label::Number(*number));
     let mut names: Vec<OsString> =
@@ -192,7 +192,7 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         Count::AtMost(count) => (start.saturating_add(count.max(1)), true),
         Count::Unlimited => (highest().saturating_add(1).max(start.saturating_add(1)), false),
     };
-    let archive = |index: usize| draft.copy(index);
+    let archive = |index: usize| draft.copy(index).map(|(archive, _)| archive);
     let is_stuck = |index: usize| archive(index).is_some_and(|a| a.meta.kind != Kind::File);
     let may_pack =
         |index: usize| archive(index).is_some_and(|a| is_packable(&a.meta)) && !is_stuck(index);
@@ -246,7 +246,7 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         return stopped(index);
     }
     // With `rotate 0`, what was moved to the end stays there, as with logrotate.
-    found.last = match ending(policy, last) {
+    found.last = match ending(draft, last) {
         Last::Old(index) if is_stuck(index) => {
             found.stuck.push(index);
             Last::Nothing
@@ -298,7 +298,7 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
     found.gone = gone.iter().map(|(index, _)| *index).collect();
     found.stuck = stuck.iter().map(|(index, _)| *index).collect();
     let last = found.gone.pop();
-    found.last = ending(policy, last);
+    found.last = ending(draft, last);
     let packed_name = draft.policy.naming.format(&draft.log.name, &target.label, packed);
     let is_there = |name: &OsStr| {
         let mut copies = draft.copies().into_iter();
@@ -316,9 +316,21 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
 }
 
 /// What goes at the end: the last of the old copies, or with `rotate 0` the new one.
-fn ending(policy: &Policy, last: Option<usize>) -> Last {
-    if policy.count == Count::AtMost(0) && has_copy(policy) {
+fn ending(draft: &LogDraft<'_>, last: Option<usize>) -> Last {
+    let policy = draft.policy;
+    // Where every byte counts there may be no room for one that is made only to be mailed.
+    let has_room = policy.mail.is_none() || policy.method == Method::Rename || !draft.has_limits;
+    if policy.count == Count::AtMost(0) && has_copy(policy) && has_room {
         return Last::New;
     }
     last.map_or(Last::Nothing, Last::Old)
+}
+
+/// Whether the new copy is made, also if it goes at once: to be mailed.
+pub(super) fn is_made(draft: &LogDraft<'_>, rotation: &Rotation) -> bool {
+    match rotation.gone {
+        None => true,
+        Some(Reason::Count { .. }) => draft.classic.is_some() && draft.policy.mail.is_some(),
+        Some(_) => false,
+    }
 }

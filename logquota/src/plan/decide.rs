@@ -111,7 +111,7 @@ impl<'a> Attempt<'a> {
             .collect();
         let mut drafts = SetDraft::all(inventory, config);
         for (set, draft) in drafts.iter_mut().enumerate() {
-            let roles = Roles::new(draft, &config.global, inventory);
+            let roles = Roles::new(draft, inventory);
             let later: HashSet<usize> = roles.logs.iter().copied().collect();
             for (number, log) in draft.logs.iter_mut().enumerate() {
                 if !later.contains(&number) {
@@ -349,7 +349,7 @@ fn look_classic(
         let rotation = Rotation { reason, label, bytes, gone, source: Source::Active };
         draft.rotation = Some(Box::new(rotation));
         for index in &copies.stuck {
-            let Some(archive) = draft.copy(*index) else { continue };
+            let Some((archive, _)) = draft.copy(*index) else { continue };
             let number = copies.moves.iter().find(|(moved, _)| moved == index).map(|(_, to)| *to);
             let name = match number {
                 Some(to) => {
@@ -366,27 +366,33 @@ fn look_classic(
     draft.classic = Some(Box::new(Classic { copies, plain: target.plain, aside }));
 }
 
-/// Under logrotate's rules two logs may be given copies of the same name: the first has them.
+/// Under logrotate's rules two logs may be given copies of the same name: the first has them. A
+/// copy that is one of these logs, too, is not what it was taken for.
 fn refuse_twins(drafts: &mut [SetDraft<'_>], inventory: &Inventory, problems: &mut Vec<Problem>) {
     let mut taken = HashSet::new();
-    for log in drafts.iter_mut().flat_map(|draft| &mut draft.logs) {
-        let Some(classic) = log.classic.as_ref().filter(|_| log.rotation.is_some()) else {
-            continue;
+    for draft in drafts {
+        let is_twin = |log: &LogDraft<'_>| {
+            let classic = log.classic.as_ref().filter(|_| log.rotation.is_some());
+            classic.is_some_and(|c| !taken.insert((log.log.archive_dir, c.plain.clone())))
         };
-        if taken.insert((log.log.archive_dir, classic.plain.clone())) {
-            continue;
+        let twins: Vec<bool> = draft.logs.iter().map(is_twin).collect();
+        let has_twins = twins.contains(&true);
+        for (log, is_twin) in draft.logs.iter_mut().zip(twins) {
+            if !(is_twin || has_twins && log.is_twofold()) {
+                continue;
+            }
+            let Some(classic) = log.classic.take() else { continue };
+            let copy = inventory.path(log.log.archive_dir, &classic.plain);
+            let why = format!(
+                "the copies of another log have the same names, such as {}; give one of them another \
+                 name or folder",
+                crate::error::printable(copy)
+            );
+            let path = inventory.path(log.log.dir, &log.log.name);
+            problems.push(Problem { path, why, is_error: true });
+            log.rotation = None;
+            log.keep_all();
         }
-        let copy = inventory.path(log.log.archive_dir, &classic.plain);
-        let why = format!(
-            "the copies of another log have the same names, such as {}; give one of them another \
-             name or folder",
-            crate::error::printable(copy)
-        );
-        let path = inventory.path(log.log.dir, &log.log.name);
-        problems.push(Problem { path, why, is_error: true });
-        log.classic = None;
-        log.rotation = None;
-        log.keep_all();
     }
 }
 

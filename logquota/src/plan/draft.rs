@@ -9,7 +9,7 @@ use super::twofold::Twofold;
 use super::{Expect, Reason, Verdict, Why};
 use crate::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Place, Set};
 use crate::naming::Label;
-use crate::policy::{Config, Method, Policy, SetSpec};
+use crate::policy::{Config, Limits, Method, Policy, SetSpec};
 use crate::stamp::{Kind, Meta};
 use crate::units::Bytes;
 
@@ -51,10 +51,10 @@ pub(super) struct LogDraft<'a> {
     /// Under logrotate's rules: it is due, and this becomes of its old copies. `rotation` is none
     /// if it is not rotated all the same.
     pub(super) classic: Option<Box<Classic>>,
-    /// Logs that are copies of this one, too. In all lists they come behind its archives.
-    pub(super) twofold: Vec<Twofold>,
-    /// Names that are obstacles, but not when its turn comes.
-    settled: Vec<OsString>,
+    /// Logs that are copies of this one, too. Boxed: almost no log has any.
+    twofold: Option<Box<Twofold>>,
+    /// There are limits, so that every byte counts.
+    pub(super) has_limits: bool,
     /// Allocated bytes of this log's hard-linked files that no log before it has counted.
     pub(super) linked: Bytes,
     /// How many such files.
@@ -101,7 +101,10 @@ impl<'a> SetDraft<'a> {
         let draft = |spec: &'a SetSpec, set: &'a Set| {
             // As in `Set::used`: a file that has names in two sets counts in both.
             let mut linked = HashSet::new();
-            let logs = set.logs.iter().map(|log| LogDraft::new(log, &spec.policy, &mut linked));
+            let limits = [spec.policy.limits, config.global];
+            let has_limits = limits.iter().any(|limits| *limits != Limits::default());
+            let new = |log| LogDraft::new(log, &spec.policy, has_limits, &mut linked);
+            let logs = set.logs.iter().map(new);
             Self { spec, set, logs: logs.collect(), stop: Stop::Never }
         };
         config.sets.iter().zip(&inventory.sets).map(|(spec, set)| draft(spec, set)).collect()
@@ -109,7 +112,12 @@ impl<'a> SetDraft<'a> {
 }
 
 impl<'a> LogDraft<'a> {
-    fn new(log: &'a Log, policy: &'a Policy, seen: &mut HashSet<(u64, u64)>) -> Self {
+    fn new(
+        log: &'a Log,
+        policy: &'a Policy,
+        has_limits: bool,
+        seen: &mut HashSet<(u64, u64)>,
+    ) -> Self {
         // The active file comes first.
         let linked_active = log
             .active
@@ -146,8 +154,8 @@ impl<'a> LogDraft<'a> {
             is_put_off: false,
             renamed_is_copied: false,
             classic: None,
-            twofold: Vec::new(),
-            settled: Vec::new(),
+            twofold: None,
+            has_limits,
             linked,
             linked_files,
             linked_active,
@@ -171,27 +179,24 @@ impl<'a> LogDraft<'a> {
             .map(|(index, (archive, verdict))| (index, archive, verdict))
     }
 
-    /// Puts down the logs that are copies of this one, and names that are no obstacles therefore.
-    pub(super) fn set_twofold(&mut self, copies: Vec<Twofold>, settled: Vec<OsString>) {
+    /// Puts down the logs that are copies of this one. In all lists they come behind its archives.
+    pub(super) fn set_twofold(&mut self, twofold: Twofold) {
         self.verdicts.truncate(self.log.archives.len());
-        self.verdicts.extend(copies.iter().map(|_| Verdict::Keep(Why::WithinLimits)));
-        self.twofold = copies;
-        self.settled = settled;
+        self.verdicts.extend(twofold.copies.iter().map(|_| Verdict::Keep(Why::WithinLimits)));
+        self.twofold = Some(Box::new(twofold));
     }
 
-    /// An archive, or a log that is a copy of this one.
-    pub(super) fn copy(&self, index: usize) -> Option<&Archive> {
-        let behind = || self.twofold.get(index.checked_sub(self.log.archives.len())?);
-        self.log.archives.get(index).or_else(|| Some(&behind()?.archive))
+    fn twofold(&self) -> &[(Archive, Expect)] {
+        self.twofold.as_ref().map_or(&[], |twofold| twofold.copies.as_slice())
     }
 
-    /// What a step that acts on it must find.
-    pub(super) fn copy_expect(&self, index: usize) -> Option<Expect> {
-        let behind = || self.twofold.get(index.checked_sub(self.log.archives.len())?);
-        let archive = self.log.archives.get(index);
-        archive
-            .map(|archive| Expect::Unchanged(archive.meta.stamp))
-            .or_else(|| Some(behind()?.expect))
+    /// An archive, or a log that is a copy of this one, and what a step that acts on it must find.
+    pub(super) fn copy(&self, index: usize) -> Option<(&Archive, Expect)> {
+        if let Some(archive) = self.log.archives.get(index) {
+            return Some((archive, Expect::Unchanged(archive.meta.stamp)));
+        }
+        let behind = index.checked_sub(self.log.archives.len())?;
+        self.twofold().get(behind).map(|(archive, expect)| (archive, *expect))
     }
 
     /// How many of the logs that are copies of this one go.
@@ -202,26 +207,25 @@ impl<'a> LogDraft<'a> {
 
     /// All that has the name of a copy and stays so far, newest first.
     pub(super) fn copies(&self) -> Vec<(usize, &Archive)> {
-        let start = self.log.archives.len();
-        let behind = self.twofold.iter().enumerate();
-        let behind = behind.map(|(at, copy)| (start.saturating_add(at), &copy.archive));
-        let mut all: Vec<(usize, &Archive)> =
-            self.kept().map(|(index, archive)| (index, archive)).chain(behind).collect();
-        if !self.twofold.is_empty() {
+        let behind = (self.log.archives.len()..).zip(self.twofold().iter().map(|(copy, _)| copy));
+        let mut all: Vec<(usize, &Archive)> = self.kept().collect();
+        if self.twofold.is_some() {
+            all.extend(behind);
             all.sort_by(|(_, a), (_, b)| a.newest_first(b));
         }
         all
     }
 
-    /// Whether something that is no copy of it has this name, when its turn comes.
+    /// Whether something that is no copy of it has this name when its turn comes.
     pub(super) fn is_obstacle(&self, name: &OsStr) -> bool {
         let has = |names: &[OsString]| names.iter().any(|other| other == name);
-        has(&self.log.obstacles) && !has(&self.settled)
+        has(&self.log.obstacles)
+            && !self.twofold.as_ref().is_some_and(|twofold| has(&twofold.settled))
     }
 
     /// Whether another log has to have its turn before its own old copies are looked at.
-    pub(super) fn is_settled(&self) -> bool {
-        !self.settled.is_empty()
+    pub(super) fn is_twofold(&self) -> bool {
+        self.twofold.is_some()
     }
 
     /// Archives that stay so far, newest first.

@@ -9,45 +9,48 @@
 //! `sharedscripts` puts the steps of all logs together; and any where limits count every byte.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use super::draft::{LogDraft, SetDraft};
 use super::order::turns;
 use super::rotate::due;
 use super::{Context, Expect};
 use crate::inventory::{Archive, DirId, Inventory};
-use crate::policy::{Limits, Method, Rules};
+use crate::policy::{Method, Rules};
 use crate::stamp::{Meta, Timestamp};
 use crate::units::Bytes;
 
-/// A log as a copy of another one, as it is when the turn of that comes.
+/// The logs that are copies of one other, as they are when its turn comes.
+#[derive(Default)]
 pub(super) struct Twofold {
-    pub(super) archive: Archive,
-    pub(super) expect: Expect,
+    /// With what must be found there.
+    pub(super) copies: Vec<(Archive, Expect)>,
+    /// Names that are obstacles, but not by then.
+    pub(super) settled: Vec<OsString>,
 }
 
 /// The other roles of the logs of one set.
 #[derive(Default)]
-pub(super) struct Roles {
+pub(super) struct Roles<'a> {
     /// Logs with such copies, in the order of their turns.
     pub(super) logs: Vec<usize>,
     /// Where each log has its turn.
     turns: Vec<usize>,
+    /// All logs by their places.
+    names: HashMap<(DirId, &'a OsStr), usize>,
 }
 
-/// Logs by their places.
-type Names<'a> = HashMap<(DirId, &'a OsStr), usize>;
-
-impl Roles {
+impl<'a> Roles<'a> {
     /// Finds them. Almost every set has none.
-    pub(super) fn new(draft: &SetDraft<'_>, global: &Limits, inventory: &Inventory) -> Self {
+    pub(super) fn new(draft: &SetDraft<'a>, inventory: &Inventory) -> Self {
         let policy = &draft.spec.policy;
-        let has_limits = [&policy.limits, global].iter().any(|l| **l != Limits::default());
-        let is_plain = |log: &LogDraft<'_>| log.log.obstacles.is_empty();
-        if policy.rules != Rules::Logrotate || has_limits || draft.logs.iter().all(is_plain) {
+        let is_plain = |log: &LogDraft<'_>| log.has_limits || log.log.obstacles.is_empty();
+        if policy.rules != Rules::Logrotate || draft.logs.iter().all(is_plain) {
             return Self::default();
         }
-        let names = names(draft);
+        let names = draft.logs.iter().enumerate();
+        let names = names.map(|(at, log)| ((log.log.dir, log.log.name.as_os_str()), at));
+        let names: HashMap<_, _> = names.collect();
         let is_one = |log: &LogDraft<'_>| {
             log.log.obstacles.iter().any(|name| {
                 names.contains_key(&(log.log.archive_dir, name.as_os_str()))
@@ -63,17 +66,16 @@ impl Roles {
         };
         let turns: Vec<usize> = draft.logs.iter().map(turn).collect();
         logs.sort_by_key(|number| turns.get(*number).copied());
-        Self { logs, turns }
+        Self { logs, turns, names }
     }
 
     /// Says what a log finds under the names of its copies. All that have their turns before it
     /// were decided about, and all that have no such copies.
     pub(super) fn settle(&self, draft: &mut SetDraft<'_>, number: usize, context: &Context) {
-        let names = names(draft);
-        let (mut copies, mut settled) = (Vec::new(), Vec::new());
+        let mut twofold = Twofold::default();
         let Some(log) = draft.logs.get(number) else { return };
         for name in &log.log.obstacles {
-            let other = names.get(&(log.log.archive_dir, name.as_os_str()));
+            let other = self.names.get(&(log.log.archive_dir, name.as_os_str()));
             let Some((at, other)) = other.and_then(|at| Some((*at, draft.logs.get(*at)?))) else {
                 continue;
             };
@@ -87,22 +89,15 @@ impl Roles {
             if other.is_blocked() || (is_late && is_due()) {
                 continue;
             }
-            settled.push(name.clone());
+            twofold.settled.push(name.clone());
             let found = after(other, active, context);
-            copies.extend(found.map(|(meta, expect)| Twofold {
-                archive: Archive { name: name.clone(), parsed, meta },
-                expect,
-            }));
+            let copy = |meta| Archive { name: name.clone(), parsed, meta };
+            twofold.copies.extend(found.map(|(meta, expect)| (copy(meta), expect)));
         }
         if let Some(log) = draft.logs.get_mut(number) {
-            log.set_twofold(copies, settled);
+            log.set_twofold(twofold);
         }
     }
-}
-
-fn names<'a>(draft: &SetDraft<'a>) -> Names<'a> {
-    let logs = draft.logs.iter().enumerate();
-    logs.map(|(number, draft)| ((draft.log.dir, draft.log.name.as_os_str()), number)).collect()
 }
 
 /// What has the name of a log when its turn is over.

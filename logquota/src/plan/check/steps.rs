@@ -256,7 +256,8 @@ fn source(
         found.add(1, format_args!("step {index} does more than rename `{shown}`, no regular file"));
     }
     let is_other = (content.set, Some(content.log)) != (step.set, step.log);
-    if is_other && !(content.set == step.set && is_twofold(world, step, place)) {
+    let is_log_of_set = content.origin == Origin::Live && content.set == step.set;
+    if is_other && !(is_log_of_set && is_twofold(world, step, place)) {
         found.add(1, format_args!("step {index} touches `{shown}` of another log"));
     }
     if let Some(stamp) = file.stamp {

@@ -16,7 +16,7 @@ use crate::naming::{Label, temporary_name};
 use crate::plan::classic::{Last, is_packable, packs_at_once};
 use crate::plan::draft::{Classic, LogDraft, SetDraft, Stop};
 use crate::plan::{Action, Expect, Hook, Message, Reason, Verdict};
-use crate::policy::{Limits, MailWhen};
+use crate::policy::MailWhen;
 use crate::stamp::Meta;
 use crate::units::Bytes;
 
@@ -100,7 +100,7 @@ impl Builder<'_> {
     fn one_by_one(&mut self, set: usize, draft: &SetDraft<'_>, ways: &mut [Way<'_, '_>]) {
         let policy = &draft.spec.policy;
         let scripts = &policy.scripts;
-        let is_apart = is_heard(policy) || ways.iter().any(|way| way.draft.is_settled());
+        let is_apart = is_heard(policy) || ways.iter().any(|way| way.draft.is_twofold());
         let size = if is_apart { 1 } else { ways.len().max(1) };
         for ways in ways.chunks_mut(size) {
             for way in &mut *ways {
@@ -306,8 +306,8 @@ impl Builder<'_> {
             return here.clone();
         };
         // Where limits count every byte, the source does not wait for a script.
-        let has_limits = [policy.limits, self.config.global] != [Limits::default(); 2];
-        let keep = !has_limits && (policy.scripts.pre_remove.is_some() || policy.shred.is_some());
+        let keep = !way.draft.has_limits
+            && (policy.scripts.pre_remove.is_some() || policy.shred.is_some());
         let block = self.inventory.sets.get(set).map_or(Bytes::new(512), |set| set.space.block);
         let room = codec::bound(Bytes::new(here.meta.stamp.len)).in_blocks(block);
         let log = Place { dir: way.draft.log.dir, name: way.draft.log.name.clone() };
@@ -410,10 +410,11 @@ impl<'d> Way<'d, '_> {
     /// An old copy where it is at first.
     fn here(&self, index: usize) -> Option<Here> {
         let archive = self.old(index)?;
+        let (_, expect) = self.draft.copy(index)?;
         Some(Here {
             place: self.archive(archive.name.clone()),
             meta: archive.meta,
-            expect: self.draft.copy_expect(index)?,
+            expect,
             is_packed: !archive.parsed.is_plain(),
             freed: archive.meta.stamp.freed_by_unlink(),
         })
@@ -423,7 +424,7 @@ impl<'d> Way<'d, '_> {
     fn old(&self, index: usize) -> Option<&'d Archive> {
         match self.draft.verdicts.get(index)? {
             Verdict::Remove(reason) if goes_early(self.draft, index, reason) => None,
-            _ => self.draft.copy(index),
+            _ => self.draft.copy(index).map(|(archive, _)| archive),
         }
     }
 

@@ -6,7 +6,7 @@ use super::{At, Builder, Names};
 use crate::fs::Attributes;
 use crate::inventory::{Archive, Place};
 use crate::naming::{Label, Style, temporary_name};
-use crate::plan::classic::{has_copy, packs_at_once};
+use crate::plan::classic::{is_made, packs_at_once};
 use crate::plan::decide::NotNow;
 use crate::plan::draft::{LogDraft, Rotation, SetDraft, Source};
 use crate::plan::rotate::{NAME_MAX, first_free, obstacle_numbers, rename_copy_name};
@@ -184,11 +184,7 @@ impl Builder<'_> {
         let to = Place { dir: log.archive_dir, name };
         let reason = rotation.reason.clone();
         let expect = draft.source_expect(&meta.stamp);
-        // Under logrotate's rules, one that goes at once is made all the same, to be mailed.
-        let is_copied = rotation.gone.is_none()
-            || draft.classic.is_some()
-                && has_copy(draft.policy)
-                && matches!(rotation.gone, Some(Reason::Count { .. }));
+        let is_copied = is_made(draft, rotation);
         let new = |place: &Place| {
             let mut meta = *meta;
             // A copy has one name, however many the log has.
@@ -290,7 +286,7 @@ impl Builder<'_> {
         let (meta, to) = (new.meta, new.place.clone());
         let mut at = at.after(done.archive.iter().copied());
         let expect = Expect::SameFile(meta.stamp.id);
-        let reason = if let Some(gone) = &rotation.gone {
+        let reason = if let (Some(gone), false) = (&rotation.gone, is_made(draft, rotation)) {
             done.new = None;
             gone.clone()
         } else {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use super::*;
 use crate::inventory::{Blocked, Leftover, LeftoverKind};
-use crate::policy::{Limits, Reserve};
+use crate::policy::{Limits, Reserve, Rules};
 use crate::units::Age;
 
 #[test]
@@ -30,6 +30,34 @@ fn promise_1_every_archive_has_one_verdict_that_the_steps_keep() {
         .breaks(1, "the verdict is");
     let linked = Verdict::Keep(Why::HardLinked);
     good().with(|d| d.plan.verdicts[0].verdict = linked).breaks(1, "other names");
+}
+
+#[test]
+fn promise_1_what_is_no_regular_file_is_renamed_and_nothing_else() {
+    let folder = || {
+        let mut log = log("app.log", 10, 40, &[8]);
+        log.archives[0].meta.kind = Kind::Dir;
+        Draft::new(Policy::default().keep_count(1), vec![log])
+    };
+    folder().rename("app.log.1", "app.log.2", Reason::MakeWay).passes();
+    folder().delete("app.log.1", count(2, 1)).breaks(1, "no regular file");
+    folder().compress("app.log.1", "app.log.1.gz", 8).breaks(1, "no regular file");
+    let stays = Verdict::Keep(Why::NoFile);
+    rotation().with(|d| d.plan.verdicts[0].verdict = stays).breaks(1, "and is one");
+}
+
+#[test]
+fn promise_1_a_log_is_a_copy_of_another_under_logrotates_rules_only() {
+    let both = |rules: Rules, to: &str| {
+        let policy = Policy { rules, ..Policy::default().keep_count(9) };
+        let logs = vec![log("app.log", 10, 40, &[]), log("app.log.1", 20, 8, &[])];
+        let draft = Draft::new(policy, logs).rename("app.log.1", to, Reason::MakeWay);
+        draft.with(|d| d.plan.steps[0].log = Some(0))
+    };
+    both(Rules::Logrotate, "app.log.2").passes();
+    both(Rules::Own, "app.log.2").breaks(1, "of another log");
+    let other = both(Rules::Logrotate, "app.log.2");
+    other.with(|d| d.inventory.sets[0].logs[1].name = "db.log".into()).breaks(1, "not there");
 }
 
 #[test]
