@@ -25,7 +25,7 @@ pub enum Label {
     Number(u32),
     /// A date in the log's format; `key` orders, `text` is what the name has.
     Date {
-        /// The fields of the format from the greatest to the least, or the moment they name.
+        /// Year, month, day, hour, minute, second as far as the format has them.
         key: Vec<i64>,
         /// The text in the name.
         text: String,

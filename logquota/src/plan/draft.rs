@@ -1,6 +1,7 @@
 //! What the planner knows of each log while it decides: the inventory, and the decisions
 //! made so far.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 
@@ -8,7 +9,7 @@ use super::classic::OldCopies;
 use super::twofold::Twofold;
 use super::{Expect, Reason, Verdict, Why};
 use crate::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Place, Set};
-use crate::naming::Label;
+use crate::naming::{Label, Style};
 use crate::policy::{Config, Limits, Method, Policy, SetSpec};
 use crate::stamp::{Kind, Meta};
 use crate::units::Bytes;
@@ -205,13 +206,24 @@ impl<'a> LogDraft<'a> {
         verdicts.filter(|verdict| matches!(verdict, Verdict::Remove(_))).count()
     }
 
-    /// All that has the name of a copy and stays so far, newest first.
+    /// All that has the name of a copy and stays so far, newest first as logrotate orders them.
     pub(super) fn copies(&self) -> Vec<(usize, &Archive)> {
         let behind = (self.log.archives.len()..).zip(self.twofold().iter().map(|(copy, _)| copy));
         let mut all: Vec<(usize, &Archive)> = self.kept().collect();
         if self.twofold.is_some() {
             all.extend(behind);
             all.sort_by(|(_, a), (_, b)| a.newest_first(b));
+        }
+        if let Style::Dated { format, .. } = &self.policy.naming.style {
+            let moment = |archive: &Archive| match &archive.parsed.label {
+                Label::Date { text, .. } => format.moment(text),
+                _ => None,
+            };
+            // Where there is none for one there is none for any.
+            all.sort_by_cached_key(|(_, archive)| {
+                let moment = moment(archive);
+                Reverse(moment.map(|moment| (moment, archive.name.clone())))
+            });
         }
         all
     }
