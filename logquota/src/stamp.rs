@@ -75,7 +75,7 @@ impl Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A regular file, the only kind that is ever opened, renamed or deleted.
+    /// A regular file, the only kind that is ever opened or deleted.
     File,
     /// A directory.
     Dir,
