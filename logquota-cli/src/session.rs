@@ -1,17 +1,20 @@
 //! One look at the disk: configuration, locks, state, scan and plan. What `run` and `apply`
 //! do afterwards is here, too: act, and write the state file.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, SubsecRound as _};
 use logquota::apply::{Options, Report, apply};
 use logquota::clock::{Clock as _, SystemClock};
+use logquota::fs::WriteFs as _;
 use logquota::fs::os::{Lock, OsFs, host};
 use logquota::inventory::Inventory;
 use logquota::plan::{Context, Host, Plan, check, plan};
 use logquota::scan::scan;
-use logquota::{Config, Error};
+use logquota::{Config, Error, SetSpec};
 
 use crate::exit::{Exit, Failure};
 use crate::hooks::ShellHooks;
@@ -65,6 +68,16 @@ pub(crate) struct Look {
 /// The moment of this run. Whole seconds: that is what a plan file keeps.
 pub(crate) fn now() -> DateTime<FixedOffset> {
     SystemClock.now().trunc_subsecs(0)
+}
+
+/// Sets that are to be worked on as somebody whom we cannot become, and why.
+pub(crate) fn out_of_reach(config: &Config, fs: &OsFs) -> BTreeMap<usize, io::Error> {
+    let become_user = |(set, spec): (usize, &SetSpec)| {
+        let who = spec.policy.run_as?;
+        let done = fs.act_as(Some(who)).and_then(|()| fs.act_as(None));
+        done.err().map(|error| (set, error))
+    };
+    config.sets.iter().enumerate().filter_map(become_user).collect()
 }
 
 impl Session {

@@ -1,13 +1,15 @@
 //! Where the run meets the configuration reader and the planner: the only calls of either in
 //! this mode, and what is drawn from their answers.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::PathBuf;
 
-use logquota::Config;
 use logquota::inventory::Inventory;
 use logquota::logrotate::{Dialect, Level, Origin, read_as};
 use logquota::plan::{Context, Plan, Reason, check, plan};
+use logquota::{Config, Policy};
 
 use super::voice::Voice;
 use crate::session::CHECKED_MAX;
@@ -34,6 +36,21 @@ pub(super) fn ready(paths: &[PathBuf], voice: &mut Voice) -> Ready {
     }
     let is_faulty = parsed.transcript.iter().any(|line| line.fails);
     Ready { config: parsed.config, origins: parsed.origins, is_faulty }
+}
+
+/// The configuration without the sets whose user we cannot become: nothing is done to their logs.
+pub(super) fn without<'a>(
+    config: &'a Config,
+    out_of_reach: &BTreeMap<usize, io::Error>,
+) -> Cow<'a, Config> {
+    let mut config = Cow::Borrowed(config);
+    for set in out_of_reach.keys() {
+        if let Some(spec) = config.to_mut().sets.get_mut(*set) {
+            spec.policy = Policy::left_alone();
+            spec.selectors.clear();
+        }
+    }
+    config
 }
 
 /// Decides what is done.

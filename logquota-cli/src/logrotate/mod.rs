@@ -6,21 +6,22 @@
 //! its edges only: [`args`], [`state`], what is said ([`telling`]), and that programs of the
 //! configuration are started ([`hooks`]). `-d` makes the plan and leaves out the rest.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::Path;
 
 use logquota::apply::{Options as ApplyOptions, Outcome, Report, apply};
 use logquota::fs::os::{OsFs, host};
 use logquota::inventory::{Blocked, Inventory};
-use logquota::logrotate::Env as _;
 use logquota::plan::{Action, Context, Hook, Plan};
+use logquota::policy::Identity;
 use logquota::scan::scan;
 use logquota::{Bytes, Config};
+use rustix::process::{getegid, geteuid};
 
 use crate::exit::Exit;
 use crate::session::{self, now};
-use crate::source::system;
 
 mod acts;
 mod args;
@@ -87,10 +88,12 @@ fn rotate(options: &Options) -> Exit {
     let Ok(mut state) = opened else { return Exit::Locked };
     let local = now.naive_local();
     let fs = OsFs::new();
-    let found = scan(&fs, &ready.config, &|path| Some(state.last_rotated(path, local)));
+    let out_of_reach = session::out_of_reach(&ready.config, &fs);
+    let reached = config::without(&ready.config, &out_of_reach);
+    let found = scan(&fs, &reached, &|path| Some(state.last_rotated(path, local)));
     let context = Context { now, host: host(), force: options.force };
     let planned = found.map_err(|error| error.chain()).and_then(|inventory| {
-        let plan = config::decide(&inventory, &ready.config, &context)?;
+        let plan = config::decide(&inventory, &reached, &context)?;
         Ok((inventory, plan))
     });
     let (inventory, plan) = match planned {
@@ -100,7 +103,7 @@ fn rotate(options: &Options) -> Exit {
             return Exit::Failed;
         }
     };
-    let pass = Pass::new(&ready, &inventory, &plan);
+    let pass = Pass::new(&ready, &out_of_reach, &inventory, &plan);
     let report = pass.done(options, &state, &fs, &mut voice);
     let mut exit = pass.verdict(report.as_ref(), &mut voice);
     exit = exit.or_failed_if(ready.is_faulty || state.is_damaged());
@@ -114,6 +117,7 @@ fn rotate(options: &Options) -> Exit {
 /// One pass: what was found, what is to be done, and what both are called.
 struct Pass<'a> {
     config: &'a Config,
+    out_of_reach: &'a BTreeMap<usize, io::Error>,
     inventory: &'a Inventory,
     plan: &'a Plan,
     names: Vec<Vec<Named>>,
@@ -121,9 +125,15 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(ready: &'a Ready, inventory: &'a Inventory, plan: &'a Plan) -> Self {
+    fn new(
+        ready: &'a Ready,
+        out_of_reach: &'a BTreeMap<usize, io::Error>,
+        inventory: &'a Inventory,
+        plan: &'a Plan,
+    ) -> Self {
         let names = config::names(&ready.origins, inventory);
-        Self { config: &ready.config, inventory, plan, names, due: config::due(plan) }
+        let (config, due) = (&ready.config, config::due(plan));
+        Self { config, out_of_reach, inventory, plan, names, due }
     }
 
     /// Does it, or only says what would be done.
@@ -152,7 +162,8 @@ impl<'a> Pass<'a> {
             problems: &problems,
             due: &self.due,
             force: options.force,
-            is_root: system().effective_uid() == 0,
+            home: Identity { uid: geteuid().as_raw(), gid: getegid().as_raw() },
+            out_of_reach: self.out_of_reach,
         };
         let mut telling = Telling::new(scene, options.debug, voice);
         if options.debug {
@@ -168,7 +179,8 @@ impl<'a> Pass<'a> {
     }
 
     fn verdict(&self, report: Option<&Report>, voice: &mut Voice) -> Exit {
-        let mut exit = Exit::Done.or_failed_if(self.plan.problems.iter().any(|p| p.is_error));
+        let has_problem = self.plan.problems.iter().any(|problem| problem.is_error);
+        let mut exit = Exit::Done.or_failed_if(has_problem || !self.out_of_reach.is_empty());
         for set in &self.plan.sets {
             if set.shortfall != Bytes::ZERO || set.files_shortfall != 0 {
                 voice.error(&format!("the limits of {} cannot be met", show(&set.name)));
@@ -190,7 +202,9 @@ impl<'a> Pass<'a> {
     /// have ended well, also if it fails after that: then it is not tried again before its time.
     fn seen(&self, report: &Report) -> impl Iterator<Item = Seen> + use<'_> {
         let held = held_back(self.plan, report);
-        self.names.iter().enumerate().flat_map(move |(set, names)| {
+        let sets = self.names.iter().enumerate();
+        let reached = sets.filter(|(set, _)| !self.out_of_reach.contains_key(set));
+        reached.flat_map(move |(set, names)| {
             let held = held.clone();
             names.iter().map(move |named| {
                 let is_begun = named.number.is_some_and(|number| {

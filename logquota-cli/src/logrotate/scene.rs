@@ -1,13 +1,14 @@
 //! What one run knows once it is planned: what everything that is said is drawn from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
 use logquota::Config;
 use logquota::inventory::{Inventory, Log, Place};
 use logquota::plan::{Plan, Problem, Step};
-use logquota::policy::SetSpec;
+use logquota::policy::{Identity, SetSpec};
 use logquota::report::place_path;
 
 use super::config::{Due, Named};
@@ -26,7 +27,10 @@ pub(super) struct Scene<'a> {
     pub(super) problems: &'a Problems<'a>,
     pub(super) due: &'a Due,
     pub(super) force: bool,
-    pub(super) is_root: bool,
+    /// Our own user and group.
+    pub(super) home: Identity,
+    /// Sets whose user we cannot become, and why.
+    pub(super) out_of_reach: &'a BTreeMap<usize, io::Error>,
 }
 
 /// What cannot be done, by the path that it is about.
