@@ -13,6 +13,7 @@ use logquota::fs::WriteFs as _;
 use logquota::fs::os::{Lock, OsFs, host};
 use logquota::inventory::Inventory;
 use logquota::plan::{Context, Host, Plan, check, plan};
+use logquota::policy::Identity;
 use logquota::scan::scan;
 use logquota::{Config, Error, SetSpec};
 
@@ -70,12 +71,12 @@ pub(crate) fn now() -> DateTime<FixedOffset> {
     SystemClock.now().trunc_subsecs(0)
 }
 
-/// Sets that are to be worked on as somebody whom we cannot become, and why.
-pub(crate) fn out_of_reach(config: &Config, fs: &OsFs) -> BTreeMap<usize, io::Error> {
+/// Sets that are to be worked on as somebody whom we cannot become: whom, and why not.
+pub(crate) fn out_of_reach(config: &Config, fs: &OsFs) -> BTreeMap<usize, (Identity, io::Error)> {
     let become_user = |(set, spec): (usize, &SetSpec)| {
         let who = spec.policy.run_as?;
         let done = fs.act_as(Some(who)).and_then(|()| fs.act_as(None));
-        done.err().map(|error| (set, error))
+        done.err().map(|error| (set, (who, error)))
     };
     config.sets.iter().enumerate().filter_map(become_user).collect()
 }

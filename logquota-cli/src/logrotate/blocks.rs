@@ -7,11 +7,11 @@
 use chrono::NaiveDateTime;
 use logquota::inventory::{Blocked, Log};
 use logquota::plan::{NextDue, Problem, Reason, next_due};
-use logquota::policy::{Count, Identity, Policy, RotateWhen, SetSpec};
+use logquota::policy::{Count, Policy, RotateWhen, SetSpec};
 
-use super::config::Named;
+use super::config::{Named, switching};
 use super::scene::Scene;
-use super::voice::{Voice, reason, show, show_pattern};
+use super::voice::{Voice, show, show_pattern};
 
 /// The lines of one block, errors among them.
 pub(super) fn introduce(scene: &Scene<'_>, set: usize, voice: &mut Voice) {
@@ -20,12 +20,11 @@ pub(super) fn introduce(scene: &Scene<'_>, set: usize, voice: &mut Voice) {
         voice.say(&format!("\nrotating pattern: {}", rules(spec, scene.force)));
     }
     if let Some(who) = spec.policy.run_as.filter(|who| *who != scene.home) {
-        let switching = switching(scene.home, who);
-        voice.say(&switching);
-        if let Some(error) = scene.out_of_reach.get(&set) {
-            voice.error(&format!("error {switching}: {}", reason(error)));
-            return;
-        }
+        voice.say(&switching(scene.home, who));
+    }
+    if let Some(why) = scene.refused.get(&set) {
+        voice.error(why);
+        return;
     }
     // Of most logs there is nothing to say, and there may be many.
     if voice.is_heard() || !scene.problems.is_empty() || !scene.due.is_empty() {
@@ -38,14 +37,6 @@ pub(super) fn introduce(scene: &Scene<'_>, set: usize, voice: &mut Voice) {
             voice.say(&line);
         }
     }
-}
-
-fn switching(from: Identity, to: Identity) -> String {
-    let pid = std::process::id();
-    format!(
-        "switching euid from {} to {} and egid from {} to {} (pid {pid})",
-        from.uid, to.uid, from.gid, to.gid
-    )
 }
 
 fn not_running(policy: &Policy) -> Vec<String> {

@@ -8,17 +8,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::path::Path;
 
 use logquota::apply::{Options as ApplyOptions, Outcome, Report, apply};
 use logquota::fs::os::{OsFs, host};
 use logquota::inventory::{Blocked, Inventory};
 use logquota::plan::{Action, Context, Hook, Plan};
-use logquota::policy::Identity;
-use logquota::scan::scan;
 use logquota::{Bytes, Config};
-use rustix::process::{getegid, geteuid};
 
 use crate::exit::Exit;
 use crate::session::{self, now};
@@ -28,6 +24,7 @@ mod args;
 mod blocks;
 mod config;
 mod hooks;
+mod locks;
 mod scene;
 mod starter;
 mod state;
@@ -37,8 +34,9 @@ mod testing;
 mod voice;
 
 use args::Options;
-use config::{Due, Named, Ready};
+use config::{Decided, Due, Named, Ready};
 use hooks::Programs;
+use locks::Folders;
 use scene::{Problems, Scene};
 use state::{Seen, State};
 use telling::Telling;
@@ -88,22 +86,17 @@ fn rotate(options: &Options) -> Exit {
     let Ok(mut state) = opened else { return Exit::Locked };
     let local = now.naive_local();
     let fs = OsFs::new();
-    let out_of_reach = session::out_of_reach(&ready.config, &fs);
-    let reached = config::without(&ready.config, &out_of_reach);
-    let found = scan(&fs, &reached, &|path| Some(state.last_rotated(path, local)));
     let context = Context { now, host: host(), force: options.force };
-    let planned = found.map_err(|error| error.chain()).and_then(|inventory| {
-        let plan = config::decide(&inventory, &reached, &context)?;
-        Ok((inventory, plan))
-    });
-    let (inventory, plan) = match planned {
-        Ok(planned) => planned,
+    let mut folders = (!options.debug).then(|| Folders::new(options.lock));
+    let decided = Decided::new(&ready.config, &fs, &context, &state, folders.as_mut());
+    let decided = match decided {
+        Ok(decided) => decided,
         Err(error) => {
             voice.error(&error);
             return Exit::Failed;
         }
     };
-    let pass = Pass::new(&ready, &out_of_reach, &inventory, &plan);
+    let pass = Pass::new(&ready, &decided);
     let report = pass.done(options, &state, &fs, &mut voice);
     let mut exit = pass.verdict(report.as_ref(), &mut voice);
     exit = exit.or_failed_if(ready.is_faulty || state.is_damaged());
@@ -117,23 +110,18 @@ fn rotate(options: &Options) -> Exit {
 /// One pass: what was found, what is to be done, and what both are called.
 struct Pass<'a> {
     config: &'a Config,
-    out_of_reach: &'a BTreeMap<usize, io::Error>,
     inventory: &'a Inventory,
     plan: &'a Plan,
+    refused: &'a BTreeMap<usize, String>,
     names: Vec<Vec<Named>>,
     due: Due,
 }
 
 impl<'a> Pass<'a> {
-    fn new(
-        ready: &'a Ready,
-        out_of_reach: &'a BTreeMap<usize, io::Error>,
-        inventory: &'a Inventory,
-        plan: &'a Plan,
-    ) -> Self {
+    fn new(ready: &'a Ready, decided: &'a Decided) -> Self {
+        let Decided { inventory, plan, refused } = decided;
         let names = config::names(&ready.origins, inventory);
-        let (config, due) = (&ready.config, config::due(plan));
-        Self { config, out_of_reach, inventory, plan, names, due }
+        Self { config: &ready.config, inventory, plan, refused, names, due: config::due(plan) }
     }
 
     /// Does it, or only says what would be done.
@@ -162,8 +150,8 @@ impl<'a> Pass<'a> {
             problems: &problems,
             due: &self.due,
             force: options.force,
-            home: Identity { uid: geteuid().as_raw(), gid: getegid().as_raw() },
-            out_of_reach: self.out_of_reach,
+            home: config::home(),
+            refused: self.refused,
         };
         let mut telling = Telling::new(scene, options.debug, voice);
         if options.debug {
@@ -180,7 +168,7 @@ impl<'a> Pass<'a> {
 
     fn verdict(&self, report: Option<&Report>, voice: &mut Voice) -> Exit {
         let has_problem = self.plan.problems.iter().any(|problem| problem.is_error);
-        let mut exit = Exit::Done.or_failed_if(has_problem || !self.out_of_reach.is_empty());
+        let mut exit = Exit::Done.or_failed_if(has_problem || !self.refused.is_empty());
         for set in &self.plan.sets {
             if set.shortfall != Bytes::ZERO || set.files_shortfall != 0 {
                 voice.error(&format!("the limits of {} cannot be met", show(&set.name)));
@@ -203,8 +191,8 @@ impl<'a> Pass<'a> {
     fn seen(&self, report: &Report) -> impl Iterator<Item = Seen> + use<'_> {
         let held = held_back(self.plan, report);
         let sets = self.names.iter().enumerate();
-        let reached = sets.filter(|(set, _)| !self.out_of_reach.contains_key(set));
-        reached.flat_map(move |(set, names)| {
+        let begun = sets.filter(|(set, _)| !self.refused.contains_key(set));
+        begun.flat_map(move |(set, names)| {
             let held = held.clone();
             names.iter().map(move |named| {
                 let is_begun = named.number.is_some_and(|number| {

@@ -1,7 +1,6 @@
 //! What one run knows once it is planned: what everything that is said is drawn from.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
@@ -29,8 +28,8 @@ pub(super) struct Scene<'a> {
     pub(super) force: bool,
     /// Our own user and group.
     pub(super) home: Identity,
-    /// Sets whose user we cannot become, and why.
-    pub(super) out_of_reach: &'a BTreeMap<usize, io::Error>,
+    /// Sets that nothing is done to, and why.
+    pub(super) refused: &'a BTreeMap<usize, String>,
 }
 
 /// What cannot be done, by the path that it is about.

@@ -53,7 +53,7 @@ pub(super) fn with_scene<T>(
         due: &due(plan),
         force: false,
         home: Identity { uid: 1000, gid: 1000 },
-        out_of_reach: &BTreeMap::new(),
+        refused: &BTreeMap::new(),
     };
     test(scene, &mut voice)
 }
