@@ -2,6 +2,7 @@
 //! do afterwards is here, too: act, and write the state file.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use logquota::{Config, Error, SetSpec};
 use crate::exit::{Exit, Failure};
 use crate::hooks::ShellHooks;
 use crate::output::Output;
+use crate::programs::Programs;
 use crate::progress::Progress;
 use crate::source::{self, Source};
 use crate::state::{self, State};
@@ -129,9 +131,10 @@ impl Session {
     }
 
     /// Does it, and writes the state file.
-    pub(crate) fn act(&mut self, plan: &Plan, out: &mut Output) -> (Report, Exit) {
+    pub(crate) fn act(&mut self, plan: &Plan, mail: &OsStr, out: &mut Output) -> (Report, Exit) {
         let options = Options { threads: threads() };
-        let mut hooks = ShellHooks::new(Progress::start(plan.steps.len(), out));
+        let programs = Programs::new(plan, mail.to_owned());
+        let mut hooks = ShellHooks::new(Progress::start(plan.steps.len(), out), programs);
         let report = apply(plan, &self.fs, &mut hooks, &options);
         hooks.finish();
         let mut exit = Exit::Done.or_failed_if(!report.is_complete());

@@ -26,11 +26,10 @@ mod config;
 mod hooks;
 mod locks;
 mod scene;
-mod starter;
 mod state;
 mod telling;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod voice;
 
 use args::Options;

@@ -24,7 +24,7 @@ pub(super) fn now() -> DateTime<FixedOffset> {
 }
 
 /// A plan without anything to do.
-pub(super) fn empty_plan() -> Plan {
+pub(crate) fn empty_plan() -> Plan {
     let context = Context { now: now(), host: Host::default(), force: false };
     plan(&Inventory::default(), &Config::default(), &context)
 }

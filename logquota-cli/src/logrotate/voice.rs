@@ -14,6 +14,7 @@ use logquota::error::printable;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::output::clean;
+pub(super) use crate::programs::reason;
 
 /// Where syslog listens.
 const SYSLOG: &str = "/dev/log";
@@ -139,15 +140,6 @@ pub(super) fn show_pattern(text: &OsStr) -> String {
     match text.to_str() {
         Some(text) => text.split('\n').map(clean).collect::<Vec<_>>().join("\n"),
         None => printable(text),
-    }
-}
-
-/// What the system said, in its words alone.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ").and_then(|at| text.split_at_checked(at)) {
-        Some((words, _)) => words.to_owned(),
-        None => text,
     }
 }
 

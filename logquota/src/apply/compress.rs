@@ -57,13 +57,13 @@ struct Queue<'l> {
     next: usize,
     running: usize,
     ledger: &'l mut Ledger,
-    /// Sources and what became of them.
-    packed: Vec<(FileId, FileId)>,
+    /// Sources as they were, and what became of them.
+    packed: Vec<(Stamp, FileId)>,
 }
 
 /// What a finished compression changed.
 struct Packed {
-    source: FileId,
+    source: Stamp,
     archive: FileId,
     took: Bytes,
     freed: Bytes,
@@ -132,7 +132,10 @@ impl Runner<'_> {
         });
         let packed = std::mem::take(&mut batch.lock().packed);
         drop(batch);
-        self.known.copied.extend(packed);
+        for (source, archive) in packed {
+            self.known.copied.insert(source.id, archive);
+            self.known.packed.insert(source.id, source);
+        }
         for (index, outcome) in outcomes {
             self.set(start.saturating_add(index), outcome);
         }
@@ -163,7 +166,8 @@ impl Runner<'_> {
         })?;
         self.ledger.take(job.set, packed.took);
         self.ledger.give(job.set, packed.freed);
-        self.known.copied.insert(packed.source, packed.archive);
+        self.known.copied.insert(packed.source.id, packed.archive);
+        self.known.packed.insert(packed.source.id, packed.source);
         packed.stays.map_or(Ok(()), Err)
     }
 }
@@ -284,7 +288,7 @@ impl Press<'_> {
             .and_then(|id| self.publish(job, id).map(|took| (id, took)));
         let (id, took) = made.inspect_err(|_| discard(self.fs, &job.temp, None))?;
         let packed =
-            Packed { source: before.stamp.id, archive: id, took, freed: Bytes::ZERO, stays: None };
+            Packed { source: before.stamp, archive: id, took, freed: Bytes::ZERO, stays: None };
         if job.keep {
             return Ok(packed);
         }

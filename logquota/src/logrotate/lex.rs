@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(
             paths("/a '/b c'\n # { no }\n\t/d#e /f\\ g\n\n{ daily"),
             Ok((
-                "/a '/b c'\n\t/d#e /f\\ g".to_owned(),
+                "/a '/b c'\n \n\t/d#e /f\\ g".to_owned(),
                 vec![
                     ("/a".to_owned(), 1),
                     ("/b c".to_owned(), 1),

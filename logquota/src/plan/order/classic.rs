@@ -16,7 +16,7 @@ use crate::naming::{Label, temporary_name};
 use crate::plan::classic::{Last, is_packable, packs_at_once};
 use crate::plan::draft::{Classic, LogDraft, SetDraft};
 use crate::plan::{Action, Expect, Hook, Message, Reason, Verdict};
-use crate::policy::{Limits, MailWhen};
+use crate::policy::MailWhen;
 use crate::stamp::Meta;
 use crate::units::Bytes;
 
@@ -263,7 +263,8 @@ impl Builder<'_> {
                     // The quota asks neither scripts nor anybody's mail.
                     _ => {
                         let bytes = here.meta.stamp.freed_by_unlink();
-                        let action = Action::Delete { at: here.place, shred: None, same_as: None };
+                        let (at, shred) = (here.place, policy.shred);
+                        let action = Action::Delete { at, shred, same_as: None };
                         let at = At::log(set, way.log).after(by);
                         self.push(at, action, here.expect, bytes, reason.clone());
                     }
@@ -303,9 +304,7 @@ impl Builder<'_> {
         let Some(compress) = policy.compress.as_ref().filter(|_| may_pack) else {
             return here.clone();
         };
-        // Where limits count every byte, the source does not wait for a script.
-        let has_limits = [policy.limits, self.config.global] != [Limits::default(); 2];
-        let keep = !has_limits && (policy.scripts.pre_remove.is_some() || policy.shred.is_some());
+        let keep = policy.scripts.pre_remove.is_some() || policy.shred.is_some();
         let block = self.inventory.sets.get(set).map_or(Bytes::new(512), |set| set.space.block);
         let room = codec::bound(Bytes::new(here.meta.stamp.len)).in_blocks(block);
         let log = Place { dir: way.draft.log.dir, name: way.draft.log.name.clone() };
@@ -321,8 +320,7 @@ impl Builder<'_> {
             keep,
         };
         let used = self.used.get(set).copied().unwrap_or_default();
-        let before = self.before.get(set).copied().unwrap_or_default();
-        let bound = policy.limits.quota.map_or(Bytes::MAX, |quota| quota.max(before));
+        let bound = self.bound(set);
         if let Some(peak) = self.peak.get_mut(set) {
             *peak = (*peak).max(used.plus(room).min(bound));
         }
@@ -333,8 +331,7 @@ impl Builder<'_> {
             self.remove_as(set, way, here, Reason::Compressed);
         }
         let expect = Expect::SameFile(here.meta.stamp.id);
-        let freed = if keep { room } else { here.freed };
-        Here { place: to, meta: here.meta, expect, is_packed: true, freed }
+        Here { place: to, meta: here.meta, expect, is_packed: true, freed: here.freed }
     }
 
     /// Removes a copy that is one too many, or too old: mailed first, if that is asked for.
