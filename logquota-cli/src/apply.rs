@@ -50,7 +50,7 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
         out.json(&logquota::report::RunJson::new(SCHEMA, &plan, None, &session.devices()));
         return Ok(exit);
     }
-    let (report, acted) = session.act(&plan, out);
+    let (report, acted) = session.act(&plan, &args.act.mail, out);
     finish(SCHEMA, &session, &plan, &report, out);
     Ok(exit.and(acted))
 }

@@ -1,5 +1,6 @@
 //! The arguments. Needs no disk: what a path is, is found out later, in `source`.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use crate::exit::Exit;
 use crate::lint::args::LintArgs;
 use crate::output;
 use crate::pipe::args::PipeArgs;
+use crate::programs;
 
 /// Keeps logs within a hard disk quota: rotates, compresses and deletes by a plan that is
 /// shown first and done exactly as shown.
@@ -118,6 +120,9 @@ pub(crate) struct ActArgs {
     /// How long to wait for another instance, at most
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub(crate) lock_wait: u32,
+    /// The program that sends mail, for configurations that have `mail`
+    #[arg(long, value_name = "PROGRAM", default_value = programs::MAIL)]
+    pub(crate) mail: OsString,
 }
 
 /// What to work on.

@@ -1,29 +1,34 @@
 //! Runs the scripts of a configuration, as logrotate does: `/bin/sh -c BODY logrotate_script
-//! ARGS…`, as the user who started us, in the current folder, with our environment.
+//! ARGS…`, as the user who started us, in the current folder, with our environment; and its
+//! [`programs`](crate::programs).
 //!
 //! File names reach a script as arguments, never as text of the command. What it prints goes
 //! to standard error: standard output is for results.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use logquota::Error;
 use logquota::apply::{Hooks, Outcome};
-use logquota::plan::Hook;
+use logquota::plan::{Hook, Message};
+use logquota::policy::{Identity, Program, Shred};
 
+use crate::programs::Programs;
 use crate::progress::Progress;
 
 /// Scripts run by `/bin/sh`, and progress on the terminal.
 #[derive(Debug)]
 pub(crate) struct ShellHooks {
     progress: Progress,
+    programs: Programs,
 }
 
 impl ShellHooks {
-    pub(crate) const fn new(progress: Progress) -> Self {
-        Self { progress }
+    pub(crate) const fn new(progress: Progress, programs: Programs) -> Self {
+        Self { progress, programs }
     }
 
     /// Takes the progress off the terminal.
@@ -63,6 +68,37 @@ impl Hooks for ShellHooks {
         }
     }
 
+    fn compress(
+        &mut self,
+        program: &Program,
+        path: &Path,
+        input: BorrowedFd<'_>,
+        output: BorrowedFd<'_>,
+        who: Option<Identity>,
+    ) -> Result<(), Error> {
+        let (said, done) = self.programs.compress(program, path, (input, output), who);
+        let said = said.trim_end();
+        done.map_err(|error| match error {
+            Error::Hook { what, why } if !said.is_empty() => {
+                Error::Hook { what, why: format!("{why}; it said: {said}") }
+            }
+            other => other,
+        })
+    }
+
+    fn mail(&mut self, message: &Message, input: BorrowedFd<'_>) -> Result<(), Error> {
+        self.programs.mail(message, input)
+    }
+
+    fn shred(
+        &mut self,
+        shred: Shred,
+        file: BorrowedFd<'_>,
+        who: Option<Identity>,
+    ) -> Result<(), Error> {
+        self.programs.shred(shred, file, who)
+    }
+
     fn on_step(&mut self, _index: usize, _outcome: &Outcome) {
         self.progress.step();
     }
@@ -71,10 +107,12 @@ impl Hooks for ShellHooks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logrotate::testing::empty_plan;
 
     fn run(script: &str, args: &[&str]) -> Result<(), String> {
         let args: Vec<_> = args.iter().map(OsString::from).collect();
-        ShellHooks::new(Progress::none())
+        let programs = Programs::new(&empty_plan(), "mail".into());
+        ShellHooks::new(Progress::none(), programs)
             .run(Hook::Post, script, &args)
             .map_err(|error| error.chain())
     }

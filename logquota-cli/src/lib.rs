@@ -2,7 +2,7 @@
 //!
 //! Anything a second caller could want is in the library crate `logquota`. What this one
 //! has for itself: arguments, the environment, text for people, exit codes ([`exit`]),
-//! and starting the scripts of a configuration.
+//! and starting the scripts and programs of a configuration.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -17,11 +17,13 @@ mod logrotate;
 mod output;
 mod pipe;
 mod plan;
+mod programs;
 mod progress;
 mod render;
 mod run;
 mod session;
 mod source;
+mod starter;
 mod state;
 mod status;
 

@@ -236,6 +236,7 @@ struct Verbs {
     delete: &'static str,
     run: &'static str,
     mail: &'static str,
+    shred: &'static str,
 }
 
 const DO: Verbs = Verbs {
@@ -247,6 +248,7 @@ const DO: Verbs = Verbs {
     delete: "delete",
     run: "run",
     mail: "mail",
+    shred: "overwrite and delete",
 };
 
 const DID: Verbs = Verbs {
@@ -258,6 +260,7 @@ const DID: Verbs = Verbs {
     delete: "deleted",
     run: "ran",
     mail: "mailed",
+    shred: "overwrote and deleted",
 };
 
 /// A step with names relative to the folder that was shown.
@@ -276,10 +279,14 @@ fn describe(plan: &Plan, step: &Step, verbs: &Verbs) -> String {
         Action::MakeDir { .. } => format!("{} the folder {}", verbs.create, name()),
         Action::Copy { .. } => format!("{} {} to {} ({bytes})", verbs.copy, name(), to()),
         Action::Truncate { .. } => format!("{} {} ({bytes})", verbs.truncate, name()),
-        Action::Compress { .. } => match to().strip_prefix(&name()) {
-            Some(suffix) => format!("{} {} to …{suffix} ({bytes})", verbs.compress, name()),
-            None => format!("{} {} to {} ({bytes})", verbs.compress, name(), to()),
-        },
+        Action::Compress { program, .. } => {
+            let (name, to) = (name(), to());
+            let to = to.strip_prefix(&name).map_or_else(|| to.clone(), |end| format!("…{end}"));
+            let by =
+                program.as_ref().map(|program| format!("by {}, ", printable(&program.command)));
+            format!("{} {name} to {to} ({}{bytes})", verbs.compress, by.unwrap_or_default())
+        }
+        Action::Delete { shred: Some(_), .. } => format!("{} {} ({bytes})", verbs.shred, name()),
         Action::Delete { .. } => format!("{} {} ({bytes})", verbs.delete, name()),
         Action::Mail { message, .. } => {
             let address = logquota::error::printable(&message.address);

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
         out.json(&RunJson::new(SCHEMA, &plan, None, &session.devices()));
         return Ok(exit);
     }
-    let (report, acted) = session.act(&plan, out);
+    let (report, acted) = session.act(&plan, &args.act.mail, out);
     finish(SCHEMA, &session, &plan, &report, out);
     // The process ends here, and its locks with it; to free a million logs one by one would
     // only delay that.

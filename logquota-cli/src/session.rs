@@ -1,21 +1,27 @@
 //! One look at the disk: configuration, locks, state, scan and plan. What `run` and `apply`
 //! do afterwards is here, too: act, and write the state file.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, SubsecRound as _};
 use logquota::apply::{Options, Report, apply};
 use logquota::clock::{Clock as _, SystemClock};
+use logquota::fs::WriteFs as _;
 use logquota::fs::os::{Lock, OsFs, host};
 use logquota::inventory::Inventory;
 use logquota::plan::{Context, Host, Plan, check, plan};
+use logquota::policy::Identity;
 use logquota::scan::scan;
-use logquota::{Config, Error};
+use logquota::{Config, Error, SetSpec};
 
 use crate::exit::{Exit, Failure};
 use crate::hooks::ShellHooks;
 use crate::output::Output;
+use crate::programs::Programs;
 use crate::progress::Progress;
 use crate::source::{self, Source};
 use crate::state::{self, State};
@@ -67,6 +73,16 @@ pub(crate) fn now() -> DateTime<FixedOffset> {
     SystemClock.now().trunc_subsecs(0)
 }
 
+/// Sets that are to be worked on as somebody whom we cannot become: whom, and why not.
+pub(crate) fn out_of_reach(config: &Config, fs: &OsFs) -> BTreeMap<usize, (Identity, io::Error)> {
+    let become_user = |(set, spec): (usize, &SetSpec)| {
+        let who = spec.policy.run_as?;
+        let done = fs.act_as(Some(who)).and_then(|()| fs.act_as(None));
+        done.err().map(|error| (set, (who, error)))
+    };
+    config.sets.iter().enumerate().filter_map(become_user).collect()
+}
+
 impl Session {
     /// Reads the configuration, locks, and scans.
     pub(crate) fn open(look: &Look, out: &mut Output) -> Result<Self, Failure> {
@@ -115,9 +131,10 @@ impl Session {
     }
 
     /// Does it, and writes the state file.
-    pub(crate) fn act(&mut self, plan: &Plan, out: &mut Output) -> (Report, Exit) {
+    pub(crate) fn act(&mut self, plan: &Plan, mail: &OsStr, out: &mut Output) -> (Report, Exit) {
         let options = Options { threads: threads() };
-        let mut hooks = ShellHooks::new(Progress::start(plan.steps.len(), out));
+        let programs = Programs::new(plan, mail.to_owned());
+        let mut hooks = ShellHooks::new(Progress::start(plan.steps.len(), out), programs);
         let report = apply(plan, &self.fs, &mut hooks, &options);
         hooks.finish();
         let mut exit = Exit::Done.or_failed_if(!report.is_complete());

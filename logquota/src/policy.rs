@@ -233,6 +233,11 @@ pub struct Mail {
     pub unpack: OsString,
 }
 
+impl Mail {
+    /// The program that unpacks where none is given, as in Debian's logrotate.
+    pub const UNPACK: &str = "/bin/gunzip";
+}
+
 /// Which archive is mailed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MailWhen {

@@ -121,7 +121,7 @@ pub struct SetJson {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepJson {
-    /// `rename create copy truncate compress delete run_hook`.
+    /// `rename create copy truncate compress mail delete run_hook`.
     pub action: String,
     /// Index of its set.
     pub set: usize,
@@ -139,6 +139,13 @@ pub struct StepJson {
     /// Which script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// To whom a mail is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The program that compresses, if it is not built in; `shred` where a file is overwritten
+    /// before it is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// Bytes it concerns.
     pub bytes: Bytes,
     /// Why: `kind`, and the numbers that decided.
@@ -339,10 +346,16 @@ impl StepJson {
             action => action.target().map(|place| both(&place_path(plan, place))),
         };
         let (to, to_b64) = to.map_or((None, None), |(text, b64)| (Some(text), b64));
-        let hook = match &step.action {
-            Action::RunHook { hook, .. } => Some(hook.name().to_owned()),
-            _ => None,
-        };
+        let (mut hook, mut address, mut program) = (None, None, None);
+        match &step.action {
+            Action::RunHook { hook: which, .. } => hook = Some(which.name().to_owned()),
+            Action::Mail { message, .. } => address = Some(message.address.clone()),
+            Action::Delete { shred: Some(_), .. } => program = Some("shred".to_owned()),
+            Action::Compress { program: Some(by), .. } => {
+                program = Some(crate::error::printable(&by.command));
+            }
+            _ => {}
+        }
         Self {
             action: step.action.name().to_owned(),
             set: step.set,
@@ -351,6 +364,8 @@ impl StepJson {
             to,
             to_b64,
             hook,
+            address,
+            program,
             bytes: step.bytes,
             // The reasons are plain data; there is nothing in them that cannot be written.
             reason: serde_json::to_value(&step.reason).unwrap_or_default(),
@@ -366,6 +381,8 @@ impl StepJson {
             && self.to == other.to
             && self.to_b64 == other.to_b64
             && self.hook == other.hook
+            && self.address == other.address
+            && self.program == other.program
     }
 }
 

@@ -150,6 +150,30 @@ fn debug_says_what_would_be_done_and_changes_nothing() {
 }
 
 #[test]
+fn h35_a_run_of_logquota_on_the_same_folder_is_kept_apart() {
+    let again = format!("{BIN} run --quota 1M --lock-wait 0 LOGS; echo $? >&2");
+    let config = format!(
+        "LOGS/a.log {{\n size 1\n rotate 2\n create\n postrotate\n {again}\n endscript\n}}\n"
+    );
+    let place = Place::new(&config);
+    let output = place.run(&["-f"]);
+    assert_code(&output, 0);
+    let said = text(&output.stderr);
+    let refused = "another instance is at work on";
+    assert!(said.contains(refused) && said.ends_with("\n3\n"), "{said}");
+    // Nothing is left of it.
+    let names = fs::read_dir(place.sandbox.logs()).expect("a folder").count();
+    assert_eq!(names, 2);
+    let alone = logquota(
+        ["run", "--quota", "1M", "--lock-wait", "0"]
+            .map(PathBuf::from)
+            .into_iter()
+            .chain([place.sandbox.logs()]),
+    );
+    assert_code(&alone, 0);
+}
+
+#[test]
 fn without_verbose_a_run_that_is_well_says_nothing() {
     let place = Place::new(ROTATE);
     let output = place.run(&["-f"]);

@@ -9,6 +9,7 @@ mod logrotate;
 mod output;
 mod pipe;
 mod plan;
+mod programs;
 mod run;
 mod state;
 mod time;

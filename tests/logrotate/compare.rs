@@ -9,8 +9,8 @@ use logquota_tests::mounts::{needs, needs_root};
 
 use crate::case::{Case, Differs, Run, Step, Want, cases};
 use crate::clock::Clock;
+use crate::different::DIFFERENT;
 use crate::look::{Body, Entry, Look};
-use crate::not_yet::{DIFFERENT, NOT_YET, OURS_IS_THERE};
 use crate::world::Place;
 
 const OURS: &str = env!("CARGO_BIN_EXE_logquota-under-test");
@@ -99,10 +99,10 @@ fn programs(case: &Case) -> Vec<&str> {
 /// Whether the case ends as it should, or is known not to.
 pub(crate) fn judge(case: &Case) -> Result<(), String> {
     let result = outcome(case);
-    match DIFFERENT.iter().chain(NOT_YET).find(|(name, _)| *name == case.name) {
+    match DIFFERENT.iter().find(|(name, _)| *name == case.name) {
         None => result,
         // Only the comparison says what ours cannot do: what a case states may hold all the same.
-        Some(_) if !OURS_IS_THERE || Under::test() != Under::Both => Ok(()),
+        Some(_) if Under::test() != Under::Both => Ok(()),
         Some(_) if result.is_err() => Ok(()),
         Some((name, why)) => {
             Err(format!("== {name} passes now: remove it from the list (\"{why}\")"))
@@ -133,15 +133,12 @@ fn both(case: &Case, place: &Place, clock: Clock) -> Result<(), String> {
     let theirs = (Under::test() != Under::Ours && case.hangs.is_none()).then(|| play(THEIRS));
     let ours = match Under::test() {
         Under::Theirs => None,
-        // Nothing to compare with: but the same twice must have the same results.
-        Under::Both if !OURS_IS_THERE => case.hangs.is_none().then(|| play(THEIRS)),
         _ => Some(play(OURS)),
     };
-    let is_ours = OURS_IS_THERE || Under::test() == Under::Ours;
     for (index, run) in runs.iter().enumerate() {
         let one = theirs.as_ref().map(|looks| &looks[index]);
         let two = ours.as_ref().map(|looks| &looks[index]);
-        let verdict = Verdict { run, one, two, is_ours };
+        let verdict = Verdict { run, one, two };
         if std::env::var_os("LOGQUOTA_SHOW").is_some() {
             println!("{}", verdict.report(case, index, "shown"));
         }
@@ -155,8 +152,6 @@ struct Verdict<'a> {
     run: &'a Run,
     one: Option<&'a Look>,
     two: Option<&'a Look>,
-    /// Whether the second one is ours, and held to what differs.
-    is_ours: bool,
 }
 
 impl Verdict<'_> {
@@ -181,9 +176,7 @@ impl Verdict<'_> {
             };
             wants.iter().filter(open).for_each(|want| put(expected, want));
         }
-        if self.is_ours
-            && let Some((_, _, differs)) = &self.run.differs
-        {
+        if let Some((_, _, differs)) = &self.run.differs {
             wants.retain(|want| !differs.iter().any(|other| replaces(other, want)));
             wants.extend(differs.iter().cloned());
             if let Some(expected) = &mut expected {

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{RwLock, mpsc};
 use std::time::{Duration, UNIX_EPOCH};
 
 use flate2::Compression;
@@ -49,6 +49,10 @@ cat \"$mail\" >>\"$ROOT/mails\"
 rm -f \"$mail\" \"$mail.plain\"
 ";
 
+/// Held shared while a program is started, and alone while a file is written: a child that is
+/// being started holds what is open here, and a program that somebody writes cannot be run.
+static STARTING: RwLock<()> = RwLock::new(());
+
 /// Where a case happens. Both sides have the same paths: scripts and messages contain them.
 pub(crate) struct Place {
     temp: tempfile::TempDir,
@@ -61,6 +65,7 @@ impl Place {
         fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         let bin = temp.path().join("bin");
         fs::create_dir(&bin).expect("a folder");
+        let _alone = STARTING.write().expect("no panic");
         for (name, text) in [("note", NOTE), ("mailer", MAILER)] {
             fs::write(bin.join(name), text).expect("a script");
             fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).expect("mode");
@@ -200,7 +205,9 @@ impl World {
             Content::Size(size) => vec![b'x'; *size],
             Content::Text(text) => self.text(text).into_bytes(),
         };
+        let alone = STARTING.write().expect("no panic");
         fs::write(&path, bytes).expect("a file");
+        drop(alone);
         let mut how = how.clone();
         if is_new {
             how.mode.get_or_insert(0o644);
@@ -283,6 +290,7 @@ impl World {
 }
 
 pub(crate) fn wait(command: &mut Command) -> Output {
+    let starting = STARTING.read().expect("no panic");
     let child = loop {
         match command.spawn() {
             // Another thread was starting a program just when the copy of this one was written,
@@ -291,6 +299,7 @@ pub(crate) fn wait(command: &mut Command) -> Output {
             other => break other.expect("it starts"),
         }
     };
+    drop(starting);
     let pid = rustix::process::Pid::from_child(&child);
     let (told, ended) = mpsc::channel();
     std::thread::spawn(move || told.send(child.wait_with_output()));

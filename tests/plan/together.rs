@@ -100,6 +100,10 @@ proptest! {
         });
         let is_room = |step: &Step| match &step.action {
             Action::Compress { from, .. } => next.config.sets.len() > 1 || waits(from),
+            // What becomes of its source then.
+            Action::RunHook { .. } | Action::Delete { .. } => step.needs.iter().any(|need| {
+                matches!(second.steps[*need].action, Action::Compress { .. })
+            }),
             _ => false,
         };
         prop_assert!(

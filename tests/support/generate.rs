@@ -279,8 +279,10 @@ impl Builder {
             pre_remove: script(4),
             shared: raw[18] & 32 != 0,
         };
-        if self.odd.classic && !one_in(4, raw[19]) {
-            policy.rules = Rules::Logrotate;
+        if self.odd.classic {
+            if !one_in(4, raw[19]) {
+                policy.rules = Rules::Logrotate;
+            }
             policy.shred = one_in(8, raw[17]).then(Shred::default);
             policy.mail = one_in(8, raw[16]).then(|| Mail {
                 address: "root".to_owned(),

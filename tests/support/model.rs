@@ -79,7 +79,7 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
                 meta.stamp.allocated = Bytes::ZERO;
                 meta.stamp.mtime.secs = case.context.now.timestamp();
             }
-            Action::Compress { from, to, room, .. } => {
+            Action::Compress { from, to, room, keep, .. } => {
                 let mut meta = files[from];
                 let len = u128::from(meta.stamp.len) * u128::from(percent) / 100 + 20;
                 let len = u64::try_from(len).unwrap_or(u64::MAX).min(room.get());
@@ -89,7 +89,9 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
                     skipped.insert(index);
                     continue;
                 }
-                files.remove(from);
+                if !keep {
+                    files.remove(from);
+                }
                 meta.stamp.id = inode(meta.stamp.id.dev);
                 meta.stamp.len = len;
                 meta.stamp.allocated = out;

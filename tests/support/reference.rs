@@ -66,7 +66,9 @@ pub fn decisions_of(case: &Case, plan: &Plan) -> Decisions {
                 found.rotate.insert((step.set, log));
                 new.insert(to.clone(), (step.set, log));
             }
-            Action::Delete { at, .. } if new.contains_key(at) => {
+            Action::Delete { at, .. }
+                if new.contains_key(at) && step.reason != Reason::Compressed =>
+            {
                 found.new_goes.insert(new[at], (&step.reason).into());
             }
             _ => {}

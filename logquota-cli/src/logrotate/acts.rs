@@ -10,9 +10,9 @@ use logquota::policy::{Count, SetSpec};
 use logquota::{Codec, Error, Op};
 
 use super::blocks::pattern;
-use super::hooks::UNPACK;
 use super::scene::Scene;
 use super::voice::{reason, show};
+use crate::programs::UNPACK;
 
 /// The lines before the first act on a log.
 pub(super) fn opening(scene: &Scene<'_>, step: &Step) -> Option<String> {

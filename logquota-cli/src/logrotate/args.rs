@@ -18,7 +18,7 @@ use crate::exit::Exit;
 const LIKE_VERSION: &str = "3.22.0";
 
 const STATE_PATH: &str = "/var/lib/logrotate/status";
-const MAIL_COMMAND: &str = "/usr/bin/mail";
+const MAIL_COMMAND: &str = crate::programs::MAIL;
 
 const HELP: &str = "\
 Usage: logrotate [OPTION...] <configfile>

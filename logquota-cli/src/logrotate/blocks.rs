@@ -9,7 +9,7 @@ use logquota::inventory::{Blocked, Log};
 use logquota::plan::{NextDue, Problem, Reason, next_due};
 use logquota::policy::{Count, Policy, RotateWhen, SetSpec};
 
-use super::config::Named;
+use super::config::{Named, switching};
 use super::scene::Scene;
 use super::voice::{Voice, show, show_pattern};
 
@@ -18,12 +18,13 @@ pub(super) fn introduce(scene: &Scene<'_>, set: usize, voice: &mut Voice) {
     let (Some(spec), Some(names)) = (scene.spec(set), scene.names.get(set)) else { return };
     if voice.is_heard() {
         voice.say(&format!("\nrotating pattern: {}", rules(spec, scene.force)));
-        if let Some(who) = spec.policy.run_as.filter(|_| scene.is_root) {
-            voice.say(&format!(
-                "switching euid from 0 to {} and egid from 0 to {}",
-                who.uid, who.gid
-            ));
-        }
+    }
+    if let Some(who) = spec.policy.run_as.filter(|who| *who != scene.home) {
+        voice.say(&switching(scene.home, who));
+    }
+    if let Some(why) = scene.refused.get(&set) {
+        voice.error(why);
+        return;
     }
     // Of most logs there is nothing to say, and there may be many.
     if voice.is_heard() || !scene.problems.is_empty() || !scene.due.is_empty() {

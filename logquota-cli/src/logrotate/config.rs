@@ -1,16 +1,24 @@
 //! Where the run meets the configuration reader and the planner: the only calls of either in
 //! this mode, and what is drawn from their answers.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use logquota::Config;
+use logquota::fs::ReadFs as _;
+use logquota::fs::os::OsFs;
 use logquota::inventory::Inventory;
 use logquota::logrotate::{Dialect, Level, Origin, read_as};
 use logquota::plan::{Context, Plan, Reason, check, plan};
+use logquota::policy::Identity;
+use logquota::scan::scan;
+use logquota::{Config, Policy};
+use rustix::process::{getegid, geteuid};
 
-use super::voice::Voice;
-use crate::session::CHECKED_MAX;
+use super::locks::{Folders, Locked};
+use super::state::State;
+use super::voice::{Voice, reason};
+use crate::session::{self, CHECKED_MAX};
 use crate::source::system;
 
 /// What was read.
@@ -36,16 +44,85 @@ pub(super) fn ready(paths: &[PathBuf], voice: &mut Voice) -> Ready {
     Ready { config: parsed.config, origins: parsed.origins, is_faulty }
 }
 
+/// What was found, and what is done about it.
+pub(super) struct Decided {
+    pub(super) inventory: Inventory,
+    pub(super) plan: Plan,
+    /// Sets that nothing is done to, and why, in words.
+    pub(super) refused: BTreeMap<usize, String>,
+}
+
+/// How often it is decided anew because others were at work; each time more folders are ours.
+const TRIES: u32 = 8;
+
+impl Decided {
+    /// Looks and decides. With `folders`, those that are to be changed are locked.
+    ///
+    /// # Errors
+    ///
+    /// What keeps everything from being done, in words.
+    pub(super) fn new(
+        config: &Config,
+        fs: &OsFs,
+        context: &Context,
+        state: &State,
+        mut folders: Option<&mut Folders>,
+    ) -> Result<Self, String> {
+        let local = context.now.naive_local();
+        let out_of_reach = session::out_of_reach(config, fs).into_iter();
+        let words = |(set, (who, error))| {
+            (set, format!("error {}: {}", switching(home(), who), reason(&error)))
+        };
+        let mut refused: BTreeMap<usize, String> = out_of_reach.map(words).collect();
+        for _ in 0..TRIES {
+            let reached = without(config, &refused);
+            let found = scan(fs, &reached, &|path| Some(state.last_rotated(path, local)));
+            let inventory = found.map_err(|error| error.chain())?;
+            let plan = decide(&inventory, &reached, context)?;
+            match folders.as_mut().map_or(Locked::AtOnce, |folders| folders.lock(&plan)) {
+                Locked::AtOnce => return Ok(Self { inventory, plan, refused }),
+                Locked::Waited => {}
+                Locked::Refused(more) => refused.extend(more),
+            }
+            // It is looked at anew, with folders of its own.
+            inventory.dirs.keys().for_each(|dir| fs.close_dir(*dir));
+        }
+        Err("others keep changing the same logs; nothing was done".to_owned())
+    }
+}
+
+/// Who we are.
+pub(super) fn home() -> Identity {
+    Identity { uid: geteuid().as_raw(), gid: getegid().as_raw() }
+}
+
+/// logrotate's words for becoming somebody else.
+pub(super) fn switching(from: Identity, to: Identity) -> String {
+    let pid = std::process::id();
+    format!(
+        "switching euid from {} to {} and egid from {} to {} (pid {pid})",
+        from.uid, to.uid, from.gid, to.gid
+    )
+}
+
+/// The configuration without some sets: nothing is done to their logs.
+fn without<'a>(config: &'a Config, refused: &BTreeMap<usize, String>) -> Cow<'a, Config> {
+    let mut config = Cow::Borrowed(config);
+    for set in refused.keys() {
+        if let Some(spec) = config.to_mut().sets.get_mut(*set) {
+            spec.policy = Policy::left_alone();
+            spec.selectors.clear();
+        }
+    }
+    config
+}
+
 /// Decides what is done.
 ///
 /// # Errors
 ///
 /// The promise that the plan breaks: a mistake of ours, which must not cost a log.
-pub(super) fn decide(
-    inventory: &Inventory,
-    config: &Config,
-    context: &Context,
-) -> Result<Plan, String> {
+fn decide(inventory: &Inventory, config: &Config, context: &Context) -> Result<Plan, String> {
     let plan = plan(inventory, config, context);
     let logs: usize = inventory.sets.iter().map(|set| set.logs.len()).sum();
     if !plan.steps.is_empty()

@@ -1,48 +1,34 @@
-//! Starts the programs of a configuration as logrotate does: scripts, compressors, the mail
-//! program, shred(1). What it says on the way is [`Telling`]'s.
+//! Starts the programs of a configuration as logrotate does. What it says on the way is
+//! [`Telling`]'s.
 //!
-//! Scripts and mail run as the user who started us, also where files are worked on as somebody
-//! else; compressors and shred(1) wholly as that user, in `/`. Files reach a program as open
-//! descriptors and names as arguments, never as text of a command.
+//! Scripts run as the user who started us, also where files are worked on as somebody else; how
+//! the others run is told in [`programs`](crate::programs).
 
 use std::ffi::OsString;
-use std::io::{self, Read as _};
 use std::os::fd::BorrowedFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::Command;
 
 use logquota::Error;
 use logquota::apply::{Hooks, Outcome};
 use logquota::plan::{Hook, Message};
 use logquota::policy::{Identity, Program, Shred};
 
-use super::starter::{Ended, Starter};
 use super::telling::Telling;
-use super::voice::{reason, show};
-
-/// What a failure of the program that unpacks for a mail is called.
-pub(super) const UNPACK: &str = "uncompress command";
-
-/// The program that overwrites files.
-const SHRED: &str = "shred";
-
-/// The most that is kept of what a compressor writes to standard error, in bytes.
-pub(super) const STDERR_MAX: u64 = 64 << 10;
+use super::voice::show;
+use crate::programs::{self, failed, is_well, reason};
 
 /// The programs of one run.
 pub(super) struct Programs<'a> {
     telling: Telling<'a>,
-    mail: OsString,
-    starter: Starter,
+    programs: programs::Programs,
 }
 
 impl<'a> Programs<'a> {
     /// To be made before any file is worked on as somebody else.
     pub(super) fn new(telling: Telling<'a>, mail: OsString) -> Self {
-        let has_others = telling.scene.plan.sets.iter().any(|set| set.run_as.is_some());
-        let starter = if has_others { Starter::apart() } else { Starter::here() };
-        Self { telling, mail, starter }
+        let programs = programs::Programs::new(telling.scene.plan, mail);
+        Self { telling, programs }
     }
 
     pub(super) fn finish(mut self) {
@@ -74,52 +60,17 @@ impl Hooks for Programs<'_> {
         output: BorrowedFd<'_>,
         who: Option<Identity>,
     ) -> Result<(), Error> {
-        let what = show(&program.command);
-        let mut command = Command::new(&program.command);
-        command.args(&program.options).env("LOGROTATE_COMPRESSED_FILENAME", path);
-        command.stdin(handed(&what, input)?).stdout(handed(&what, output)?);
-        command.stderr(Stdio::piped());
-        become_user(&mut command, who);
-        let ended = self.starter.run(command);
-        let (said, status) = match ended {
-            Ok(Ended { status, stderr }) => (stderr, Ok(status)),
-            Err(error) => {
-                let why = reason(&error);
-                (format!("error: cannot execute compress command '{what}': {why}"), Err(why))
-            }
-        };
+        let (said, done) = self.programs.compress(program, path, (input, output), who);
         if !said.is_empty() {
             let head = "Compressing program wrote following message to stderr when compressing log";
             self.telling.voice.error(&format!("{head} {}:", show(path)));
             self.telling.voice.quote(said.trim_end_matches('\n'));
         }
-        status.map_err(|why| failed(&what, &why)).and_then(|status| is_well(&what, status))
+        done
     }
 
     fn mail(&mut self, message: &Message, input: BorrowedFd<'_>) -> Result<(), Error> {
-        let what = show(&self.mail);
-        let mut mailer = Command::new(&self.mail);
-        mailer.arg("-s").arg(&message.subject).arg(&message.address).stdout(Stdio::null());
-        let Some(unpack) = &message.unpack else {
-            mailer.stdin(handed(&what, input)?);
-            let ended = mailer.status().map_err(|error| failed(&what, &reason(&error)))?;
-            return is_well(&what, ended);
-        };
-        let failed_unpack = |error: io::Error| {
-            failed(UNPACK, &format!("cannot execute '{}': {}", show(unpack), reason(&error)))
-        };
-        let mut unpack = Command::new(unpack);
-        unpack.stdin(handed(UNPACK, input)?).stdout(Stdio::piped());
-        let mut unpacking = unpack.spawn().map_err(failed_unpack)?;
-        mailer.stdin(unpacking.stdout.take().map_or_else(Stdio::null, Stdio::from));
-        let mailed = mailer.status();
-        // It ends: nobody reads from it any more.
-        drop(mailer);
-        let unpacked = unpacking.wait();
-        let mailed = mailed.map_err(|error| failed(&what, &reason(&error)))?;
-        // If the mail program gave up, the other one's broken pipe is no news.
-        is_well(&what, mailed)?;
-        is_well(UNPACK, unpacked.map_err(|error| failed(UNPACK, &reason(&error)))?)
+        self.programs.mail(message, input)
     }
 
     fn shred(
@@ -128,57 +79,15 @@ impl Hooks for Programs<'_> {
         file: BorrowedFd<'_>,
         who: Option<Identity>,
     ) -> Result<(), Error> {
-        let mut command = Command::new(SHRED);
-        command.arg("-u");
-        if shred.cycles > 0 {
-            command.arg("-n").arg(shred.cycles.to_string());
-        }
-        command.arg("-").stdin(Stdio::null()).stdout(handed(SHRED, file)?);
-        become_user(&mut command, who);
-        let ended = self.starter.run(command).map_err(|error| failed(SHRED, &reason(&error)))?;
-        is_well(SHRED, ended.status)
+        self.programs.shred(shred, file, who)
     }
-}
-
-/// A descriptor for a program.
-fn handed(what: &str, file: BorrowedFd<'_>) -> Result<Stdio, Error> {
-    let file = file.try_clone_to_owned().map_err(|error| failed(what, &reason(&error)))?;
-    Ok(Stdio::from(file))
-}
-
-/// Real, effective and saved ids, and no groups of ours: there is no way back.
-fn become_user(command: &mut Command, who: Option<Identity>) {
-    if let Some(Identity { uid, gid }) = who {
-        command.uid(uid).gid(gid).current_dir("/");
-    }
-}
-
-fn failed(what: &str, why: &str) -> Error {
-    Error::Hook { what: what.to_owned(), why: why.to_owned() }
-}
-
-fn is_well(what: &str, status: ExitStatus) -> Result<(), Error> {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(()),
-        (Some(code), _) => Err(failed(what, &format!("exit status {code}"))),
-        (None, Some(signal)) => Err(failed(what, &format!("killed by signal {signal}"))),
-        (None, None) => Err(failed(what, "it ended in an unknown way")),
-    }
-}
-
-/// Reads what a program writes to standard error until it closes it; keeps the first part.
-pub(super) fn keep_head(mut stderr: impl io::Read) -> String {
-    let mut kept = Vec::new();
-    // What cannot be read is not shown; the program's status decides.
-    let _ = stderr.by_ref().take(STDERR_MAX).read_to_end(&mut kept);
-    let _ = io::copy(&mut stderr, &mut io::sink());
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::logrotate::testing::with_programs;
+    use crate::programs::UNPACK;
     use std::fs::{self, File};
     use std::os::fd::AsFd as _;
 
@@ -273,11 +182,5 @@ mod tests {
 
     fn content_bytes(dir: &tempfile::TempDir, name: &str) -> Vec<u8> {
         fs::read(dir.path().join(name)).expect("there")
-    }
-
-    #[test]
-    fn of_a_flood_on_standard_error_the_head_is_kept() {
-        let flood = io::repeat(b'x').take(STDERR_MAX * 3);
-        assert_eq!(u64::try_from(keep_head(flood).len()).ok(), Some(STDERR_MAX));
     }
 }

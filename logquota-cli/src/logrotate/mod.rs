@@ -6,38 +6,36 @@
 //! its edges only: [`args`], [`state`], what is said ([`telling`]), and that programs of the
 //! configuration are started ([`hooks`]). `-d` makes the plan and leaves out the rest.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use logquota::apply::{Options as ApplyOptions, Outcome, Report, apply};
 use logquota::fs::os::{OsFs, host};
 use logquota::inventory::{Blocked, Inventory};
-use logquota::logrotate::Env as _;
 use logquota::plan::{Action, Context, Hook, Plan};
-use logquota::scan::scan;
 use logquota::{Bytes, Config};
 
 use crate::exit::Exit;
 use crate::session::{self, now};
-use crate::source::system;
 
 mod acts;
 mod args;
 mod blocks;
 mod config;
 mod hooks;
+mod locks;
 mod scene;
-mod starter;
 mod state;
 mod telling;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod voice;
 
 use args::Options;
-use config::{Due, Named, Ready};
+use config::{Decided, Due, Named, Ready};
 use hooks::Programs;
+use locks::Folders;
 use scene::{Problems, Scene};
 use state::{Seen, State};
 use telling::Telling;
@@ -87,20 +85,17 @@ fn rotate(options: &Options) -> Exit {
     let Ok(mut state) = opened else { return Exit::Locked };
     let local = now.naive_local();
     let fs = OsFs::new();
-    let found = scan(&fs, &ready.config, &|path| Some(state.last_rotated(path, local)));
     let context = Context { now, host: host(), force: options.force };
-    let planned = found.map_err(|error| error.chain()).and_then(|inventory| {
-        let plan = config::decide(&inventory, &ready.config, &context)?;
-        Ok((inventory, plan))
-    });
-    let (inventory, plan) = match planned {
-        Ok(planned) => planned,
+    let mut folders = (!options.debug).then(|| Folders::new(options.lock));
+    let decided = Decided::new(&ready.config, &fs, &context, &state, folders.as_mut());
+    let decided = match decided {
+        Ok(decided) => decided,
         Err(error) => {
             voice.error(&error);
             return Exit::Failed;
         }
     };
-    let pass = Pass::new(&ready, &inventory, &plan);
+    let pass = Pass::new(&ready, &decided);
     let report = pass.done(options, &state, &fs, &mut voice);
     let mut exit = pass.verdict(report.as_ref(), &mut voice);
     exit = exit.or_failed_if(ready.is_faulty || state.is_damaged());
@@ -116,14 +111,16 @@ struct Pass<'a> {
     config: &'a Config,
     inventory: &'a Inventory,
     plan: &'a Plan,
+    refused: &'a BTreeMap<usize, String>,
     names: Vec<Vec<Named>>,
     due: Due,
 }
 
 impl<'a> Pass<'a> {
-    fn new(ready: &'a Ready, inventory: &'a Inventory, plan: &'a Plan) -> Self {
+    fn new(ready: &'a Ready, decided: &'a Decided) -> Self {
+        let Decided { inventory, plan, refused } = decided;
         let names = config::names(&ready.origins, inventory);
-        Self { config: &ready.config, inventory, plan, names, due: config::due(plan) }
+        Self { config: &ready.config, inventory, plan, refused, names, due: config::due(plan) }
     }
 
     /// Does it, or only says what would be done.
@@ -152,7 +149,8 @@ impl<'a> Pass<'a> {
             problems: &problems,
             due: &self.due,
             force: options.force,
-            is_root: system().effective_uid() == 0,
+            home: config::home(),
+            refused: self.refused,
         };
         let mut telling = Telling::new(scene, options.debug, voice);
         if options.debug {
@@ -168,7 +166,8 @@ impl<'a> Pass<'a> {
     }
 
     fn verdict(&self, report: Option<&Report>, voice: &mut Voice) -> Exit {
-        let mut exit = Exit::Done.or_failed_if(self.plan.problems.iter().any(|p| p.is_error));
+        let has_problem = self.plan.problems.iter().any(|problem| problem.is_error);
+        let mut exit = Exit::Done.or_failed_if(has_problem || !self.refused.is_empty());
         for set in &self.plan.sets {
             if set.shortfall != Bytes::ZERO || set.files_shortfall != 0 {
                 voice.error(&format!("the limits of {} cannot be met", show(&set.name)));
@@ -190,7 +189,9 @@ impl<'a> Pass<'a> {
     /// have ended well, also if it fails after that: then it is not tried again before its time.
     fn seen(&self, report: &Report) -> impl Iterator<Item = Seen> + use<'_> {
         let held = held_back(self.plan, report);
-        self.names.iter().enumerate().flat_map(move |(set, names)| {
+        let sets = self.names.iter().enumerate();
+        let begun = sets.filter(|(set, _)| !self.refused.contains_key(set));
+        begun.flat_map(move |(set, names)| {
             let held = held.clone();
             names.iter().map(move |named| {
                 let is_begun = named.number.is_some_and(|number| {

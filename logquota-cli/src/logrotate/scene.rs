@@ -1,13 +1,13 @@
 //! What one run knows once it is planned: what everything that is said is drawn from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
 use logquota::Config;
 use logquota::inventory::{Inventory, Log, Place};
 use logquota::plan::{Plan, Problem, Step};
-use logquota::policy::SetSpec;
+use logquota::policy::{Identity, SetSpec};
 use logquota::report::place_path;
 
 use super::config::{Due, Named};
@@ -26,7 +26,10 @@ pub(super) struct Scene<'a> {
     pub(super) problems: &'a Problems<'a>,
     pub(super) due: &'a Due,
     pub(super) force: bool,
-    pub(super) is_root: bool,
+    /// Our own user and group.
+    pub(super) home: Identity,
+    /// Sets that nothing is done to, and why.
+    pub(super) refused: &'a BTreeMap<usize, String>,
 }
 
 /// What cannot be done, by the path that it is about.

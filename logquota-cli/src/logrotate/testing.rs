@@ -1,5 +1,6 @@
 //! What tests of this folder share.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use logquota::Config;
 use logquota::inventory::{Inventory, Set};
 use logquota::logrotate::Origin;
 use logquota::plan::{Context, Host, Plan, plan};
+use logquota::policy::Identity;
 
 use super::config::{due, names};
 use super::hooks::Programs;
@@ -22,7 +24,7 @@ pub(super) fn now() -> DateTime<FixedOffset> {
 }
 
 /// A plan without anything to do.
-pub(super) fn empty_plan() -> Plan {
+pub(crate) fn empty_plan() -> Plan {
     let context = Context { now: now(), host: Host::default(), force: false };
     plan(&Inventory::default(), &Config::default(), &context)
 }
@@ -50,7 +52,8 @@ pub(super) fn with_scene<T>(
         problems: &Problems::new(plan),
         due: &due(plan),
         force: false,
-        is_root: false,
+        home: Identity { uid: 1000, gid: 1000 },
+        refused: &BTreeMap::new(),
     };
     test(scene, &mut voice)
 }

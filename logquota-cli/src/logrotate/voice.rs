@@ -1,7 +1,7 @@
 //! Where messages go: standard error, and with `-l` a file or syslog besides.
 //!
 //! Errors and warnings are always shown, progress only with `-v`; the second place gets all of
-//! them. Nothing here can fail: a place that cannot be written to any more is no reason to
+//! them, and a file stays open in the programs that are started. Nothing here can fail: a place that cannot be written to any more is no reason to
 //! leave logs unrotated.
 
 use std::ffi::OsStr;
@@ -11,8 +11,10 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use logquota::error::printable;
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::output::clean;
+pub(super) use crate::programs::reason;
 
 /// Where syslog listens.
 const SYSLOG: &str = "/dev/log";
@@ -52,7 +54,11 @@ impl Voice {
             // Without anybody who listens syslog(3) says nothing either.
             Ok(connect().map(Second::Syslog).ok())
         } else {
-            File::create(place).map(|file| Some(Second::File(file)))
+            File::create(place).map(|file| {
+                // Scripts write there, too: it is the first that is opened, so descriptor 3.
+                let _ = fcntl_setfd(&file, FdFlags::empty());
+                Some(Second::File(file))
+            })
         };
         match opened {
             Ok(second) => self.second = second,
@@ -134,15 +140,6 @@ pub(super) fn show_pattern(text: &OsStr) -> String {
     match text.to_str() {
         Some(text) => text.split('\n').map(clean).collect::<Vec<_>>().join("\n"),
         None => printable(text),
-    }
-}
-
-/// What the system said, in its words alone.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ").and_then(|at| text.split_at_checked(at)) {
-        Some((words, _)) => words.to_owned(),
-        None => text,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::fs::{Attributes, NewFile, ReadFile, WriteFs};
 use crate::inventory::Place;
 use crate::plan::{Action, Expect, Plan, Step};
 use crate::policy::{Codec, Identity, Program};
-use crate::stamp::{FileId, Meta};
+use crate::stamp::{FileId, Meta, Stamp};
 use crate::units::Bytes;
 
 const CHUNK: usize = 128 << 10;
@@ -57,13 +57,13 @@ struct Queue<'l> {
     next: usize,
     running: usize,
     ledger: &'l mut Ledger,
-    /// Sources and what became of them.
-    packed: Vec<(FileId, FileId)>,
+    /// Sources as they were, and what became of them.
+    packed: Vec<(Stamp, FileId)>,
 }
 
 /// What a finished compression changed.
 struct Packed {
-    source: FileId,
+    source: Stamp,
     archive: FileId,
     took: Bytes,
     freed: Bytes,
@@ -133,7 +133,8 @@ impl Runner<'_> {
         let packed = std::mem::take(&mut batch.lock().packed);
         drop(batch);
         for (source, archive) in packed {
-            self.known.note_copy(source, archive);
+            self.known.note_copy(source.id, archive);
+            self.known.packed.insert(source.id, source);
         }
         for (index, outcome) in outcomes {
             self.set(start.saturating_add(index), outcome);
@@ -165,7 +166,8 @@ impl Runner<'_> {
         })?;
         self.ledger.take(job.set, packed.took);
         self.ledger.give(job.set, packed.freed);
-        self.known.note_copy(packed.source, packed.archive);
+        self.known.note_copy(packed.source.id, packed.archive);
+        self.known.packed.insert(packed.source.id, packed.source);
         packed.stays.map_or(Ok(()), Err)
     }
 }
@@ -286,7 +288,7 @@ impl Press<'_> {
             .and_then(|id| self.publish(job, id).map(|took| (id, took)));
         let (id, took) = made.inspect_err(|_| discard(self.fs, &job.temp, None))?;
         let packed =
-            Packed { source: before.stamp.id, archive: id, took, freed: Bytes::ZERO, stays: None };
+            Packed { source: before.stamp, archive: id, took, freed: Bytes::ZERO, stays: None };
         if job.keep {
             return Ok(packed);
         }
@@ -354,7 +356,9 @@ impl Press<'_> {
             hooks.compress(program, &from, input, output, who)?;
         }
         let after = source.meta().map_err(Error::io(Op::Stat, &from))?;
-        if !before.stamp.has_same_content(&after.stamp) {
+        // A program may remove what it has read.
+        let nlink = if after.stamp.nlink == 0 { before.stamp.nlink } else { after.stamp.nlink };
+        if !before.stamp.has_same_content(&Stamp { nlink, ..after.stamp }) {
             return Err(Error::StillWritten { path: from });
         }
         self.complete(job, (source, before), new)

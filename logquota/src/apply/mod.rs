@@ -20,7 +20,7 @@ use crate::fs::WriteFs;
 use crate::inventory::{DirId, Place};
 use crate::plan::{Action, Expect, Hook, Message, Plan, Step};
 use crate::policy::{Identity, Program, Shred};
-use crate::stamp::{FileId, Kind, Meta};
+use crate::stamp::{FileId, Kind, Meta, Stamp};
 use crate::units::Bytes;
 
 mod compress;
@@ -192,6 +192,8 @@ struct Known {
     made: HashSet<FileId>,
     /// Copied or compressed, and which file that has made.
     copied: HashMap<FileId, FileId>,
+    /// Compressed, and what they were then.
+    packed: HashMap<FileId, Stamp>,
 }
 
 impl Known {

@@ -35,6 +35,11 @@ impl Runner<'_> {
             self.ledger.give(step.set, step.bytes);
             return Ok(());
         };
+        let packed = self.known.packed.get(&found.stamp.id);
+        if packed.is_some_and(|packed| !packed.has_same_content(&found.stamp)) {
+            // What is compressed is not all of it.
+            return Err(Error::StillWritten { path: self.path(at) });
+        }
         if matches!(step.expect, Expect::Unchanged(_)) && is_plain(&at.name) {
             must_not_be_held(self.fs, at, || self.path(at))?;
         }

@@ -41,8 +41,6 @@ pub struct Directive {
     scope: Scope,
     inverse: Option<&'static str>,
     effect: Effect,
-    /// Done where logrotate is replaced, and not in our own dialect.
-    only_classic: bool,
 }
 
 type SetFlag = fn(&mut Settings);
@@ -94,7 +92,7 @@ impl Directive {
     /// refused as a whole.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        !matches!(self.effect, Effect::Undone) && !self.only_classic
+        !matches!(self.effect, Effect::Undone)
     }
 
     /// `errors`, which logrotate passes over.
@@ -122,7 +120,7 @@ impl Directive {
     }
 
     const fn new(name: &'static str, kind: Kind, effect: Effect) -> Self {
-        Self { name, kind, scope: Scope::Anywhere, inverse: None, effect, only_classic: false }
+        Self { name, kind, scope: Scope::Anywhere, inverse: None, effect }
     }
 
     const fn undone_by(self, inverse: &'static str) -> Self {
@@ -131,10 +129,6 @@ impl Directive {
 
     const fn only(self, scope: Scope) -> Self {
         Self { scope, ..self }
-    }
-
-    const fn classic_only(self) -> Self {
-        Self { only_classic: true, ..self }
     }
 }
 
@@ -253,12 +247,8 @@ pub(super) static TABLE: &[Directive] = &[
     })
     .undone_by("norenamecopy"),
     flag("norenamecopy", |s| s.rename_copy = false).undone_by("renamecopy"),
-    flag("shred", |s| s.shred = true).undone_by("noshred").classic_only(),
-    flag("noshred", |s| {
-        s.shred = false;
-        s.set_undone("shred", false);
-    })
-    .undone_by("shred"),
+    flag("shred", |s| s.shred = true).undone_by("noshred"),
+    flag("noshred", |s| s.shred = false).undone_by("shred"),
     // Says something about `shred` only, so alone it does no harm.
     value("shredcycles", |s, a, _| {
         s.shred_cycles = v::whole(a)?;
@@ -273,9 +263,15 @@ pub(super) static TABLE: &[Directive] = &[
         if a.dialect == Dialect::Logrotate {
             return classic::compressor(s, a);
         }
-        s.codec = v::codec(a)?;
         s.suffix = None;
-        s.set_undone("compresscmd", false);
+        classic::compressor(s, a)?;
+        if s.compressor.as_deref().is_some_and(|c| c.contains('/') && !c.starts_with('/')) {
+            return Err(a.expected("a program's name, or its whole path", "begin it with `/`"));
+        }
+        s.codec = s.compressor.as_deref().and_then(v::codec);
+        if s.codec.is_some() {
+            s.suffix = None;
+        }
         Ok(())
     }),
     // Says something about `mail` only, so alone it does no harm.
@@ -285,12 +281,10 @@ pub(super) static TABLE: &[Directive] = &[
     }),
     value("compressext", |s, a, _| v::set_suffix(&mut s.suffix, a)),
     line("compressoptions", |s, a, _| {
-        if a.dialect == Dialect::Logrotate {
-            s.options = classic::options(a)?;
-            return Ok(());
+        if a.dialect == Dialect::Own {
+            s.level = v::level(a)?;
         }
-        s.level = v::level(a)?;
-        s.set_undone("compressoptions", false);
+        s.options = classic::options(a)?;
         Ok(())
     }),
     // Mail. Without an address the others say nothing.
@@ -298,13 +292,8 @@ pub(super) static TABLE: &[Directive] = &[
         s.mail = Some(classic::mail_address(a)?);
         Ok(())
     })
-    .undone_by("nomail")
-    .classic_only(),
-    flag("nomail", |s| {
-        s.mail = None;
-        s.set_undone("mail", false);
-    })
-    .undone_by("mail"),
+    .undone_by("nomail"),
+    flag("nomail", |s| s.mail = None).undone_by("mail"),
     flag("mailfirst", |s| s.mail_when = MailWhen::First).undone_by("maillast"),
     flag("maillast", |s| s.mail_when = MailWhen::Last).undone_by("mailfirst"),
     // Scripts.

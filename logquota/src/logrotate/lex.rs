@@ -25,7 +25,7 @@ pub(super) enum Token<'a> {
 /// The paths in front of a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PathList {
-    /// As written, comments removed, quotes kept, white space at the end cut.
+    /// As written, quotes kept, white space at the end cut. Of comments their lines are left.
     pub(super) text: Vec<u8>,
     /// The words, with their places.
     pub(super) words: Vec<(Vec<u8>, Pos)>,
@@ -157,6 +157,19 @@ impl<'a> Lexer<'a> {
         None
     }
 
+    /// Goes over one character of the line, whatever it is.
+    pub(super) fn pass_one(&mut self) {
+        self.skip(usize::from(self.peek().is_some_and(|b| b != b'\n')));
+    }
+
+    /// Right after an error: goes behind the closing brace, if that is the second character
+    /// behind the wrong one. logrotate looks there, and then at the beginnings of lines.
+    pub(super) fn skip_to_near_brace(&mut self) -> bool {
+        let is_near = matches!(self.rest(), [a, b, b'}', ..] if ![a, b].contains(&&b'\n'));
+        self.skip(if is_near { 3 } else { 0 });
+        is_near
+    }
+
     /// After an error inside a block: goes behind the line whose first non-blank is the
     /// closing brace. Scripts, whose keywords `is_script` knows, are stepped over. The rest of
     /// the present line counts as closing too if it ends in a brace that stands alone.
@@ -219,7 +232,7 @@ impl<'a> Lexer<'a> {
                     let end = self.at + 1;
                     parts.push((from, self.bytes.get(from..end).unwrap_or_default()));
                     self.next_line();
-                    self.comment_lines();
+                    self.comment_lines(&mut parts);
                 }
             }
         }
@@ -237,7 +250,8 @@ impl<'a> Lexer<'a> {
         Ok(PathList { text, words: place(split, self.bytes, start) })
     }
 
-    fn comment_lines(&mut self) {
+    /// Goes over comments; what is left of them are empty lines.
+    fn comment_lines(&mut self, parts: &mut Vec<(usize, &'a [u8])>) {
         loop {
             let (at, line) = (self.at, self.line);
             self.blanks();
@@ -245,7 +259,11 @@ impl<'a> Lexer<'a> {
                 (self.at, self.line) = (at, line);
                 return;
             }
+            parts.push((at, self.bytes.get(at..self.at).unwrap_or_default()));
+            self.line_rest();
+            let end = self.at;
             self.next_line();
+            parts.push((end, self.bytes.get(end..self.at).unwrap_or_default()));
         }
     }
 }
@@ -352,7 +370,7 @@ mod tests {
         assert_eq!(
             paths("/a '/b c'\n # { no }\n\t/d#e /f\\ g\n\n{ daily"),
             Ok((
-                "/a '/b c'\n\t/d#e /f\\ g".to_owned(),
+                "/a '/b c'\n \n\t/d#e /f\\ g".to_owned(),
                 vec![
                     ("/a".to_owned(), 1),
                     ("/b c".to_owned(), 1),

@@ -188,6 +188,9 @@ fn statements<'a>(lexer: &mut Lexer<'a>, braces: bool, dialect: Dialect) -> Body
         }
     };
     body.faults.push(fatal);
+    if braces && dialect == Dialect::Logrotate && lexer.skip_to_near_brace() {
+        return body;
+    }
     if braces {
         // The brace that ends the block begins a line, unless all of it is on one.
         if lexer.pos().line > opened {
@@ -221,6 +224,10 @@ fn statement<'a>(
                 .classic("prerotate, postrotate or preremove without endscript")
                 .ends_file()
             })?;
+            if dialect == Dialect::Logrotate {
+                // Whatever stands there separates `endscript` from the rest of its line.
+                lexer.pass_one();
+            }
             (body, value_pos)
         }
     };

@@ -18,6 +18,8 @@ pub(super) enum Level {
     Number(i32),
     Fast,
     Best,
+    /// Something else, for a program.
+    Other,
 }
 
 /// Every option. `None` and `false` are what logrotate does when nothing is said.
@@ -44,7 +46,8 @@ pub(super) struct Settings {
     pub(super) count: Count,
     pub(super) compress: bool,
     pub(super) delay: bool,
-    pub(super) codec: Codec,
+    /// None where a program compresses.
+    pub(super) codec: Option<Codec>,
     pub(super) suffix: Option<String>,
     pub(super) level: Option<Level>,
     pub(super) scripts: Scripts,
@@ -60,7 +63,7 @@ pub(super) struct Settings {
     pub(super) undone: Vec<&'static str>,
     /// Why the `dateformat` in force cannot be used; matters where archives are dated.
     pub(super) bad_date: Option<String>,
-    /// `compresscmd` and `compressoptions`, where they are not read as codec and level.
+    /// `compresscmd` and `compressoptions` as they were written.
     pub(super) compressor: Option<String>,
     pub(super) options: Vec<OsString>,
     pub(super) mail: Option<String>,
@@ -95,7 +98,7 @@ impl Default for Settings {
             count: Count::AtMost(0),
             compress: false,
             delay: false,
-            codec: Codec::Gzip,
+            codec: Some(Codec::Gzip),
             suffix: None,
             level: None,
             scripts: Scripts::default(),
@@ -152,12 +155,6 @@ impl Settings {
             rules: Rules::Logrotate,
             parents: ParentRule::Logrotate,
             compress: self.compress.then(|| self.classic_compression()),
-            mail: self.mail.clone().map(|address| Mail {
-                address,
-                when: self.mail_when,
-                unpack: self.unpack.clone().unwrap_or_else(|| UNPACK.to_owned()).into(),
-            }),
-            shred: self.shred.then_some(Shred { cycles: self.shred_cycles }),
             ..Self { compress: false, ..self.clone() }.policy()?
         };
         policy.validate().map_err(|error| error.to_string())?;
@@ -214,6 +211,12 @@ impl Settings {
             missing_ok: self.missing_ok,
             allow_hard_links: self.hard_links,
             run_as: self.run_as,
+            mail: self.mail.clone().map(|address| Mail {
+                address,
+                when: self.mail_when,
+                unpack: self.unpack.clone().unwrap_or_else(|| Mail::UNPACK.to_owned()).into(),
+            }),
+            shred: self.shred.then_some(Shred { cycles: self.shred_cycles }),
             ..Policy::default()
         };
         policy.validate().map_err(|error| error.to_string())?;
@@ -238,15 +241,21 @@ impl Settings {
         naming
     }
 
+    /// A program where the built-in codecs cannot do the same.
     fn compression(&self) -> Result<Compress, String> {
-        let (name, most) = match self.codec {
+        let (Some(codec), None | Some(Level::Number(_) | Level::Fast | Level::Best)) =
+            (self.codec, self.level)
+        else {
+            return self.compression_by_program();
+        };
+        let (name, most) = match codec {
             Codec::Zstd => ("zstd", 19),
             Codec::Gzip => ("gzip", 9),
         };
         let level = match self.level {
             None => None,
             Some(Level::Fast) => Some(1),
-            Some(Level::Best) => Some(most),
+            Some(Level::Best | Level::Other) => Some(most),
             Some(Level::Number(level)) if (1..=most).contains(&level) => Some(level),
             Some(Level::Number(level)) => {
                 return Err(format!(
@@ -256,16 +265,33 @@ impl Settings {
         };
         Ok(Compress {
             program: None,
-            codec: self.codec,
-            suffix: self.suffix.clone().unwrap_or_else(|| self.codec.suffix().to_owned()),
+            codec,
+            suffix: self.suffix.clone().unwrap_or_else(|| codec.suffix().to_owned()),
             level,
             delay: self.delay,
         })
     }
-}
 
-/// What unpacks for mail when nothing is said, as in Debian's logrotate.
-const UNPACK: &str = "/bin/gunzip";
+    fn compression_by_program(&self) -> Result<Compress, String> {
+        let command = self.compressor.as_deref().unwrap_or("gzip");
+        let suffix = self.suffix.as_deref().or_else(|| self.codec.map(Codec::suffix));
+        let suffix = suffix.ok_or_else(|| {
+            format!(
+                "`compresscmd {}`: say with `compressext` what ending its files have",
+                command.escape_default()
+            )
+        })?;
+        let program = Program { command: command.into(), options: self.options.clone() };
+        let codec = self.codec.unwrap_or(Codec::Gzip);
+        Ok(Compress {
+            program: Some(Arc::new(program)),
+            codec,
+            suffix: suffix.to_owned(),
+            level: None,
+            delay: self.delay,
+        })
+    }
+}
 
 /// The level that a compressor's only option gives, if the codec has it.
 fn level_of(option: &OsStr, codec: Option<(Codec, i32)>) -> Option<i32> {

@@ -50,7 +50,7 @@ pub enum StateError {
         /// Year, month, day, hour, minute or second.
         part: &'static str,
         /// The number.
-        found: u32,
+        found: i32,
         /// Whose entry it is.
         name: OsString,
     },
@@ -273,47 +273,58 @@ fn name(content: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     None
 }
 
-/// `Y-M-D` or `Y-M-D-h[:m[:s]]`.
+/// `Y-M-D` or `Y-M-D-h[:m[:s]]`. Read as scanf(3) does, up to where it is something else.
 fn moment(text: &str, line: usize, name: &OsStr) -> Result<NaiveDateTime, StateError> {
-    let bad = || StateError::Line { line };
-    let mut parts = text.splitn(4, '-');
-    let mut next = || parts.next().map(|part| number(part).ok_or_else(bad)).transpose();
-    let (Some(year), Some(month), Some(day)) = (next()?, next()?, next()?) else {
-        return Err(bad());
-    };
-    let mut clock = [0; 3];
-    if let Some(time) = parts.next() {
-        let mut slots = clock.iter_mut();
-        for part in time.split(':') {
-            *slots.next().ok_or_else(bad)? = number(part).ok_or_else(bad)?;
-        }
+    let mut numbers = Vec::new();
+    let mut rest = text;
+    for separator in ["", "-", "-", "-", ":", ":"] {
+        let Some((number, behind)) = rest.strip_prefix(separator).and_then(number) else { break };
+        numbers.push(number);
+        rest = behind;
     }
-    let [hour, minute, second] = clock;
+    let [year, month, day, clock @ ..] = numbers.as_slice() else {
+        return Err(StateError::Line { line });
+    };
+    let (year, month, day) = (*year, *month, *day);
+    let mut clock = clock.iter().copied();
+    let mut next = || clock.next().unwrap_or(0);
+    let (hour, minute, second) = (next(), next(), next());
     for (part, found, good) in [
         ("year", year, (1970..=2100).contains(&year) || year == 1900),
         ("month", month, (1..=12).contains(&month)),
-        ("day", day, day <= 31),
-        ("hour", hour, hour <= 23),
-        ("minute", minute, minute <= 59),
-        ("second", second, second <= 59),
+        ("day", day, (0..=31).contains(&day)),
+        ("hour", hour, (0..=23).contains(&hour)),
+        ("minute", minute, (0..=59).contains(&minute)),
+        ("second", second, (0..=59).contains(&second)),
     ] {
         if !good {
             let name = name.to_owned();
             return Err(StateError::Date { line, part, found, name });
         }
     }
+    let unsigned = |number: i32| u32::try_from(number).unwrap_or_default();
     // Day 0 is the last of the month before, 31 February a day in March, as in C.
-    let first = i32::try_from(year).ok().and_then(|year| NaiveDate::from_ymd_opt(year, month, 1));
-    let date = first.and_then(|first| match day.checked_sub(1) {
+    let first = NaiveDate::from_ymd_opt(year, unsigned(month), 1);
+    let date = first.and_then(|first| match unsigned(day).checked_sub(1) {
         Some(days) => first.checked_add_days(Days::new(days.into())),
         None => first.pred_opt(),
     });
-    date.and_then(|date| date.and_hms_opt(hour, minute, second)).ok_or_else(bad)
+    date.and_then(|date| date.and_hms_opt(unsigned(hour), unsigned(minute), unsigned(second)))
+        .ok_or(StateError::Line { line })
 }
 
-fn number(text: &str) -> Option<u32> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
+/// A whole number at the beginning of a text, white space before it, and what stands behind.
+/// One that is too large is as large as can be, and so out of every range.
+fn number(text: &str) -> Option<(i32, &str)> {
+    let text = text.trim_ascii_start();
+    let (sign, digits) = match text.split_at_checked(1) {
+        Some(("-", digits)) => (-1, digits),
+        Some(("+", digits)) => (1, digits),
+        _ => (1, text),
+    };
+    let end = digits.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(digits.len());
+    let (digits, rest) = digits.split_at_checked(end).filter(|_| end > 0)?;
+    Some((digits.parse().unwrap_or(i32::MAX).saturating_mul(sign), rest))
 }
 
 #[cfg(test)]
@@ -343,6 +354,11 @@ mod tests {
             ("/a 1970-1-0", "/a", "1969-12-31 00:00:00"),
             ("/a 1900-1-1", "/a", "1900-01-01 00:00:00"),
             ("relative.log 2026-1-2", "relative.log", "2026-01-02 00:00:00"),
+            ("/a +2026-+1-+2", "/a", "2026-01-02 00:00:00"),
+            ("/a \"2026- 1- 2\"", "/a", "2026-01-02 00:00:00"),
+            ("/a 2026-1-2-3:4x", "/a", "2026-01-02 03:04:00"),
+            ("/a 2026-1-2-3-4", "/a", "2026-01-02 03:00:00"),
+            ("/a 2026-1-2-3:4:5:6", "/a", "2026-01-02 03:04:05"),
         ] {
             let (state, error) = parse(&format!("{line}\n"));
             assert_eq!((error, state.get(name)), (None, Some(at(when))), "{line}");
@@ -360,10 +376,9 @@ mod tests {
             ("/b\n", bad(4)),
             ("/b 2026-1\n", bad(4)),
             ("/b 2026-1-2 x\n", bad(4)),
-            ("/b 2026-1-2-3:4:5:6\n", bad(4)),
-            ("/b 2026-1-2-3:4x\n", bad(4)),
-            ("/b 2026-1--2\n", bad(4)),
-            ("/b 2026-1-+2\n", bad(4)),
+            ("/b 2026-1-x\n", bad(4)),
+            ("/b 2026-1--2\n", date("day", -2)),
+            ("/b 2026-1-2--3:0:0\n", date("hour", -3)),
             ("\"/b 2026-1-2\n", bad(4)),
             ("/b\0 2026-1-2\n", bad(4)),
             ("'' 2026-1-2\n", bad(4)),
@@ -376,7 +391,8 @@ mod tests {
             ("/b 2026-1-2-24\n", date("hour", 24)),
             ("/b 2026-1-2-3:60\n", date("minute", 60)),
             ("/b 2026-1-2-3:4:60\n", date("second", 60)),
-            ("/b 99999999999-1-2\n", bad(4)),
+            ("/b 99999999999-1-2\n", date("year", i32::MAX)),
+            ("/b -99999999999-1-2\n", date("year", -i32::MAX)),
         ] {
             let (state, error) = parse(&format!("/a 2026-1-1\n\n{line}/c 2026-1-1\n"));
             let torn = line.ends_with(|c| c != '\n');

@@ -1,14 +1,14 @@
 //! The language as a whole: text in, policies and diagnostics out.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use super::*;
 use crate::naming::{DateFormat, DateShift, Naming, Style};
 use crate::policy::{
-    Codec, Compress, Count, Identity, Limits, Method, NewFile, Policy, Reserve, RotateWhen,
-    Selector, SetSpec,
+    Codec, Compress, Count, Identity, Limits, MailWhen, Method, NewFile, Policy, Reserve,
+    RotateWhen, Selector, SetSpec, Shred,
 };
 use crate::units::Bytes;
 
@@ -462,13 +462,8 @@ fn h32_bytes_that_are_no_text_are_refused_where_text_is_needed() {
 #[test]
 fn a_directive_that_is_not_done_yet_leaves_its_block_alone() {
     for (lines, expected) in [
-        ("mail a@b.c", "2:1 error `mail` is not done by this version"),
-        ("shred", "2:1 error `shred` is not done by this version"),
         ("errors a@b.c", "2:1 error `errors` is obsolete"),
         ("livetrim", "2:1 error `livetrim` is not done by this version"),
-        ("compress\ncompresscmd xz", "3:13 error `compresscmd xz` is not done by this version"),
-        ("compress\ncompresscmd ./gzip", "3:13 error `compresscmd ./gzip` is not done"),
-        ("compress\ncompressoptions -T0", "3:17 error `compressoptions -T0` is not done"),
     ] {
         let found = refused(lines);
         assert!(found.starts_with(expected) && !found.contains('\n'), "{lines}: {found}");
@@ -476,16 +471,43 @@ fn a_directive_that_is_not_done_yet_leaves_its_block_alone() {
 }
 
 #[test]
-fn a_default_that_is_not_done_yet_is_said_once_and_spares_who_undoes_it() {
-    let parsed = parse("mail a@b.c\n/log/a { }\n/log/b { nomail }\n/log/c { }\nnomail\n/log/d { }");
+fn a_default_that_is_not_done_is_said_once() {
+    let parsed = parse("/log/a { }\nerrors a@b.c\n/log/b { }\n/log/c { }");
     let names: Vec<_> = parsed.config.at_work().map(|set| set.name.as_str()).collect();
-    assert_eq!(names, ["/log/b", "/log/d"]);
-    assert_eq!(problems(&parsed), ["1:1 error `mail` is not done by this version"]);
-    let parsed = parse(
-        "compresscmd xz\n/log/a { }\n/log/b { compress }\n/log/c { compress\ncompresscmd gzip\n}",
-    );
-    let names: Vec<_> = parsed.config.at_work().map(|set| set.name.as_str()).collect();
-    assert_eq!(names, ["/log/a", "/log/c"], "no compression, or one that is done");
+    assert_eq!(names, ["/log/a"]);
+    assert_eq!(problems(&parsed), ["2:1 error `errors` is obsolete"]);
+}
+
+#[test]
+fn what_the_codecs_cannot_do_a_program_does() {
+    for (lines, command, options, suffix) in [
+        ("compresscmd xz", "xz", vec![], ".xz"),
+        ("compresscmd /opt/pack\ncompressext .p", "/opt/pack", vec![], ".p"),
+        ("compressoptions -T0 'a b'\ncompresscmd xz", "xz", vec!["-T0", "a b"], ".xz"),
+        ("compressoptions -9 --rsyncable", "gzip", vec!["-9", "--rsyncable"], ".gz"),
+        ("compresscmd zstd\ncompressoptions -T0", "zstd", vec!["-T0"], ".zst"),
+    ] {
+        let found = policy(&format!("compress\n{lines}")).compress.expect("it is compressed");
+        let program = found.program.expect("by a program");
+        let options: Vec<_> = options.into_iter().map(OsString::from).collect();
+        assert_eq!((program.command.to_str(), &program.options), (Some(command), &options));
+        assert_eq!(found.suffix, suffix, "{lines}");
+    }
+    let undone = "compresscmd xz\ncompressoptions -e\n/log/a {\ncompress\ncompresscmd gzip\n\
+                  compressoptions -9\n}";
+    assert!(set(undone).policy.compress.is_some_and(|compress| compress.program.is_none()));
+    assert!(refused("compress\ncompresscmd ./gzip").contains("its whole path"));
+    assert!(refused("compress\ncompresscmd /opt/pack").contains("`compressext`"));
+}
+
+#[test]
+fn mail_and_shred_are_followed() {
+    let mail = policy("mail a@b.c\nmailfirst\nuncompresscmd /opt/un").mail.expect("mail");
+    assert_eq!((mail.address.as_str(), mail.when), ("a@b.c", MailWhen::First));
+    assert_eq!(mail.unpack, "/opt/un");
+    assert_eq!(policy("shred\nshredcycles 3").shred, Some(Shred { cycles: 3 }));
+    let undone = set("mail a@b.c\nshred\n/log/a {\nnomail\nnoshred\n}").policy;
+    assert_eq!((undone.mail, undone.shred), (None, None));
 }
 
 #[test]

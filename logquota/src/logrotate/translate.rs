@@ -194,9 +194,7 @@ impl<'e> Reader<'e> {
             self.block_error(source, fault, &mut draft);
         }
         self.statements(source, block.body, &mut draft);
-        // `compresscmd` and its options hurt nobody where nothing is compressed.
-        let hurts = |name: &&'static str| draft.settings.compress || !name.starts_with("compress");
-        let undone = draft.settings.undone.iter().any(hurts);
+        let undone = !draft.settings.undone.is_empty();
         let policy = match draft.settings.policy() {
             Ok(policy) if !draft.failed && !undone => policy,
             Err(message) if !draft.failed && !undone => {

@@ -56,10 +56,6 @@ impl<'a> Argument<'a> {
         Problem::Wrong(fault.classic(phrases::bad_value(self.name, self.bytes)))
     }
 
-    fn undone(&self, message: impl Into<String>, help: impl Into<String>) -> Problem {
-        Problem::Undone(Fault::new(self.pos, message, help))
-    }
-
     /// As text, without NUL and not empty.
     pub(super) fn text(&self) -> Result<&'a str, Problem> {
         let name = self.name;
@@ -233,22 +229,17 @@ pub(super) fn one_word<'a>(a: &Argument<'a>) -> Result<&'a str, Problem> {
     Ok(text)
 }
 
-/// The codec that a compression program stands for. No program is started: gzip and zstd are
-/// built in.
-pub(super) fn codec(a: &Argument<'_>) -> Result<Codec, Problem> {
-    let text = one_word(a)?;
-    let name = match text.rsplit_once('/') {
-        Some((_, name)) if text.starts_with('/') => name,
+/// The codec that a compression program stands for. gzip and zstd are built in, and not started.
+pub(super) fn codec(command: &str) -> Option<Codec> {
+    let name = match command.rsplit_once('/') {
+        Some((_, name)) if command.starts_with('/') => name,
         Some(_) => "",
-        None => text,
+        None => command,
     };
     match name {
-        "gzip" => Ok(Codec::Gzip),
-        "zstd" => Ok(Codec::Zstd),
-        _ => Err(a.undone(
-            format!("`compresscmd {}` is not done by this version", show(text)),
-            "use gzip or zstd, which are built in",
-        )),
+        "gzip" => Some(Codec::Gzip),
+        "zstd" => Some(Codec::Zstd),
+        _ => None,
     }
 }
 
@@ -265,15 +256,7 @@ pub(super) fn level(a: &Argument<'_>) -> Result<Option<Level>, Problem> {
                 let number = other.strip_prefix('-').filter(|n| n.len() <= 2);
                 match number.and_then(|n| n.parse::<u8>().ok()) {
                     Some(number) => Some(Level::Number(i32::from(number))),
-                    None => {
-                        return Err(a.undone(
-                            format!(
-                                "`compressoptions {}` is not done by this version",
-                                show(other)
-                            ),
-                            "give a level such as `-9`; the codecs are built in",
-                        ));
-                    }
+                    None => return Ok(Some(Level::Other)),
                 }
             }
         };

@@ -412,7 +412,7 @@ pub enum Reason {
     InTheWay,
     /// `mail` asks for it.
     Mail,
-    /// Under logrotate's rules: its compressed copy is complete.
+    /// Its compressed copy is complete.
     Compressed,
     /// The log was renamed; its writer needs a new one.
     NewLog,

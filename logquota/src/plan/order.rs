@@ -19,6 +19,7 @@ use crate::units::Bytes;
 
 mod classic;
 mod due;
+mod mail;
 mod new_log;
 mod room;
 mod rotation;
@@ -104,11 +105,16 @@ impl Builder<'_> {
         let index = self.steps.len();
         let used = self.used.get(at.set).copied().unwrap_or_default();
         let used_after = match &action {
+            // What was compressed counts as much as before, under its new name.
+            Action::Delete { .. } if reason == Reason::Compressed => used,
             Action::Delete { .. } | Action::Truncate { .. } => used.minus(bytes),
-            Action::Copy { room, .. } | Action::Compress { room, keep: true, .. } => {
-                used.plus(*room)
-            }
+            Action::Copy { room, .. } => used.plus(*room),
             _ => used,
+        };
+        // Only what the limits have room for, which is judged when its turn comes.
+        let meanwhile = match &action {
+            Action::Compress { room, keep: true, .. } => used.plus(*room).min(self.bound(at.set)),
+            _ => used_after,
         };
         let mut needs = at.needs;
         // A name that somebody must give up first.
@@ -141,12 +147,19 @@ impl Builder<'_> {
             *slot = used_after;
         }
         if let Some(peak) = self.peak.get_mut(at.set) {
-            *peak = (*peak).max(used_after);
+            *peak = (*peak).max(meanwhile);
         }
-        let set = at.set;
-        let step = Step { set, log: at.log, action, expect, bytes, reason, used_after, needs };
+        let (set, log, used_after) = (at.set, at.log, meanwhile);
+        let step = Step { set, log, action, expect, bytes, reason, used_after, needs };
         self.steps.push(step);
         index
+    }
+
+    /// The most that a set may use on the way.
+    fn bound(&self, set: usize) -> Bytes {
+        let quota = self.config.sets.get(set).and_then(|spec| spec.policy.limits.quota);
+        let before = self.before.get(set).copied().unwrap_or_default();
+        quota.map_or(Bytes::MAX, |quota| quota.max(before))
     }
 
     fn dir_made(&self, target: &Place) -> Option<usize> {
@@ -191,10 +204,11 @@ impl Builder<'_> {
             });
             let same_as =
                 twin.map(|(_, twin)| Place { dir: draft.log.archive_dir, name: twin.name.clone() });
-            let at = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+            let place = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+            let at = self.asked(At::log(set, log), draft, &place);
             self.push(
-                At::log(set, log),
-                Action::Delete { at, shred: None, same_as },
+                at,
+                Action::Delete { at: place, shred: draft.policy.shred, same_as },
                 Expect::Unchanged(stamp),
                 stamp.freed_by_unlink(),
                 Reason::Duplicate,
@@ -218,25 +232,32 @@ impl Builder<'_> {
             let place = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
             let expect = Expect::Unchanged(archive.meta.stamp);
             let bytes = archive.meta.stamp.freed_by_unlink();
-            self.delete(At::log(set, log), draft, place, expect, bytes, reason.clone());
+            let at = At::log(set, log).after(self.mail_old(set, log, draft, archive, reason));
+            self.delete(at, draft, place, expect, bytes, reason.clone());
         }
+    }
+
+    /// Behind the script that is asked before a file is deleted.
+    fn asked(&mut self, mut at: At, draft: &LogDraft<'_>, place: &Place) -> At {
+        if let Some(script) = &draft.policy.scripts.pre_remove {
+            let path = self.inventory.path(place.dir, &place.name);
+            let hook = self.hook(at.clone(), Hook::PreRemove, script, vec![path.into_os_string()]);
+            at.needs.push(hook);
+        }
+        at
     }
 
     /// A deletion, with the script that is asked first.
     fn delete(
         &mut self,
-        mut at: At,
+        at: At,
         draft: &LogDraft<'_>,
         place: Place,
         expect: Expect,
         bytes: Bytes,
         reason: Reason,
     ) -> usize {
-        if let Some(script) = &draft.policy.scripts.pre_remove {
-            let path = self.inventory.path(place.dir, &place.name);
-            let hook = self.hook(at.clone(), Hook::PreRemove, script, vec![path.into_os_string()]);
-            at.needs.push(hook);
-        }
+        let at = self.asked(at, draft, &place);
         let shred = draft.policy.shred;
         self.push(at, Action::Delete { at: place, shred, same_as: None }, expect, bytes, reason)
     }

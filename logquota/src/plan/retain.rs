@@ -51,9 +51,11 @@ fn duplicates(draft: &mut LogDraft<'_>) {
     }
 }
 
-/// Whether the suffix is one that this policy's codec writes: only that can be compared.
+/// Whether the suffix is one that this policy's codec writes: only that can be compared, and
+/// what a program has made cannot.
 fn is_ours(suffix: &str, draft: &LogDraft<'_>) -> bool {
-    draft.policy.compress.as_ref().is_some_and(|compress| compress.suffix == suffix)
+    let compress = draft.policy.compress.as_ref();
+    compress.is_some_and(|compress| compress.suffix == suffix && compress.program.is_none())
 }
 
 fn by_age(draft: &mut LogDraft<'_>, context: &Context) {

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use fs2::FileExt;
 use rustix::fs::{Mode, OFlags};
 
 use super::resolve;
@@ -21,8 +22,19 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Lock {
     // Closing it gives the lock back.
-    #[expect(clippy::disallowed_types, reason = "fs2 locks a std file")]
-    _held: std::fs::File,
+    _held: File,
+}
+
+#[expect(clippy::disallowed_types, reason = "fs2 locks a std file")]
+type File = std::fs::File;
+
+/// A lock that is tried once.
+type TryLock = fn(&File) -> io::Result<()>;
+
+fn open_dir(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    resolve::again(|| rustix::fs::open(path, flags, Mode::empty()))
+        .map_err(|e| Error::io(Op::Lock, path)(e.into()))
 }
 
 impl Lock {
@@ -35,10 +47,17 @@ impl Lock {
     ///
     /// [`Error::Locked`] when the time is over; [`Error::Io`] if it cannot be opened.
     pub fn dir(path: &Path, wait: Duration) -> Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = resolve::again(|| rustix::fs::open(path, flags, Mode::empty()))
-            .map_err(|e| Error::io(Op::Lock, path)(e.into()))?;
-        Self::take(fd, path, wait)
+        Self::take(open_dir(path)?, path, wait, FileExt::try_lock_exclusive)
+    }
+
+    /// Locks a directory together with others who do it in this way, and against those who use
+    /// [`Lock::dir`]; otherwise as that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lock::dir`].
+    pub fn dir_together(path: &Path, wait: Duration) -> Result<Self> {
+        Self::take(open_dir(path)?, path, wait, FileExt::try_lock_shared)
     }
 
     /// Locks a file, waiting at most `wait`. It is made, readable for its owner only, if it
@@ -63,16 +82,15 @@ impl Lock {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
             return Err(Error::io(Op::Lock, path)(source));
         }
-        Self::take(fd, path, wait)
+        Self::take(fd, path, wait, FileExt::try_lock_exclusive)
     }
 
-    fn take(fd: OwnedFd, path: &Path, wait: Duration) -> Result<Self> {
-        #[expect(clippy::disallowed_types, reason = "fs2 locks a std file")]
-        let file = std::fs::File::from(fd);
+    fn take(fd: OwnedFd, path: &Path, wait: Duration, lock: TryLock) -> Result<Self> {
+        let file = File::from(fd);
         // Counted, not measured: this crate asks no clock for it.
         let mut left = wait.as_millis() / POLL.as_millis();
         loop {
-            match fs2::FileExt::try_lock_exclusive(&file) {
+            match lock(&file) {
                 Ok(()) => return Ok(Self { _held: file }),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

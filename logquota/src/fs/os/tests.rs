@@ -306,6 +306,10 @@ fn h35_a_lock_is_for_one_and_is_waited_for_within_bounds() {
     let held = Lock::dir(folder.path(), wait).expect("the first");
     assert!(matches!(Lock::dir(folder.path(), wait), Err(Error::Locked { .. })));
     drop(held);
+    let together = Lock::dir_together(folder.path(), wait).expect("free again");
+    let other = Lock::dir_together(folder.path(), wait).expect("shared");
+    assert!(matches!(Lock::dir(folder.path(), wait), Err(Error::Locked { .. })));
+    drop((together, other));
     Lock::dir(folder.path(), Duration::ZERO).expect("free again");
     let path = folder.path().join("state");
     let held = Lock::file(&path, wait).expect("the first");

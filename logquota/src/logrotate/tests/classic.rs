@@ -181,7 +181,7 @@ fn patterns_are_expanded_as_the_configuration_is_read() {
         (r#""/log/\*.log" /log/\\[x]"#, vec![r"/log/\*.log", r"/log/\[x]"]),
         (r"/log/\[ab]", vec!["/log/a", "/log/b"]),
         ("~/x ~nobody/y \"rel\"", vec!["~/x", "~nobody/y", "rel"]),
-        ("/log/a \"x y", vec!["/log/a", "x y\n "]),
+        ("/log/a \"x y", vec!["/log/a", "x y\n\n "]),
         ("/log/../log/a", vec!["/log/../log/a"]),
     ] {
         let parsed = classic(format!("{words}\n# no }}\n {{\n}}"));
@@ -398,7 +398,7 @@ fn a_set_knows_where_it_comes_from_and_what_it_was_called() {
     assert_eq!((set.name.as_str(), set.policy.limits.quota), ("app", Some(Bytes::mib(5))));
     let origin = &parsed.origins[0];
     assert_eq!((origin.file.as_path(), origin.line), (Path::new("conf"), 2));
-    assert_eq!(origin.pattern, "/log/a \n\t'/log/b'");
+    assert_eq!(origin.pattern, "/log/a \n \n\t'/log/b'");
     assert_eq!(set.pattern_text, origin.pattern);
 }
 

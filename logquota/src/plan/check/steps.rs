@@ -148,11 +148,12 @@ fn act<'a>(
             temporary(world, index, to, temp, found);
             if *keep {
                 let content = world.files.get(file)?.content;
+                // It counts with its source, and in its place once that is deleted.
                 let packed = world.add_file((to.dir, &to.name), content, None);
                 let packed = world.files.get_mut(packed)?;
-                packed.allocated = u128::from(room.get());
-                let used = i128::from(room.get());
-                return Some(Change { used, files: 1, dev: packed.dev, ..Change::default() });
+                packed.allocated = 0;
+                let (meanwhile, dev) = (u128::from(room.get()), packed.dev);
+                return Some(Change { meanwhile, files: 1, dev, ..Change::default() });
             }
             let file = world.files.get_mut(file)?;
             // The source goes, but its other names keep what it occupies.
@@ -206,6 +207,9 @@ fn act<'a>(
             if duplicate && same_as.is_none() {
                 found.add(1, format_args!("step {index}: `{shown}` is a duplicate of nothing"));
             }
+            if matches!(step.reason, Reason::Compressed) {
+                hand_over(world, index, file, &shown, found);
+            }
             let kept = world.files.get(file)?;
             let freed = if kept.linked { 0 } else { kept.allocated };
             let (linked, dev) = (i64::from(kept.linked), kept.dev);
@@ -230,6 +234,22 @@ fn act<'a>(
             None
         }
         Action::RunHook { .. } => None,
+    }
+}
+
+/// What a file occupied, the compressed one that has its content occupies from now on.
+fn hand_over(world: &mut World<'_>, index: usize, file: usize, shown: &str, found: &mut Found) {
+    let Some(plain) = world.files.get(file) else { return };
+    let (content, allocated) = (plain.content, plain.allocated);
+    let packed = world.files.iter_mut().enumerate().rev().find(|(number, other)| {
+        *number != file && other.content == content && other.stamp.is_none() && other.allocated == 0
+    });
+    match packed {
+        Some((_, packed)) => packed.allocated = allocated,
+        None => found.add(1, format_args!("step {index}: `{shown}` was not compressed")),
+    }
+    if let Some(plain) = world.files.get_mut(file) {
+        plain.allocated = 0;
     }
 }
 

@@ -265,7 +265,8 @@ impl Builder<'_> {
                     // The quota asks neither scripts nor anybody's mail.
                     _ => {
                         let bytes = here.meta.stamp.freed_by_unlink();
-                        let action = Action::Delete { at: here.place, shred: None, same_as: None };
+                        let (at, shred) = (here.place, policy.shred);
+                        let action = Action::Delete { at, shred, same_as: None };
                         let at = At::log(set, way.log).after(by);
                         self.push(at, action, here.expect, bytes, reason.clone());
                     }
@@ -305,9 +306,7 @@ impl Builder<'_> {
         let Some(compress) = policy.compress.as_ref().filter(|_| may_pack) else {
             return here.clone();
         };
-        // Where limits count every byte, the source does not wait for a script.
-        let keep = !way.draft.has_limits
-            && (policy.scripts.pre_remove.is_some() || policy.shred.is_some());
+        let keep = policy.scripts.pre_remove.is_some() || policy.shred.is_some();
         let block = self.inventory.sets.get(set).map_or(Bytes::new(512), |set| set.space.block);
         let room = codec::bound(Bytes::new(here.meta.stamp.len)).in_blocks(block);
         let log = Place { dir: way.draft.log.dir, name: way.draft.log.name.clone() };
@@ -323,8 +322,7 @@ impl Builder<'_> {
             keep,
         };
         let used = self.used.get(set).copied().unwrap_or_default();
-        let before = self.before.get(set).copied().unwrap_or_default();
-        let bound = policy.limits.quota.map_or(Bytes::MAX, |quota| quota.max(before));
+        let bound = self.bound(set);
         if let Some(peak) = self.peak.get_mut(set) {
             *peak = (*peak).max(used.plus(room).min(bound));
         }
@@ -338,8 +336,7 @@ impl Builder<'_> {
             Expect::Made => Expect::Made,
             _ => Expect::SameFile(here.meta.stamp.id),
         };
-        let freed = if keep { room } else { here.freed };
-        Here { place: to, meta: here.meta, expect, is_packed: true, freed }
+        Here { place: to, meta: here.meta, expect, is_packed: true, freed: here.freed }
     }
 
     /// Removes a copy that is one too many, or too old: mailed first, if that is asked for.

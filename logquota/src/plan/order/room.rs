@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::Builder;
 use crate::inventory::Set;
 use crate::plan::decide::{no_inode, no_room_for_copy};
-use crate::plan::{Action, Expect, Step};
+use crate::plan::{Action, Expect, Reason, Step};
 use crate::units::Bytes;
 
 /// What a file system has left.
@@ -46,6 +46,8 @@ impl Builder<'_> {
                 self.inventory.dirs.get(&to.dir).is_some_and(|dir| dir.id.dev == set.dev)
             });
             match &step.action {
+                // It counts on, compressed.
+                Action::Delete { .. } if step.reason == Reason::Compressed => {}
                 Action::Delete { .. } | Action::Truncate { .. } => {
                     *used = used.minus(step.bytes);
                     total = total.minus(step.bytes);

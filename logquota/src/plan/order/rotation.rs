@@ -101,6 +101,7 @@ impl Builder<'_> {
         for (log, done) in &mut all {
             let Some(log_draft) = draft.logs.get(*log) else { continue };
             self.finish_rename_copy(At::log(set, *log), log_draft, done);
+            self.mail_new(At::log(set, *log), log_draft, done);
             self.delete_new(At::log(set, *log), log_draft, done);
         }
         self.compress_set(set, draft, &all);
@@ -129,7 +130,9 @@ impl Builder<'_> {
             let place = Place { dir: log.archive_dir, name: archive.name.clone() };
             let stamp = archive.meta.stamp;
             let bytes = stamp.freed_by_unlink();
-            self.delete(at.clone(), draft, place, Expect::Unchanged(stamp), bytes, reason.clone());
+            let mailed = at.log.and_then(|log| self.mail_old(at.set, log, draft, archive, reason));
+            let at = at.clone().after(mailed);
+            self.delete(at, draft, place, Expect::Unchanged(stamp), bytes, reason.clone());
         }
         let mut done = Done { names: names(draft), ..Done::default() };
         let Some(rotation) = &draft.rotation else {
@@ -145,7 +148,10 @@ impl Builder<'_> {
                 let stamp = archive.meta.stamp;
                 let bytes = stamp.freed_by_unlink();
                 let expect = Expect::Unchanged(stamp);
-                self.delete(at.after(done.created), draft, place, expect, bytes, reason.clone());
+                let mailed =
+                    at.log.and_then(|log| self.mail_old(at.set, log, draft, archive, reason));
+                let at = at.after(done.created).after(mailed);
+                self.delete(at, draft, place, expect, bytes, reason.clone());
             }
             return done;
         };

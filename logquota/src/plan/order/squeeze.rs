@@ -114,6 +114,7 @@ impl Builder<'_> {
                 continue;
             }
             match step.action {
+                Action::Delete { .. } if step.reason == Reason::Compressed => {}
                 Action::Create { .. } | Action::Copy { .. } => made = made.saturating_add(1),
                 Action::Delete { .. } if frees_inode(step, set) => gone = gone.saturating_add(1),
                 _ => {}
@@ -133,13 +134,17 @@ impl Builder<'_> {
         let global = self.config.global.quota;
         let all_used: Bytes = self.used.iter().copied().sum();
         let all_before: Bytes = self.before.iter().copied().sum();
+        let policy = &draft.spec.policy;
+        let keep = policy.scripts.pre_remove.is_some() || policy.shred.is_some();
         let mut gained = Bytes::ZERO;
         let mut waiting = jobs;
         for _ in 0..PASSES_MAX {
             let (jobs, known) = (std::mem::take(&mut waiting), gained);
             for job in jobs {
-                let Some(log) = draft.logs.get(job.log).map(|draft| draft.log) else { continue };
-                let source = job.meta.stamp.allocated;
+                let Some(log_draft) = draft.logs.get(job.log) else { continue };
+                let log = log_draft.log;
+                let stamp = job.meta.stamp;
+                let source = stamp.allocated;
                 let fits = |quota: Option<Bytes>, before: Bytes, used: Bytes| {
                     admits(quota, before, used.minus(gained), source, job.room)
                 };
@@ -153,24 +158,29 @@ impl Builder<'_> {
                 }
                 gained = gained.plus(source);
                 // On the way at most what the limits leave.
-                let bound = quota.map_or(Bytes::MAX, |quota| quota.max(before));
+                let bound = self.bound(set);
                 if let Some(peak) = self.peak.get_mut(set) {
                     *peak = (*peak).max(used.plus(job.room).min(bound));
                 }
                 let action = Action::Compress {
                     temp: temporary_name(&job.to.name),
-                    from: job.from,
+                    from: job.from.clone(),
                     to: job.to,
                     log: Place { dir: log.dir, name: log.name.clone() },
                     program: compress.program.clone(),
                     codec: compress.codec,
                     level: compress.level,
                     room: job.room,
-                    keep: false,
+                    keep,
                 };
-                let reason = Reason::Compression { len: Bytes::new(job.meta.stamp.len) };
+                let reason = Reason::Compression { len: Bytes::new(stamp.len) };
                 let at = At::log(set, job.log).after(job.needs);
-                self.push(at, action, job.expect, source, reason);
+                let packed = self.push(at, action, job.expect, source, reason);
+                if keep {
+                    let at = At::log(set, job.log).after([packed]);
+                    let freed = stamp.freed_by_unlink();
+                    self.delete(at, log_draft, job.from, job.expect, freed, Reason::Compressed);
+                }
             }
             if waiting.is_empty() || gained == known {
                 break;

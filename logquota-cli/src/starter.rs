@@ -4,19 +4,20 @@
 //! is started from there could not become that user for good: it has no right to change its
 //! real ids or its groups. A thread that was there before has.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use super::hooks::keep_head;
+/// The most that is kept of what a program writes to standard error, in bytes.
+const STDERR_MAX: u64 = 64 << 10;
 
 /// How a program ended.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) status: ExitStatus,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
     /// What it wrote to standard error, if that was asked for.
-    pub(super) stderr: String,
+    pub(crate) stderr: String,
 }
 
 /// A program to be started, and who waits for it.
@@ -24,19 +25,19 @@ type Job = (Command, Sender<io::Result<Ended>>);
 
 /// Starts programs here, or on a thread of its own.
 #[derive(Debug, Default)]
-pub(super) struct Starter {
+pub(crate) struct Starter {
     apart: Option<(Sender<Job>, JoinHandle<()>)>,
 }
 
 impl Starter {
     /// From whichever thread asks.
-    pub(super) const fn here() -> Self {
+    pub(crate) const fn here() -> Self {
         Self { apart: None }
     }
 
     /// From a thread that stays what this one is now. Where none can be had, as [`Self::here`]:
     /// then a program that should be somebody else fails to start.
-    pub(super) fn apart() -> Self {
+    pub(crate) fn apart() -> Self {
         let (jobs, todo) = channel::<Job>();
         let work = move || {
             for (command, done) in todo {
@@ -49,7 +50,7 @@ impl Starter {
     }
 
     /// Runs a program to its end.
-    pub(super) fn run(&self, command: Command) -> io::Result<Ended> {
+    pub(crate) fn run(&self, command: Command) -> io::Result<Ended> {
         let Some((jobs, _)) = &self.apart else { return run(command) };
         let (done, ended) = channel();
         let gone = || io::Error::other("the thread that starts programs is gone");
@@ -74,6 +75,15 @@ fn run(mut command: Command) -> io::Result<Ended> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let stderr = child.stderr.take().map(keep_head).unwrap_or_default();
     Ok(Ended { status: child.wait()?, stderr })
+}
+
+/// Reads what a program writes to standard error until it closes it; keeps the first part.
+fn keep_head(mut stderr: impl io::Read) -> String {
+    let mut kept = Vec::new();
+    // What cannot be read is not shown; the program's status decides.
+    let _ = stderr.by_ref().take(STDERR_MAX).read_to_end(&mut kept);
+    let _ = io::copy(&mut stderr, &mut io::sink());
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 #[cfg(test)]
@@ -114,5 +124,11 @@ mod tests {
             let error = starter.run(Command::new("/no/such")).expect_err("there is none");
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
         }
+    }
+
+    #[test]
+    fn of_a_flood_on_standard_error_the_head_is_kept() {
+        let flood = io::repeat(b'x').take(STDERR_MAX * 3);
+        assert_eq!(u64::try_from(keep_head(flood).len()).ok(), Some(STDERR_MAX));
     }
 }

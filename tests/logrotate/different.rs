@@ -1,8 +1,5 @@
-//! Where ours differs from the original: on purpose, or because it is not there yet. A case in here
-//! that passes fails the test, so that neither list can rot.
-
-/// Whether the program under test can be called as `logrotate` at all.
-pub(crate) const OURS_IS_THERE: bool = true;
+//! Where ours differs from the original on purpose. A case in here that passes fails the test, so
+//! that the list cannot rot.
 
 /// Names of cases that differ on purpose, and why; `docs/logrotate-differences.md` has them all.
 /// What ours does instead is stated in `cases/hazards.cases` and `tests/plan/classic.rs`.
@@ -218,6 +215,14 @@ pub(crate) const DIFFERENT: &[(&str, &str)] = &[
         "scripts_change_the_tree_prerotate_makes_a_copy",
         "a file under a name that a script has made meanwhile is not overwritten",
     ),
+    (
+        "names_olddir_bad_empty",
+        "a brace behind an error ends its block, and the next block is not swallowed",
+    ),
+    (
+        "names_olddir_bad_not_a_folder",
+        "a log whose olddir is no folder is not due, and its time is not noted",
+    ),
     ("shred_hard_link_allowed", "other names of a file that is shredded keep what they have"),
     ("shred_hard_link_refused", "other names of a file that is shredded keep what they have"),
     (
@@ -234,39 +239,4 @@ pub(crate) const DIFFERENT: &[(&str, &str)] = &[
         "names_one_olddir_for_two",
         "two logs of one name with one olddir do not share its numbers: the second is refused",
     ),
-];
-
-/// Names of cases that fail, and why.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[
-    (
-        "not_root_and_su_another",
-        "who cannot become the user of `su` finds out at the first act, and not before",
-    ),
-    (
-        "not_root_and_su_root",
-        "who cannot become the user of `su` finds out at the first act, and not before",
-    ),
-    (
-        "names_olddir_bad_empty",
-        "an olddir that is empty or no folder reaches as far as other errors",
-    ),
-    (
-        "names_olddir_bad_not_a_folder",
-        "an olddir that is empty or no folder reaches as far as other errors",
-    ),
-    (
-        "compressor_removes_its_input",
-        "a compressor that removes its input is taken for a change of it",
-    ),
-    (
-        "scripts_endscript_with_a_digit",
-        "what stands behind `endscript` without a blank is an error",
-    ),
-    (
-        "scripts_pattern_comment_inside",
-        "an empty line that was a comment is missing from the pattern",
-    ),
-    ("words_log_is_descriptor_3_in_scripts", "the log of messages is not open in scripts"),
-    ("state_bad_negative", "a negative number in the state is a bad line"),
-    ("syntax_paths_alternatives", "braces within a path list"),
 ];

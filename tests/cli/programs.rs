@@ -1,0 +1,189 @@
+//! Mail, shred and foreign compressors under our own rules: shown by `plan`, done by `run`, and by
+//! `apply` as they were shown.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::kit::{Sandbox, assert_code, command, needs, text};
+
+/// A folder with programs that note what they are told.
+struct Place {
+    sandbox: Sandbox,
+    config: PathBuf,
+}
+
+impl Place {
+    fn new(config: &str) -> Self {
+        let mut place = Self { sandbox: Sandbox::new(), config: PathBuf::new() };
+        let ran = place.ran().display().to_string();
+        place.program("mailer", &format!("{{ echo \"mail $2 $3\"; cat; }} >> {ran}"));
+        place.program("packer", "tr a-z A-Z; echo packed >&2");
+        place.program(
+            "shred",
+            &format!("exec 4>&1; echo \"shred $*: $(cat /proc/$$/fd/4)\" >> {ran}"),
+        );
+        place.sandbox.content("a.log", b"zero\n", Duration::ZERO);
+        let bin = place.sandbox.path("").display().to_string();
+        let config = config.replace("BIN/", &bin).replace("RAN", &ran);
+        place.config = place.sandbox.config(&config);
+        place
+    }
+
+    fn ran(&self) -> PathBuf {
+        self.sandbox.path("ran")
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        let path = self.sandbox.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = command();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let bin = [self.sandbox.path("")];
+        let path = std::env::join_paths(bin.into_iter().chain(std::env::split_paths(&path)));
+        command.arg(verb).env("PATH", path.expect("a path"));
+        command
+    }
+
+    fn on_config(&self, verb: &str) -> Command {
+        let mut command = self.command(verb);
+        command.arg("--state").arg(self.sandbox.path("status")).arg(&self.config);
+        command
+    }
+
+    fn run(&self) -> Output {
+        let mailer = self.sandbox.path("mailer");
+        self.on_config("run").arg("--mail").arg(mailer).output().expect("it starts")
+    }
+
+    /// What the programs noted, with the folder of the logs as `LOGS`.
+    fn noted(&self) -> String {
+        let noted = fs::read_to_string(self.ran()).unwrap_or_default();
+        noted.replace(self.sandbox.logs().to_str().expect("UTF-8"), "LOGS")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.sandbox.logs()).expect("a folder");
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("UTF-8");
+        let mut names: Vec<_> = entries.map(|entry| name(entry.expect("an entry"))).collect();
+        names.sort();
+        names
+    }
+}
+
+const OLD: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn an_archive_that_goes_by_number_is_mailed_and_overwritten_first() {
+    let place = Place::new(
+        "LOGS/a.log {\nsize 1\nrotate 1\ncompress\ncreate\nmail me@x\nshred\nquota 1M\npreremove\necho asked \
+         $1 >> RAN\nendscript\n}\n",
+    );
+    place.sandbox.content("a.log.1", b"one\n", OLD);
+    assert_code(&place.run(), 0);
+    assert_eq!(place.names(), ["a.log", "a.log.1.gz"]);
+    assert_eq!(
+        place.noted(),
+        "mail LOGS/a.log.1 me@x\none\nasked LOGS/a.log.1\nshred -u -: one\nasked \
+         LOGS/a.log.1\nshred -u -: zero\n"
+    );
+}
+
+#[test]
+fn the_newest_archive_is_mailed_and_a_packed_one_unpacked() {
+    if needs("gzip") {
+        return;
+    }
+    let place = Place::new("LOGS/a.log {\nsize 1\nrotate 3\ncompress\nmail me@x\nmailfirst\n}\n");
+    assert_code(&place.run(), 0);
+    assert_eq!(place.noted(), "mail LOGS/a.log me@x\nzero\n");
+    assert_eq!(place.names(), ["a.log.1.gz"]);
+    let place = Place::new("LOGS/a.log {\nsize 1\nrotate 1\ncompress\nmail me@x\n}\n");
+    assert_code(&place.run(), 0);
+    place.sandbox.content("a.log", b"two\n", Duration::ZERO);
+    assert_code(&place.run(), 0);
+    assert_eq!(place.noted(), "mail LOGS/a.log.1.gz me@x\nzero\n");
+}
+
+#[test]
+fn what_cannot_be_mailed_or_is_refused_stays() {
+    let place = Place::new("LOGS/a.log {\nsize 1\nrotate 1\nmail me@x\n}\n");
+    place.sandbox.content("a.log.1", b"one\n", OLD);
+    place.program("mailer", "exit 1");
+    assert_code(&place.run(), 1);
+    assert_eq!(fs::read(place.sandbox.logs().join("a.log.1")).expect("there"), b"one\n");
+    // What was compressed stays beside its archive, and the next run asks again.
+    let place = Place::new(
+        "LOGS/a.log {\nsize 1\nrotate 2\ncompress\nquota 1M\npreremove\ntest -e RAN\nendscript\n}\n",
+    );
+    assert_code(&place.run(), 1);
+    assert_eq!(place.names(), ["a.log.1", "a.log.1.gz"]);
+    fs::write(place.ran(), "").expect("written");
+    assert_code(&place.run(), 0);
+    assert_eq!(place.names(), ["a.log.1.gz"]);
+}
+
+#[test]
+fn what_is_added_after_the_compression_is_not_deleted() {
+    let config = "LOGS/a.log {\nsize 1\nrotate 2\ncompress\npreremove\necho more >> \
+                  $1\nendscript\n}\n";
+    for verb in ["run", "logrotate"] {
+        let place = Place::new(config);
+        fs::set_permissions(&place.config, fs::Permissions::from_mode(0o644)).expect("set");
+        assert_code(&place.on_config(verb).output().expect("it starts"), 1);
+        assert_eq!(place.names(), ["a.log.1", "a.log.1.gz"], "{verb}");
+        let plain = fs::read(place.sandbox.logs().join("a.log.1")).expect("there");
+        assert_eq!(plain, b"zero\nmore\n");
+    }
+}
+
+#[test]
+fn another_program_compresses_and_what_it_says_is_told_if_it_fails() {
+    let config =
+        "LOGS/a.log {\nsize 1\nrotate 2\ncompress\ncompresscmd BIN/packer\ncompressext .p\n}\n";
+    let place = Place::new(config);
+    assert_code(&place.run(), 0);
+    assert_eq!(fs::read(place.sandbox.logs().join("a.log.1.p")).expect("there"), b"ZERO\n");
+    // It is known as an archive.
+    place.sandbox.content("a.log", b"one\n", Duration::ZERO);
+    assert_code(&place.run(), 0);
+    assert_eq!(place.names(), ["a.log.1.p", "a.log.2.p"]);
+    let place = Place::new(config);
+    place.program("packer", "echo no way >&2; exit 3");
+    let output = place.run();
+    assert_code(&output, 1);
+    assert!(text(&output.stderr).contains("exit status 3; it said: no way"), "{output:?}");
+    assert_eq!(place.names(), ["a.log.1"]);
+}
+
+#[test]
+fn a_plan_shows_programs_and_apply_does_what_was_shown() {
+    let place = Place::new(
+        "LOGS/a.log {\nsize 1\nrotate 1\ncompress\ncompresscmd BIN/packer\ncompressext .p\nmail \
+         me@x\nshred\n}\n",
+    );
+    place.sandbox.content("a.log.1.p", b"one\n", OLD);
+    let file = place.sandbox.path("plan.json");
+    let output = place.on_config("plan").arg("-o").arg(&file).output().expect("it starts");
+    assert_code(&output, 0);
+    let shown = text(&output.stdout);
+    for line in ["mail a.log.1.p to me@x", "overwrite and delete a.log.1.p", "packer, "] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert_eq!(
+        (place.noted().as_str(), place.names()),
+        ("", vec!["a.log".into(), "a.log.1.p".into()])
+    );
+    let mut apply = place.command("apply");
+    apply.arg("--mail").arg(place.sandbox.path("mailer")).arg(&file);
+    let output = apply.output().expect("it starts");
+    // What was packed by a program that nobody knows is handed to what unpacks gzip.
+    assert_code(&output, 1);
+    assert!(text(&output.stderr).contains("uncompress"), "{output:?}");
+}
