@@ -126,6 +126,33 @@ fn a_plain_copy_in_the_way_is_not_overwritten() {
 }
 
 #[test]
+fn within_a_quota_plain_copies_keep_their_place_where_there_is_no_room_to_compress_them() {
+    let mut policy = policy();
+    policy.count = Count::AtMost(5);
+    // Each file occupies a block.
+    let full = Bytes::new(4 * SimDisk::default().block.get());
+    policy.limits.quota = Some(full);
+    for delay in [false, true] {
+        policy.compress = gzip(delay);
+        for (before, after) in [
+            ("a a.1 a.2 a.3.gz", "a.1=a a.2=a.1 a.3=a.2 a.4.gz=a.3.gz"),
+            ("a a.1 a.2.gz a.3", "a.1=a a.2=a.1 a.3.gz=a.2.gz a.4=a.3"),
+            // The plain one beside a compressed one has no place, and keeps its name.
+            ("a a.2 a.3 a.3.gz", "a.1=a a.2=a.2 a.3=a.3 a.4.gz=a.3.gz"),
+        ] {
+            assert_eq!(run(&policy, before), after, "{before}");
+        }
+        // A quota that has room changes nothing.
+        policy.limits.quota = Some(Bytes::kib(64));
+        let compressed = if delay { "a.1=a a.2.gz=a.1" } else { "a.1.gz=a a.2.gz=a.1" };
+        assert_eq!(run(&policy, "a a.1"), compressed);
+        policy.limits.quota = Some(full);
+    }
+    policy.count = Count::AtMost(0);
+    assert_eq!(run(&policy, "a a.1 a.2 a.3.gz"), "a.2=a.1 a.3.gz=a.3.gz");
+}
+
+#[test]
 fn dated_copies_go_by_number_and_todays_is_not_overwritten() {
     let mut policy = policy();
     policy.naming = Naming::dated(DateFormat::daily(), DateShift::default());

@@ -56,13 +56,6 @@ fn lines() -> impl Strategy<Value = String> {
     })
 }
 
-/// Under logrotate's rules a log waits, with all that its rotation would free, while the quota
-/// has no room to compress its old copy; then a quota is missed, and `lint` does not know.
-fn waits_for_room(case: &Case) -> bool {
-    let has = |word| case.config.lines().any(|line: &str| line.starts_with(word));
-    case.rules == Rules::Logrotate && has("compress") && has("quota")
-}
-
 fn cases() -> impl Strategy<Value = Case> {
     (
         lines(),
@@ -78,7 +71,6 @@ fn cases() -> impl Strategy<Value = Case> {
             logs,
             growth,
         })
-        .prop_filter("it may wait for room", |case| !waits_for_room(case))
 }
 
 /// What was used, and what was said of it.

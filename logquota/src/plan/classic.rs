@@ -5,6 +5,7 @@
 //! put into order in `order/classic`. What logrotate would lose without anybody wanting it, by
 //! putting one file in the place of another, is set aside here or keeps the log from rotating.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 
 use chrono::{DateTime, FixedOffset};
@@ -102,21 +103,14 @@ pub(super) fn old_copies(
         Count::Unlimited => u32::MAX,
     };
     let is_numbered = matches!(draft.policy.naming.style, Style::Numbered { .. });
-    let packed = suffix(draft.policy);
-    let counted: Vec<usize> = draft
-        .copies()
-        .into_iter()
-        .filter(|(index, a)| {
-            a.parsed.own_style && (a.parsed.suffix == packed || copies.late.contains(index))
-        })
-        .map(|(index, _)| index)
-        .collect();
+    let places: Vec<usize> =
+        counted(draft, &copies.late).into_iter().map(|(index, _)| index).collect();
     // The new copy is the first.
     let by_count = |index: usize| {
         let place = if is_numbered {
             usize::try_from(limit.max(1)).unwrap_or(usize::MAX)
         } else {
-            counted.iter().position(|at| *at == index).unwrap_or(0).saturating_add(1)
+            places.iter().position(|at| *at == index).unwrap_or(0).saturating_add(1)
         };
         Reason::Count { generation: Generation::from_index(place), limit }
     };
@@ -143,9 +137,14 @@ fn obstacle(draft: &LogDraft<'_>, target: &Target, copies: &OldCopies) -> Option
     let packed = suffix(draft.policy);
     let label = |index: &usize| draft.copy(*index).map(|(a, _)| a.parsed.label.clone());
     let late = copies.late.iter().filter_map(label);
-    let moved = copies.moves.iter().map(|(_, number)| Label::Number(*number));
+    let moved = copies.moves.iter().filter_map(|(index, number)| {
+        let (archive, _) = draft.copy(*index)?;
+        let is_packed = copies.late.contains(index) || !archive.parsed.is_plain();
+        Some((Label::Number(*number), if is_packed { packed } else { "" }))
+    });
+    let late = late.map(|label| (label, packed));
     let mut names: Vec<OsString> =
-        late.chain(moved).map(|label| naming.format(&log.name, &label, packed)).collect();
+        late.chain(moved).map(|(label, suffix)| naming.format(&log.name, &label, suffix)).collect();
     if has_copy(draft.policy) {
         names.push(target.plain.clone());
         if packs_at_once(draft.policy) {
@@ -174,6 +173,24 @@ fn with_suffix<'d>(
     draft.copies().into_iter().filter(move |(_, a)| a.parsed.own_style && a.parsed.suffix == suffix)
 }
 
+/// Copies that have a place among the others, newest first, with those that are compressed late.
+/// With `compress`, logrotate passes plain ones over; where there are limits, some stay plain for
+/// want of room, and are not stranded by that.
+fn counted<'d>(draft: &'d LogDraft<'_>, late: &[usize]) -> Vec<(usize, &'d Archive)> {
+    let packed = suffix(draft.policy);
+    let twins: HashSet<&Label> = if draft.has_limits {
+        with_suffix(draft, packed).map(|(_, archive)| &archive.parsed.label).collect()
+    } else {
+        HashSet::new()
+    };
+    let stays =
+        |a: &Archive| draft.has_limits && a.parsed.is_plain() && !twins.contains(&a.parsed.label);
+    let is_counted = |(index, a): &(usize, &Archive)| {
+        late.contains(index) || a.parsed.own_style && (a.parsed.suffix == packed || stays(a))
+    };
+    draft.copies().into_iter().filter(is_counted).collect()
+}
+
 fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> OldCopies {
     let policy = draft.policy;
     let packed = suffix(policy);
@@ -186,7 +203,8 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         Label::Number(number) => number,
         _ => 0,
     };
-    let highest = || with_suffix(draft, packed).map(|(_, a)| number(a)).max().unwrap_or(0);
+    let counted = counted(draft, &[]);
+    let highest = || counted.iter().map(|(_, a)| number(a)).max().unwrap_or(0);
     // The first number beyond those that stay; with `rotate 0`, one stays until the end.
     let (end, is_limited) = match policy.count {
         Count::AtMost(count) => (start.saturating_add(count.max(1)), true),
@@ -206,7 +224,9 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
     let is_delayed = policy.compress.as_ref().is_some_and(|compress| compress.delay);
     let mut newest = at(start, packed);
     if let Some(plain) = in_the_way {
-        if may_pack(plain) && (newest.is_none() || is_delayed) {
+        if draft.stays_plain && newest.is_none() {
+            newest = Some(plain);
+        } else if may_pack(plain) && (newest.is_none() || is_delayed) && !draft.stays_plain {
             found.aside.extend(newest);
             found.late.push(plain);
             newest = Some(plain);
@@ -219,16 +239,32 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         }
     }
     // Those that exist, by number, the highest first: only these are looked at.
-    let mut slots: Vec<(u32, usize)> = with_suffix(draft, packed)
-        .map(|(index, archive)| (number(archive), index))
+    let mut slots: Vec<(u32, usize)> = counted
+        .iter()
+        .map(|(index, archive)| (number(archive), *index))
         .filter(|(number, _)| *number > start && *number < end)
         .chain(newest.map(|index| (start, index)))
         .collect();
     slots.sort_unstable_by(|a, b| b.cmp(a));
     let is_old = |index: usize| archive(index).is_some_and(|a| too_old(draft, a, now).is_some());
-    let stale = if is_limited { at(end, packed) } else { None };
+    let at_end = counted.iter().find(|(_, a)| a.parsed.label == Label::Number(end));
+    let stale = at_end.filter(|_| is_limited).map(|(index, _)| *index);
     let mut last = stale;
+    // Plain ones beside a compressed one of their number stay where they are.
+    let is_plain = |index: usize| archive(index).is_some_and(|a| a.parsed.is_plain());
+    let mut stays: HashSet<u32> = with_suffix(draft, "")
+        .filter(|(index, _)| draft.has_limits && !counted.iter().any(|(other, _)| other == index))
+        .map(|(_, archive)| number(archive))
+        .collect();
     for (number, index) in slots {
+        let is_in_the_way = stays.contains(&number.saturating_add(1));
+        if is_in_the_way && is_plain(index) && !found.late.contains(&index) {
+            if number == start {
+                return stopped(index);
+            }
+            stays.insert(number);
+            continue;
+        }
         if is_old(index) && !is_stuck(index) {
             found.gone.push(index);
             continue;
@@ -260,7 +296,7 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
     let policy = draft.policy;
     let packed = suffix(policy);
     let mut found = OldCopies::default();
-    if policy.compress.as_ref().is_some_and(|compress| compress.delay) {
+    if !draft.stays_plain && policy.compress.as_ref().is_some_and(|compress| compress.delay) {
         let is_free = |plain: &Archive| {
             !with_suffix(draft, packed).any(|(_, a)| a.parsed.label == plain.parsed.label)
         };
@@ -275,14 +311,8 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
         }
     }
     // The oldest first.
-    let candidates: Vec<(usize, &Archive)> = draft
-        .copies()
-        .into_iter()
-        .filter(|(index, a)| {
-            a.parsed.own_style && (a.parsed.suffix == packed || found.late.contains(index))
-        })
-        .rev()
-        .collect();
+    let mut candidates = counted(draft, &found.late);
+    candidates.reverse();
     let surplus = match policy.count {
         Count::AtMost(count) => {
             let count = usize::try_from(count.max(1)).unwrap_or(usize::MAX);

@@ -31,8 +31,9 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
     // A rotation that turns out to be impossible must not have cost anything: everything is
     // decided again without it. Each round puts off at least one more log.
     let mut put_off = PutOff::new();
+    let mut plain: HashSet<(usize, usize)> = HashSet::new();
     let (attempt, ordered) = loop {
-        let attempt = Attempt::new(inventory, config, context, &put_off);
+        let attempt = Attempt::new(inventory, config, context, &put_off, &plain);
         let mut ordered = order::order(inventory, config, &attempt.drafts);
         let mut more = attempt.impossible();
         more.append(&mut ordered.impossible);
@@ -40,9 +41,10 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
             let known = put_off.get(log);
             known.is_none_or(|known| known.is_for_room && !not_now.is_for_room)
         });
-        if more.is_empty() {
+        if more.is_empty() && ordered.plain.is_subset(&plain) {
             break (attempt, ordered);
         }
+        plain.extend(ordered.plain);
         put_off.append(&mut more);
     };
     let Attempt { drafts, evictions, problems } = attempt;
@@ -104,6 +106,7 @@ impl<'a> Attempt<'a> {
         config: &'a Config,
         context: &Context,
         put_off: &PutOff,
+        plain: &HashSet<(usize, usize)>,
     ) -> Self {
         let notes = inventory.notes.iter();
         let mut problems: Vec<Problem> = notes
@@ -111,6 +114,9 @@ impl<'a> Attempt<'a> {
             .collect();
         let mut drafts = SetDraft::all(inventory, config);
         for (set, draft) in drafts.iter_mut().enumerate() {
+            for (number, log) in draft.logs.iter_mut().enumerate() {
+                log.stays_plain = plain.contains(&(set, number));
+            }
             let roles = Roles::new(draft, inventory);
             let later: HashSet<usize> = roles.logs.iter().copied().collect();
             for (number, log) in draft.logs.iter_mut().enumerate() {

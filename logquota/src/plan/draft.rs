@@ -56,6 +56,8 @@ pub(super) struct LogDraft<'a> {
     twofold: Option<Box<Twofold>>,
     /// There are limits, so that every byte counts.
     pub(super) has_limits: bool,
+    /// The limits have no room to compress its newest old copy, so that this keeps its name's end.
+    pub(super) stays_plain: bool,
     /// Allocated bytes of this log's hard-linked files that no log before it has counted.
     pub(super) linked: Bytes,
     /// How many such files.
@@ -157,6 +159,7 @@ impl<'a> LogDraft<'a> {
             classic: None,
             twofold: None,
             has_limits,
+            stays_plain: false,
             linked,
             linked_files,
             linked_active,

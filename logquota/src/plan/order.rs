@@ -38,6 +38,8 @@ pub(super) struct Ordered {
     pub(super) used: Vec<Bytes>,
     /// Rotations that turned out to be impossible; if there are any, the rest is of no use.
     pub(super) impossible: PutOff,
+    /// Logs whose old copies turned out to have no room to be compressed before they move.
+    pub(super) plain: HashSet<(usize, usize)>,
 }
 
 /// Everything that is known while steps are written down.
@@ -55,6 +57,7 @@ struct Builder<'a> {
     /// Directories that a step makes.
     made: HashMap<Place, usize>,
     impossible: PutOff,
+    plain: HashSet<(usize, usize)>,
 }
 
 pub(super) fn order(inventory: &Inventory, config: &Config, drafts: &[SetDraft<'_>]) -> Ordered {
@@ -70,6 +73,7 @@ pub(super) fn order(inventory: &Inventory, config: &Config, drafts: &[SetDraft<'
         created: HashMap::new(),
         made: HashMap::new(),
         impossible: PutOff::new(),
+        plain: HashSet::new(),
     };
     for (set, draft) in drafts.iter().enumerate() {
         for (log, log_draft) in draft.logs.iter().enumerate() {
@@ -88,8 +92,8 @@ pub(super) fn order(inventory: &Inventory, config: &Config, drafts: &[SetDraft<'
         }
     }
     builder.find_impossible();
-    let Builder { steps, peak, used, impossible, .. } = builder;
-    Ordered { steps, peak, used, impossible }
+    let Builder { steps, peak, used, impossible, plain, .. } = builder;
+    Ordered { steps, peak, used, impossible, plain }
 }
 
 impl Builder<'_> {

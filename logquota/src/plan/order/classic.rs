@@ -182,6 +182,13 @@ impl Builder<'_> {
         for index in &copies.late {
             let Some((archive, here)) = way.old(*index).zip(way.here(*index)) else { continue };
             let to = way.named(&archive.parsed.label, true);
+            if way.draft.has_limits
+                && !self.has_room(set, here.meta.stamp.allocated, self.room(set, &here))
+            {
+                // Names were chosen for one that is compressed: they are chosen again.
+                self.plain.insert((set, way.log));
+                continue;
+            }
             late.push((*index, self.pack(set, way, &here, to)));
         }
         let find = |way: &Way<'_, '_>, index: usize| {
@@ -292,11 +299,23 @@ impl Builder<'_> {
         let freed = new.meta.stamp.freed_by_unlink();
         let here = Here { place: new.place, meta: new.meta, expect, is_packed: false, freed };
         let policy = way.draft.policy;
-        if !packs_at_once(policy) {
+        // What is mailed or removed next must not wait for room.
+        let is_awaited = policy.mail.is_some()
+            || way.draft.rotation.as_ref().is_some_and(|new| new.gone.is_some());
+        let waits = way.draft.has_limits && is_awaited;
+        if !packs_at_once(policy)
+            || waits && !self.has_room(set, here.meta.stamp.allocated, self.room(set, &here))
+        {
             return Some((here, made));
         }
         let to = way.named(&new.label, true);
-        Some((self.pack(set, way, &here, to), made))
+        let before = way.chain.clone();
+        let packed = self.pack(set, way, &here, to);
+        if way.draft.has_limits && !is_awaited {
+            // What goes next makes room, whether or not there was any to compress this.
+            way.chain = before;
+        }
+        Some((packed, made))
     }
 
     /// Compresses a copy.
@@ -307,8 +326,7 @@ impl Builder<'_> {
             return here.clone();
         };
         let keep = policy.scripts.pre_remove.is_some() || policy.shred.is_some();
-        let block = self.inventory.sets.get(set).map_or(Bytes::new(512), |set| set.space.block);
-        let room = codec::bound(Bytes::new(here.meta.stamp.len)).in_blocks(block);
+        let room = self.room(set, here);
         let log = Place { dir: way.draft.log.dir, name: way.draft.log.name.clone() };
         let action = Action::Compress {
             temp: temporary_name(&to.name),
@@ -337,6 +355,12 @@ impl Builder<'_> {
             _ => Expect::SameFile(here.meta.stamp.id),
         };
         Here { place: to, meta: here.meta, expect, is_packed: true, freed: here.freed }
+    }
+
+    /// What a compressed copy may occupy.
+    fn room(&self, set: usize, here: &Here) -> Bytes {
+        let block = self.inventory.sets.get(set).map_or(Bytes::new(512), |set| set.space.block);
+        codec::bound(Bytes::new(here.meta.stamp.len)).in_blocks(block)
     }
 
     /// Removes a copy that is one too many, or too old: mailed first, if that is asked for.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::Builder;
+use super::{Builder, admits};
 use crate::inventory::Set;
 use crate::plan::decide::{no_inode, no_room_for_copy};
 use crate::plan::{Action, Expect, Reason, Step};
@@ -19,6 +19,19 @@ struct Left {
 }
 
 impl Builder<'_> {
+    /// Whether the limits leave `room` beside the `source` that is compressed, whatever was
+    /// gained before.
+    pub(super) fn has_room(&self, set: usize, source: Bytes, room: Bytes) -> bool {
+        let at = |amounts: &[Bytes]| amounts.get(set).copied().unwrap_or_default();
+        let sum = |amounts: &[Bytes]| amounts.iter().copied().sum::<Bytes>();
+        let quota = self.config.sets.get(set).and_then(|spec| spec.policy.limits.quota);
+        let (before, used) = (at(&self.before), at(&self.used));
+        let free = self.inventory.sets.get(set).map_or(Bytes::ZERO, |set| set.space.free);
+        admits(quota, before, used, source, room)
+            && admits(self.config.global.quota, sum(&self.before), sum(&self.used), source, room)
+            && room <= free.plus(before).minus(used)
+    }
+
     /// Puts off every log whose rotation would pass a quota or the end of the disk.
     pub(super) fn find_impossible(&mut self) {
         let mut used = self.before.clone();
