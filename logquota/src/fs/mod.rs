@@ -1,7 +1,7 @@
 //! The seam to the disk: what `scan` may ask and what `apply` may do.
 //!
 //! Every call is relative to a directory that is held open and a name of one component.
-//! [`os::OsFs`] is the real one; [`sim::SimFs`] (feature `testing`) a simulated one with a
+//! [`os::OsFs`] is the real one; `sim::SimFs` (feature `testing`) a simulated one with a
 //! disk size, faults and crashes.
 
 use std::ffi::OsStr;

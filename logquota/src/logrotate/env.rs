@@ -1,7 +1,7 @@
 //! What reading a configuration needs from outside its text: files, folders, users.
 //!
 //! The language itself touches no disk and no environment; all of that goes through
-//! [`Env`]. [`SystemEnv`] is this machine, [`MemEnv`] (feature `testing`) a made-up one.
+//! [`Env`]. [`SystemEnv`] is this machine, `MemEnv` (feature `testing`) a made-up one.
 
 use std::io;
 use std::path::{Path, PathBuf};
