@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use chrono::{DateTime, FixedOffset};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use logquota::inventory::{Archive, Dir, DirId, Inventory, Log, Set, Space};
-use logquota::plan::{Context, Host, check, plan};
+use logquota::plan::{Context, Host, Purpose, check, plan};
 use logquota::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use logquota::{Bytes, Codec, Config, Naming, Policy, SetSpec};
 
@@ -62,7 +62,7 @@ fn benches(c: &mut Criterion) {
     let now = DateTime::from_timestamp(NOON, 0)
         .expect("a time")
         .with_timezone(&FixedOffset::east_opt(3_600).expect("an offset"));
-    let context = Context { now, host: Host::default(), force: false };
+    let context = Context { now, host: Host::default(), force: false, purpose: Purpose::Routine };
     let mut group = c.benchmark_group("decide");
     for logs in [1_000u64, 10_000] {
         let inventory = inventory(logs);

@@ -12,11 +12,14 @@ use chrono::Utc;
 use logquota::clock;
 use logquota::error::printable;
 use logquota::fs::os::host;
-use logquota::plan::Plan;
+use logquota::plan::Purpose;
+use logquota::plan::guard::first_unsure;
 use logquota::report::{Difference, PLAN_LEN_MAX, PlanFileError, PlanJson, StepJson};
 
 use crate::args::ApplyArgs;
 use crate::exit::{Exit, Failure};
+use crate::free;
+use crate::free::wish::{Wish, is_fit};
 use crate::output::Output;
 use crate::render;
 use crate::run::finish;
@@ -35,14 +38,27 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
     drop(text);
     file.is_for(&host(), now().with_timezone(&Utc)).map_err(refused)?;
     let source = Source::from_json(&file.source)?;
+    let wish = file.source.free.as_ref().map(Wish::from_json).transpose()?;
+    if wish.is_some() {
+        is_fit(&source)?;
+    }
     let state = file.source.state.as_ref().and_then(logquota::report::PathJson::to_path);
     let wait = Duration::from_secs(args.act.lock_wait.into());
     let lock = (!args.act.dry_run).then_some(wait);
     let at = Some(clock::local(file.created));
     let look = Look { source, state, lock, at };
     let mut session = Session::open(&look, out)?;
-    let plan = session.plan()?;
-    is_the_same(&file, &plan, &look)?;
+    let goal = wish.as_ref().map(|wish| wish.goal(&session)).transpose()?;
+    let plan = session.plan_for(goal.map_or(Purpose::Routine, Purpose::Free))?;
+    let mut source = look.source.to_json(look.state.as_deref());
+    source.free = file.source.free.clone();
+    is_the_same(&file, &PlanJson::new(&plan, source))?;
+    if let Some(step) = first_unsure(&plan) {
+        return Err(free::unsure(&plan, step));
+    }
+    if let Some(wish) = &wish {
+        free::is_allowed(&wish.guards.exceeded(&session.inventory, &plan))?;
+    }
     let exit = session.verdict(&plan, out);
     if args.act.dry_run {
         out.human(&render::plan(&plan, out.paint, out.verbose));
@@ -51,6 +67,10 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
         return Ok(exit);
     }
     let (report, acted) = session.act(&plan, &args.act.mail, out);
+    if let Some(goal) = goal {
+        let told = free::tell(&session, goal, (SCHEMA, &plan), &report, out);
+        return Ok(exit.and(acted).and(told));
+    }
     finish(SCHEMA, &session, &plan, &report, out);
     Ok(exit.and(acted))
 }
@@ -71,12 +91,20 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Whether the file and the disk ask for the same; if not, in what they differ.
-fn is_the_same(file: &PlanJson, plan: &Plan, look: &Look) -> Result<(), Failure> {
-    let again = PlanJson::new(plan, look.source.to_json(look.state.as_deref()));
+fn is_the_same(file: &PlanJson, again: &PlanJson) -> Result<(), Failure> {
     let refused = |why: String| {
         Err(Failure::Refused(format!("the plan was refused: {why}; run `logquota plan` again")))
     };
-    if let Some(Difference { index, was, is }) = file.differs_from(&again) {
+    if file.policy != again.policy {
+        return refused("the configuration is another one".to_owned());
+    }
+    if let Some(dir) = file.moved_dir(again) {
+        let path = printable(&dir.path);
+        return refused(format!(
+            "`{path}` is not the folder that it was (its device, inode or mount is another one)"
+        ));
+    }
+    if let Some(Difference { index, was, is }) = file.differs_from(again) {
         let is_gone = was.is_some_and(step_file_is_gone);
         let hint =
             if is_gone || is.is_none() { "already applied, or the files changed: " } else { "" };

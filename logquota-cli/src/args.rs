@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use logquota::{Bytes, Codec};
 
 use crate::exit::Exit;
+use crate::free::args::FreeArgs;
 use crate::lint::args::LintArgs;
 use crate::output;
 use crate::pipe::args::PipeArgs;
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Do exactly what a plan file says, here, once
     Apply(ApplyArgs),
+    /// Make so much free on a full file system: shows what that would take, does it on demand
+    Free(FreeArgs),
     /// Show what each set and log uses, and when it is next due
     Status(StatusArgs),
     /// Check configurations: what their logs can use at most, and what does not do what it
@@ -109,6 +112,9 @@ pub(crate) struct ApplyArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// List deleted files that processes have open on the same file systems: their space is not free
+    #[arg(long)]
+    pub(crate) open_deleted: bool,
 }
 
 /// Arguments of the verbs that change something.
@@ -227,6 +233,12 @@ mod tests {
             vec!["logquota", "apply"],
             vec!["logquota", "run", "--size", "1M", "/x"],
             vec!["logquota", "run", "--quota", "1MB", "/x"],
+            vec!["logquota", "free"],
+            vec!["logquota", "free", "1G", "--app", "0123456789ab-0"],
+            vec!["logquota", "free", "1G", "--ye", "--host", "here"],
+            vec!["logquota", "free", "101%"],
+            vec!["logquota", "free", "1G", "--yes"],
+            vec!["logquota", "free", "1G", "--max-fraction", "1.5"],
             vec!["logquota", "pipe", "--quo", "1M", "/x"],
         ] {
             assert!(Args::try_parse_from(&line).is_err(), "{line:?}");

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 mod apply;
 mod args;
 pub mod exit;
+mod free;
 mod hooks;
 mod lint;
 mod logrotate;
@@ -19,6 +20,7 @@ mod pipe;
 mod plan;
 mod programs;
 mod progress;
+mod quote;
 mod render;
 mod run;
 mod session;
@@ -82,6 +84,7 @@ fn dispatch(args: &Args, out: &mut Output) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(args, out),
         Command::Plan(args) => plan::run(args, out),
         Command::Apply(args) => apply::run(args, out),
+        Command::Free(args) => free::run(args, out),
         Command::Status(args) => status::run(args, out),
         Command::Lint(args) => lint::run(args, out),
         Command::Pipe(args) => pipe::run(args, out),

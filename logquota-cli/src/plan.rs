@@ -47,7 +47,7 @@ pub(crate) fn run(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
 }
 
 /// A plan replaces what has its name, so that nothing but a file may have it.
-fn is_writable(path: &Path) -> Result<(), Failure> {
+pub(crate) fn is_writable(path: &Path) -> Result<(), Failure> {
     match path.symlink_metadata() {
         Ok(found) if !found.is_file() => Err(Failure::Usage(format!(
             "`{}` is not a regular file; for a plan on standard output use --json",
@@ -57,7 +57,7 @@ fn is_writable(path: &Path) -> Result<(), Failure> {
     }
 }
 
-fn write(path: &Path, json: &PlanJson) -> Result<(), Failure> {
+pub(crate) fn write(path: &Path, json: &PlanJson) -> Result<(), Failure> {
     let mut text = serde_json::to_vec_pretty(json)
         .map_err(|error| Failure::Failed(format!("failed to write the plan as JSON: {error}")))?;
     text.push(b'\n');

@@ -12,6 +12,7 @@ use logquota::report::{freed_in_all, place_path, step_path};
 
 use crate::output::{Output, Paint, clean};
 
+pub(crate) mod free;
 mod lint;
 mod table;
 
@@ -364,6 +365,7 @@ fn show_outcomes(text: &mut String, plan: &Plan, report: &Report, set: usize, pa
             Outcome::Done => describe(plan, step, &DID),
             Outcome::Skipped(_) => format!("skipped: {}", describe(plan, step, &DO)),
             Outcome::Failed(_) => format!("failed: {}", describe(plan, step, &DO)),
+            Outcome::NotNeeded => format!("not needed: {}", describe(plan, step, &DO)),
             _ => format!("not reached: {}", describe(plan, step, &DO)),
         };
         show_step(text, number, &what, &reason(&step.reason), paint);

@@ -10,12 +10,12 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset, SubsecRound as _};
 use logquota::apply::{Options, Report, apply};
 use logquota::clock::{Clock as _, SystemClock};
-use logquota::fs::WriteFs as _;
 use logquota::fs::os::{Lock, OsFs, host};
-use logquota::inventory::Inventory;
-use logquota::plan::{Context, Host, Plan, check, plan};
+use logquota::fs::{ReadFs as _, WriteFs as _};
+use logquota::inventory::{Inventory, Space};
+use logquota::plan::{Context, Host, Plan, Purpose, check, plan};
 use logquota::policy::Identity;
-use logquota::scan::scan;
+use logquota::scan::{Foreign, foreign, scan};
 use logquota::{Config, Error, SetSpec};
 
 use crate::exit::{Exit, Failure};
@@ -109,9 +109,14 @@ impl Session {
         })
     }
 
-    /// Decides what is done.
+    /// Decides what is done in an ordinary run.
     pub(crate) fn plan(&self) -> Result<Plan, Failure> {
-        let context = Context { now: self.now, host: self.host.clone(), force: false };
+        self.plan_for(Purpose::Routine)
+    }
+
+    /// Decides what is done.
+    pub(crate) fn plan_for(&self, purpose: Purpose) -> Result<Plan, Failure> {
+        let context = Context { now: self.now, host: self.host.clone(), force: false, purpose };
         let plan = plan(&self.inventory, &self.config, &context);
         // The plan that is about to be done is checked by code that shares nothing with the
         // planner: a mistake of ours must not cost a log. A plan without steps costs none, and
@@ -144,6 +149,18 @@ impl Session {
             exit = exit.and(Exit::Failed);
         }
         (report, exit)
+    }
+
+    /// What else is in the folders of its logs, on one file system.
+    pub(crate) fn foreign(&self, dev: u64, largest: usize) -> Foreign {
+        foreign(&self.fs, &self.inventory, &source::roots(&self.config), dev, largest)
+    }
+
+    /// How full a file system is now; none if it has no folder of logs.
+    pub(crate) fn space(&self, dev: u64) -> Option<Space> {
+        let dirs = &self.inventory.dirs;
+        let known = dirs.iter().find(|(_, dir)| dir.id.dev == dev && dir.missing.is_none());
+        known.and_then(|(id, _)| self.fs.space(*id).ok())
     }
 
     /// Which file system each set is on.

@@ -11,6 +11,7 @@ use logquota::{Bytes, Config, Policy, Selector, SetSpec};
 
 use crate::args::{CompressArg, SourceArgs};
 use crate::exit::Failure;
+use crate::free::args::FreeArgs;
 use crate::output::Output;
 
 /// The configuration files that are looked for when none is given.
@@ -29,7 +30,7 @@ pub(crate) enum Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DirSource {
     dir: PathBuf,
-    /// None only for `status`, which changes nothing.
+    /// None only for `status`, which changes nothing, and `free`, which rotates nothing.
     quota: Option<Bytes>,
     size: Option<Bytes>,
     compress: CompressArg,
@@ -102,6 +103,42 @@ impl Source {
         Ok(Self::Dir(source))
     }
 
+    /// Of `free`: one directory, or configuration files.
+    pub(crate) fn to_free(args: &FreeArgs) -> Result<Self, Failure> {
+        let args = SourceArgs {
+            paths: args.paths.clone(),
+            config: args.config.clone(),
+            quota: None,
+            size: None,
+            // Whoever looks after the logs may not know the suffix.
+            compress: Some(args.compress.unwrap_or(CompressArg::None)),
+            su: args.su.clone(),
+            state: None,
+        };
+        if let [dir] = args.paths.as_slice()
+            && args.config.is_empty()
+            && dir.is_dir()
+        {
+            return Self::dir(&args, dir, None);
+        }
+        if args.paths.iter().any(|path| path.is_dir()) {
+            return Err(Failure::Usage(
+                "give one directory of logs, or configuration files; a directory of configuration \
+                 files is given with --config"
+                    .to_owned(),
+            ));
+        }
+        Self::from_args(&args, true)
+    }
+
+    /// The one directory, if that is it.
+    pub(crate) fn as_dir(&self) -> Option<&Path> {
+        match self {
+            Self::Dir(source) => Some(&source.dir),
+            Self::Files(_) => None,
+        }
+    }
+
     /// From a plan file.
     pub(crate) fn from_json(json: &SourceJson) -> Result<Self, Failure> {
         let wrong = |what: &str| Failure::Refused(format!("the plan file's source {what}"));
@@ -122,14 +159,8 @@ impl Source {
                 files.iter().map(path).collect::<Result<_, _>>().map(Self::Files)
             }
             SourceJson {
-                config: None,
-                dir: Some(dir),
-                quota: Some(quota),
-                size,
-                compress,
-                su,
-                ..
-            } => {
+                config: None, dir: Some(dir), quota, size, compress, su, free, ..
+            } if quota.is_some() != free.is_some() => {
                 let compress = match compress.as_deref() {
                     Some("zstd") => CompressArg::Zstd,
                     Some("gzip") => CompressArg::Gzip,
@@ -138,7 +169,7 @@ impl Source {
                 };
                 let source = DirSource {
                     dir: path(dir)?,
-                    quota: Some(*quota),
+                    quota: *quota,
                     size: *size,
                     compress,
                     su: su.clone(),

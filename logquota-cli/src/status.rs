@@ -4,16 +4,18 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use logquota::Bytes;
 use logquota::clock;
+use logquota::fs::os::open_deleted;
 use logquota::inventory::{Log, Set};
 use logquota::plan::{NextDue, next_due};
 use logquota::policy::SetSpec;
 use logquota::report::both;
+use logquota::{Bytes, Error, Op};
 use serde_json::{Value, json};
 
 use crate::args::StatusArgs;
 use crate::exit::{Exit, Failure};
+use crate::free;
 use crate::output::Output;
 use crate::render;
 use crate::session::{Look, Session};
@@ -64,12 +66,20 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> 
     let sets = session.inventory.sets.iter().zip(&session.config.sets);
     let sets: Vec<_> = sets.map(|(set, spec)| set_row(&session, set, spec)).collect();
     out.human(&render::status(&session.host.name, session.now, &sets, out.paint));
-    out.json(&json!({
+    let mut value = json!({
         "schema": SCHEMA,
         "host": session.host.name,
         "created": time(session.now.with_timezone(&Utc)),
         "sets": sets.iter().map(set_json).collect::<Vec<_>>(),
-    }));
+    });
+    if args.open_deleted {
+        let held = open_deleted(&session.devices()).map_err(Error::io(Op::List, "/proc"))?;
+        out.human(&render::free::open_deleted(&held, out.paint));
+        if let Some(members) = value.as_object_mut() {
+            members.insert("open_deleted".to_owned(), free::json::held(&held));
+        }
+    }
+    out.json(&value);
     if session.is_faulty {
         exit = exit.and(Exit::Config);
     }

@@ -14,7 +14,7 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::inventory::Place;
+use crate::inventory::{Dir, Place};
 use crate::plan::{Action, Host, Plan, Problem, SetPlan, Step};
 use crate::units::Bytes;
 
@@ -48,12 +48,18 @@ pub struct PlanJson {
     pub host: String,
     /// A digest of what tells the host from every other; see [`machine_digest`].
     pub machine: String,
+    /// A digest of what tells this start of the host from every other; see [`boot_digest`].
+    pub boot: String,
+    /// A digest over the configuration.
+    pub policy: String,
     /// For which moment.
     pub created: DateTime<Utc>,
     /// Until when it may be applied.
     pub expires: DateTime<Utc>,
     /// What it was made from.
     pub source: SourceJson,
+    /// The directories that steps name.
+    pub dirs: Vec<DirJson>,
     /// The sums of each set.
     pub sets: Vec<SetJson>,
     /// What is done, in order.
@@ -87,6 +93,49 @@ pub struct SourceJson {
     /// The state file, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<PathJson>,
+    /// It is to free space: how much, and within which limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<FreeJson>,
+}
+
+/// What a plan to free space was asked for. Either `bytes` or `percent` is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreeJson {
+    /// So much shall be free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Bytes>,
+    /// So many percent of the file system shall be free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// A path on the file system, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<PathJson>,
+    /// The most files that may be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_files: Option<u64>,
+    /// The most bytes that may be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<Bytes>,
+    /// The most of all files that may be deleted, in thousandths.
+    pub max_permille: u16,
+}
+
+/// A directory, and what tells it from every other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirJson {
+    /// Its path.
+    pub path: String,
+    /// The same, exactly, if it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_b64: Option<String>,
+    /// Its device.
+    pub dev: u64,
+    /// Its inode.
+    pub ino: u64,
+    /// The number of its mount; 0 where the kernel does not say.
+    pub mount: u64,
 }
 
 /// The sums of one set.
@@ -152,6 +201,9 @@ pub struct StepJson {
     pub reason: serde_json::Value,
     /// What the set uses afterwards, at most.
     pub used_after: Bytes,
+    /// It is left out if so much is free by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_below: Option<Bytes>,
 }
 
 /// What cannot be done.
@@ -199,6 +251,9 @@ pub enum PlanFileError {
         /// The name of both.
         host: String,
     },
+    /// Made before the machine was started again.
+    #[error("the machine was restarted since it was made")]
+    Boot,
     /// Too old.
     #[error("it expired at {expires}; it is {now} now")]
     Expired {
@@ -220,9 +275,19 @@ pub enum PlanFileError {
 /// A digest of the machine's identity that does not give the identity away.
 #[must_use]
 pub fn machine_digest(host: &Host) -> String {
+    id_digest(b"logquota machine 1\0", &host.machine_id)
+}
+
+/// The same for one start of the machine.
+#[must_use]
+pub fn boot_digest(host: &Host) -> String {
+    id_digest(b"logquota boot 1\0", &host.boot_id)
+}
+
+fn id_digest(what: &[u8], id: &str) -> String {
     let mut digest = Sha256::new();
-    digest.update(b"logquota machine 1\0");
-    digest.update(host.machine_id.trim().as_bytes());
+    digest.update(what);
+    digest.update(id.trim().as_bytes());
     digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -237,9 +302,12 @@ impl PlanJson {
             id: plan.id.clone(),
             host: plan.host.name.clone(),
             machine: machine_digest(&plan.host),
+            boot: boot_digest(&plan.host),
+            policy: plan.policy.clone(),
             created,
             expires: created.checked_add_signed(valid).unwrap_or(created),
             source,
+            dirs: plan.dirs_of_steps().map(DirJson::new).collect(),
             sets: plan.sets.iter().map(SetJson::new).collect(),
             steps: plan.steps.iter().map(|step| StepJson::new(plan, step)).collect(),
             problems: plan.problems.iter().map(ProblemJson::new).collect(),
@@ -281,6 +349,9 @@ impl PlanJson {
         if self.machine != machine_digest(host) {
             return Err(PlanFileError::Machine { host: host.name.clone() });
         }
+        if self.boot != boot_digest(host) {
+            return Err(PlanFileError::Boot);
+        }
         let early = TimeDelta::seconds(PLAN_EARLY_SECONDS);
         if now.checked_add_signed(early).is_none_or(|latest| self.created > latest) {
             return Err(PlanFileError::Future { created: self.created, now });
@@ -293,6 +364,16 @@ impl PlanJson {
             return Err(PlanFileError::Expired { expires, now });
         }
         Ok(())
+    }
+
+    /// The first directory that is another one in `now`: on another device or mount, or another
+    /// inode.
+    #[must_use]
+    pub fn moved_dir(&self, now: &Self) -> Option<&DirJson> {
+        self.dirs.iter().find(|was| {
+            let mut is = now.dirs.iter();
+            is.any(|is| (&is.path, &is.path_b64) == (&was.path, &was.path_b64) && is != *was)
+        })
     }
 
     /// The first step in which this plan and `now`, made from the disk as it is, differ:
@@ -318,6 +399,13 @@ pub struct Difference<'a> {
     pub was: Option<&'a StepJson>,
     /// What would be done now, if there are that many steps.
     pub is: Option<&'a StepJson>,
+}
+
+impl DirJson {
+    fn new(dir: &Dir) -> Self {
+        let (path, path_b64) = both(&dir.path);
+        Self { path, path_b64, dev: dir.id.dev, ino: dir.id.ino, mount: dir.mount }
+    }
 }
 
 impl SetJson {
@@ -370,6 +458,7 @@ impl StepJson {
             // The reasons are plain data; there is nothing in them that cannot be written.
             reason: serde_json::to_value(&step.reason).unwrap_or_default(),
             used_after: step.used_after,
+            only_below: step.only_below.map(|below| below.wanted),
         }
     }
 
@@ -383,6 +472,7 @@ impl StepJson {
             && self.hook == other.hook
             && self.address == other.address
             && self.program == other.program
+            && self.only_below == other.only_below
     }
 }
 

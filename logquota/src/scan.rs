@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
 
+pub use self::foreign::{Foreign, foreign};
 use self::look::Looked;
 use self::walk::World;
 use crate::error::Result;
@@ -26,6 +27,7 @@ use crate::units::Bytes;
 mod ahead;
 mod claims;
 mod drafts;
+mod foreign;
 mod leftovers;
 mod look;
 mod names;

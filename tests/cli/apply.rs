@@ -179,6 +179,8 @@ fn h23_a_plan_for_another_host_or_another_time_is_refused_and_says_so() {
     for (member, value, says) in [
         ("host", "elsewhere", "made on host `elsewhere`"),
         ("machine", "0000000000000000", "another machine"),
+        ("boot", "0000000000000000", "the machine was restarted"),
+        ("policy", "0000000000000000", "the configuration is another one"),
         ("created", "2020-01-01T00:00:00Z", "expired"),
         ("created", "2999-01-01T00:00:00Z", "in the future"),
         ("expires", "2020-01-01T00:00:00Z", "expired"),

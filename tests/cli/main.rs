@@ -2,6 +2,7 @@
 
 mod apply;
 mod config;
+mod free;
 mod kit;
 mod lint;
 mod locks;

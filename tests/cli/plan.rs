@@ -79,7 +79,11 @@ fn looks(sandbox: &Sandbox) -> Vec<Vec<String>> {
         words(&["plan", "--json", "--state", &state, &config]),
         words(&["run", "-n", "--quota", "256k", &dir]),
         words(&["run", "--dry-run", "-v", "--state", &state, &config]),
+        words(&["free", "1k", &dir]),
+        words(&["free", "-v", "1k", &config]),
+        words(&["free", "--json", "1k", &config]),
         words(&["status", &dir]),
+        words(&["status", "--open-deleted", &dir]),
         words(&["status", "--quota", "256k", &dir]),
         words(&["status", "--json", "--state", &state, &config]),
     ]

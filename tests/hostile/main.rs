@@ -10,7 +10,7 @@ use chrono::{DateTime, FixedOffset};
 use logquota::apply::{NoHooks, Options, Report, apply};
 use logquota::fs::os::{OsFs, host};
 use logquota::inventory::Inventory;
-use logquota::plan::{Context, Plan, Violation, check, plan};
+use logquota::plan::{Context, Plan, Purpose, Violation, check, plan};
 use logquota::scan::scan;
 use logquota::{Bytes, Config, Policy, SetSpec};
 
@@ -73,7 +73,7 @@ pub(crate) fn try_look(
     force: bool,
 ) -> (Inventory, Plan, Vec<Violation>) {
     let inventory = scan(os, config, &|_| None).expect("a scan");
-    let context = Context { now: noon(), host: host(), force };
+    let context = Context { now: noon(), host: host(), force, purpose: Purpose::Routine };
     let plan = plan(&inventory, config, &context);
     let violations = check(&inventory, config, &plan);
     (inventory, plan, violations)

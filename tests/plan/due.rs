@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta};
 use logquota::inventory::{Dir, DirId, Inventory, Log, Set, Space};
-use logquota::plan::{Action, Context, Host, Plan, Reason, plan};
+use logquota::plan::{Action, Context, Host, Plan, Purpose, Reason, plan};
 use logquota::policy::{Config, Policy, RotateWhen, SetSpec};
 use logquota::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use logquota::units::Bytes;
@@ -68,7 +68,12 @@ impl Ask {
             notes: Vec::new(),
         };
         let config = Config::single(SetSpec::pattern("/var/log/*.log", self.policy.clone()));
-        let context = Context { now: self.now, host: Host::default(), force: self.force };
+        let context = Context {
+            now: self.now,
+            host: Host::default(),
+            force: self.force,
+            purpose: Purpose::Routine,
+        };
         plan(&inventory, &config, &context)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset};
 use logquota::inventory::{Archive, Dir, DirId, Inventory, Log, Set, Space};
-use logquota::plan::{Action, Context, Host, plan};
+use logquota::plan::{Action, Context, Host, Purpose, plan};
 use logquota::policy::{Codec, Config, Method, Policy, RotateWhen, SetSpec};
 use logquota::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use logquota::units::Bytes;
@@ -70,7 +70,8 @@ fn an_empty_log_that_was_copied_gives_its_inode_back() {
         notes: Vec::new(),
     };
     let config = Config::single(SetSpec::pattern("/var/log/*.log", policy));
-    let context = Context { now: now(), host: Host::default(), force: true };
+    let context =
+        Context { now: now(), host: Host::default(), force: true, purpose: Purpose::Routine };
     let plan = plan(&inventory, &config, &context);
     let count = |is: fn(&Action) -> bool| plan.steps.iter().filter(|s| is(&s.action)).count();
     assert_eq!(count(|action| matches!(action, Action::Copy { .. })), 2, "{plan:?}");

@@ -7,6 +7,7 @@
 mod classic;
 mod due;
 mod footprint;
+mod free;
 mod inodes;
 mod promises;
 mod reference;

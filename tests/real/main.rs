@@ -7,6 +7,7 @@ mod acl;
 mod append;
 mod calls;
 mod faults;
+mod free;
 mod full;
 mod kill;
 mod kit;

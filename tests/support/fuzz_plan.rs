@@ -30,11 +30,12 @@ pub fn fuzz_plan(data: &[u8]) {
             assert_eq!(PathJson::new(&path).to_path(), Some(path));
         }
     }
-    let there = Host { name: format!("{}x", plan.host), machine_id: String::new() };
+    let there = Host { name: format!("{}x", plan.host), ..Host::default() };
     for now in [0, plan.created.timestamp(), plan.created.timestamp() + PLAN_VALID_SECONDS + 1] {
         let now = DateTime::<Utc>::from_timestamp(now, 0).unwrap_or_default();
         assert!(plan.is_for(&there, now).is_err());
-        let here = Host { name: plan.host.clone(), machine_id: "one".to_owned() };
+        let here =
+            Host { name: plan.host.clone(), machine_id: "one".to_owned(), ..Host::default() };
         let is_for = plan.is_for(&here, now).is_ok();
         let age = now.timestamp().saturating_sub(plan.created.timestamp());
         assert!(!is_for || (-301..=PLAN_VALID_SECONDS).contains(&age), "{age}");

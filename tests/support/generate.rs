@@ -15,7 +15,7 @@ use logquota::inventory::{
 use logquota::naming::{
     DateFormat, DateShift, Label, Naming, Style, sequence_label, temporary_name,
 };
-use logquota::plan::{Context, Host};
+use logquota::plan::{Context, Host, Purpose};
 use logquota::policy::{
     ArchiveDir, Codec, Compress, Config, Count, Limits, Mail, MailWhen, Method, NewFile, Policy,
     Reserve, RotateWhen, Rules, Scripts, SetSpec, Shred,
@@ -140,8 +140,9 @@ pub fn build((host, raw_sets): &Raw, odd: Odd) -> Case {
     };
     let context = Context {
         now: builder.now,
-        host: Host { name: "host".into(), machine_id: "0123".into() },
+        host: Host { name: "host".into(), machine_id: "0123".into(), ..Host::default() },
         force: one_in(4, host[6]),
+        purpose: Purpose::Routine,
     };
     Case { inventory, config, context }
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime};
 use logquota::apply::{Hooks, Options, Outcome, Report, apply};
 use logquota::fs::sim::{Entry, SimFs};
 use logquota::inventory::Inventory;
-use logquota::plan::{Action, Context, Hook, Host, Plan, check, plan};
+use logquota::plan::{Action, Context, Goal, Hook, Host, Plan, Purpose, check, plan};
 use logquota::scan::scan;
 use logquota::stamp::Kind;
 use logquota::{Bytes, Config, Error};
@@ -35,6 +35,8 @@ pub struct Machine {
     pub state: BTreeMap<PathBuf, NaiveDateTime>,
     /// Every log is due.
     pub force: bool,
+    /// So much shall be free on the file system of the first set, and nothing else is wanted.
+    pub free: Option<Bytes>,
 }
 
 /// Scripts that ran, in order.
@@ -124,7 +126,7 @@ impl Machine {
     /// At noon, with nothing in its state file.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, now: at(NOON), state: BTreeMap::new(), force: false }
+        Self { config, now: at(NOON), state: BTreeMap::new(), force: false, free: None }
     }
 
     /// What a scan sees.
@@ -138,14 +140,22 @@ impl Machine {
         Ok(inventory)
     }
 
+    fn purpose(&self, inventory: &Inventory) -> Purpose {
+        let set = inventory.sets.first();
+        self.free
+            .zip(set)
+            .map_or(Purpose::Routine, |(wanted, set)| Purpose::Free(Goal { wanted, dev: set.dev }))
+    }
+
     /// What would be done.
     ///
     /// # Errors
     ///
     /// The promises that the plan breaks.
     pub fn plan(&self, inventory: &Inventory) -> Result<Plan, String> {
-        let host = Host { name: "sim".to_owned(), machine_id: "0".to_owned() };
-        let context = Context { now: self.now, host, force: self.force };
+        let host = Host { name: "sim".to_owned(), machine_id: "0".to_owned(), ..Host::default() };
+        let context =
+            Context { now: self.now, host, force: self.force, purpose: self.purpose(inventory) };
         let plan = plan(inventory, &self.config, &context);
         let violations = check(inventory, &self.config, &plan);
         if violations.is_empty() {

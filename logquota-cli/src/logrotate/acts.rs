@@ -252,6 +252,7 @@ mod tests {
             reason: Reason::Forced,
             used_after: Bytes::ZERO,
             needs: Vec::new(),
+            only_below: None,
         }
     }
 

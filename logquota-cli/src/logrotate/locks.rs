@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::logrotate::testing::now;
     use logquota::fs::os::OsFs;
-    use logquota::plan::{Context, Host, plan};
+    use logquota::plan::{Context, Host, Purpose, plan};
     use logquota::scan::scan;
     use logquota::{Config, Policy, SetSpec};
 
@@ -126,7 +126,8 @@ mod tests {
         let pattern = folder.join("*.log").into_os_string();
         let config = Config::single(SetSpec::pattern(pattern, Policy::default().keep_count(1)));
         let inventory = scan(&OsFs::new(), &config, &|_| None).expect("a scan");
-        let context = Context { now: now(), host: Host::default(), force: true };
+        let context =
+            Context { now: now(), host: Host::default(), force: true, purpose: Purpose::Routine };
         let plan = plan(&inventory, &config, &context);
         let lock = |wait| Folders::waiting(wait).lock(&plan);
         let at_once = Some(Duration::ZERO);

@@ -13,7 +13,7 @@ use std::path::Path;
 use logquota::apply::{Options as ApplyOptions, Outcome, Report, apply};
 use logquota::fs::os::{OsFs, host};
 use logquota::inventory::{Blocked, Inventory};
-use logquota::plan::{Action, Context, Hook, Plan};
+use logquota::plan::{Action, Context, Hook, Plan, Purpose};
 use logquota::{Bytes, Config};
 
 use crate::exit::Exit;
@@ -85,7 +85,7 @@ fn rotate(options: &Options) -> Exit {
     let Ok(mut state) = opened else { return Exit::Locked };
     let local = now.naive_local();
     let fs = OsFs::new();
-    let context = Context { now, host: host(), force: options.force };
+    let context = Context { now, host: host(), force: options.force, purpose: Purpose::Routine };
     let mut folders = (!options.debug).then(|| Folders::new(options.lock));
     let decided = Decided::new(&ready.config, &fs, &context, &state, folders.as_mut());
     let decided = match decided {

@@ -8,7 +8,7 @@ use chrono::{DateTime, FixedOffset};
 use logquota::Config;
 use logquota::inventory::{Inventory, Set};
 use logquota::logrotate::Origin;
-use logquota::plan::{Context, Host, Plan, plan};
+use logquota::plan::{Context, Host, Plan, Purpose, plan};
 use logquota::policy::Identity;
 
 use super::config::{due, names};
@@ -25,7 +25,8 @@ pub(super) fn now() -> DateTime<FixedOffset> {
 
 /// A plan without anything to do.
 pub(crate) fn empty_plan() -> Plan {
-    let context = Context { now: now(), host: Host::default(), force: false };
+    let context =
+        Context { now: now(), host: Host::default(), force: false, purpose: Purpose::Routine };
     plan(&Inventory::default(), &Config::default(), &context)
 }
 

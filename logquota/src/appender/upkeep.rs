@@ -20,7 +20,7 @@ use crate::error::{Error, Op, Result};
 use crate::fs::{Hold, os};
 use crate::inventory::{Blocked, Inventory, Log};
 use crate::naming::Label;
-use crate::plan::{Action, Context, Host, Plan, Step, plan};
+use crate::plan::{Action, Context, Host, Plan, Purpose, Step, plan};
 use crate::policy::{Config, Count, Limits, Policy, Reserve, RotateWhen, Selector, SetSpec};
 use crate::scan::scan;
 use crate::stamp::FileId;
@@ -237,7 +237,7 @@ fn tidy_seen(env: &Env, goal: Goal, seen: &Seen) -> Result<bool> {
         limits(env, goal, seen, believes)
     };
     let config = config(env, policy);
-    let context = Context { now, host: Host::default(), force: false };
+    let context = Context { now, host: Host::default(), force: false, purpose: Purpose::Routine };
     let mut plan = plan(&seen.inventory, &config, &context);
     if goal == (Goal::Routine { compress: false }) {
         // What an interrupted compression has left is cleared away all the same.

@@ -117,6 +117,8 @@ pub enum Outcome {
     Failed(Error),
     /// A step that it needs was not done.
     NotReached,
+    /// It was to make room, and there is enough by now.
+    NotNeeded,
 }
 
 /// How to apply.
@@ -149,7 +151,7 @@ impl Report {
     pub fn is_complete(&self) -> bool {
         self.errors.is_empty()
             && self.outcomes.iter().all(|outcome| match outcome {
-                Outcome::Done => true,
+                Outcome::Done | Outcome::NotNeeded => true,
                 Outcome::Skipped(error) => error.is_no_space(),
                 Outcome::Failed(_) | Outcome::NotReached => false,
             })
@@ -284,7 +286,18 @@ impl<'a> Runner<'a> {
         step.needs.iter().all(|need| matches!(self.outcomes.get(*need), Some(Outcome::Done)))
     }
 
+    /// Whether it is left out because there is room enough. Where the file system does not say,
+    /// it is not.
+    fn is_left_out(&self, step: &Step) -> bool {
+        step.only_below.is_some_and(|below| {
+            self.fs.space(below.dir).is_ok_and(|space| space.free >= below.wanted)
+        })
+    }
+
     fn outcome(&mut self, step: &Step, hooks: &mut dyn Hooks) -> Outcome {
+        if self.is_left_out(step) {
+            return Outcome::NotNeeded;
+        }
         if !self.is_reachable(step) {
             return Outcome::NotReached;
         }

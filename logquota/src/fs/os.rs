@@ -30,16 +30,20 @@ mod background;
 mod dirs;
 mod extended;
 mod files;
+mod fitness;
 mod host;
 mod lock;
 mod old_dir;
+mod open_deleted;
 mod resolve;
 mod small;
 
 pub(crate) use self::background::stay_behind;
+pub use self::fitness::{device_of, homes, is_mount_point, real_path};
 pub use self::host::host;
 pub use self::lock::Lock;
 pub use self::old_dir::check_old_dir;
+pub use self::open_deleted::{OpenDeleted, OpenDeletedFiles, open_deleted};
 pub use self::small::{read_small, replace_file};
 
 /// The real file system.

@@ -7,7 +7,10 @@ use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source, Stop};
 use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
 use super::twofold::Roles;
-use super::{ArchiveVerdict, Context, Due, Plan, Problem, Reason, classic, digest, order, retain};
+use super::{
+    ArchiveVerdict, Context, Due, Plan, Problem, Purpose, Reason, classic, digest, free, order,
+    retain,
+};
 use crate::inventory::{Blocked, Inventory, LeftoverKind};
 use crate::naming::{Label, Style, sequence_label};
 use crate::policy::{Config, Count, Method, Rules};
@@ -34,7 +37,8 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
     let mut plain: HashSet<(usize, usize)> = HashSet::new();
     let (attempt, ordered) = loop {
         let attempt = Attempt::new(inventory, config, context, &put_off, &plain);
-        let mut ordered = order::order(inventory, config, &attempt.drafts);
+        let mut ordered =
+            order::order(inventory, config, context.purpose, &attempt.drafts, &attempt.evictions);
         let mut more = attempt.impossible();
         more.append(&mut ordered.impossible);
         more.retain(|log, not_now| {
@@ -68,6 +72,8 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         id: String::new(),
         due: due.collect(),
         host: context.host.clone(),
+        purpose: context.purpose,
+        policy: digest::policy(config),
         created: context.now,
         sets: order::sums(&drafts, &evictions, &ordered),
         global_quota: config.global.quota,
@@ -117,6 +123,10 @@ impl<'a> Attempt<'a> {
             for (number, log) in draft.logs.iter_mut().enumerate() {
                 log.stays_plain = plain.contains(&(set, number));
             }
+            if context.purpose != Purpose::Routine {
+                free::look(draft, inventory, context, &mut problems);
+                continue;
+            }
             let roles = Roles::new(draft, inventory);
             let later: HashSet<usize> = roles.logs.iter().copied().collect();
             for (number, log) in draft.logs.iter_mut().enumerate() {
@@ -135,7 +145,7 @@ impl<'a> Attempt<'a> {
             stop_together(draft);
         }
         refuse_twins(&mut drafts, inventory, &mut problems);
-        let mut evictions = Evictions::new(&drafts, config.global);
+        let mut evictions = Evictions::new(&drafts, config.global, context.purpose);
         evictions.run(&mut drafts, context);
         Self { drafts, evictions, problems }
     }
@@ -433,7 +443,7 @@ fn stop_together(draft: &mut SetDraft<'_>) {
 }
 
 /// In words, with what to do.
-fn why(blocked: &Blocked) -> String {
+pub(super) fn why(blocked: &Blocked) -> String {
     match blocked {
         Blocked::Symlink => "is a symbolic link and was left alone".to_owned(),
         Blocked::Special => "is not a regular file and was left alone".to_owned(),

@@ -9,8 +9,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Action, Expect, Plan};
-use crate::inventory::Place;
+use super::{Action, Expect, Plan, Purpose};
+use crate::inventory::{Dir, Place};
 use crate::policy::Config;
 use crate::stamp::FileId;
 
@@ -43,24 +43,34 @@ impl Writer<'_> {
     }
 }
 
+impl Plan {
+    /// The directories that steps name, by path.
+    pub fn dirs_of_steps(&self) -> impl Iterator<Item = &Dir> {
+        let places = |step: &'_ super::Step| {
+            let action = &step.action;
+            [action.place(), action.target()].map(|place| place.map(|place| place.dir))
+        };
+        let mut ids: Vec<_> = self.steps.iter().flat_map(places).flatten().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut dirs: Vec<_> = ids.iter().filter_map(|id| self.dirs.get(id)).collect();
+        dirs.sort_by(|a, b| a.path.cmp(&b.path));
+        dirs.into_iter()
+    }
+}
+
 /// 32 hexadecimal digits.
 pub(super) fn digest(plan: &Plan, config: &Config) -> String {
     let mut out = Writer(Sha256::new(), plan);
     out.bytes(b"logquota.plan/1");
     out.bytes(plan.host.name.as_bytes());
     out.bytes(plan.host.machine_id.as_bytes());
+    out.bytes(plan.host.boot_id.as_bytes());
+    if plan.purpose != Purpose::Routine {
+        out.debug(&(plan.purpose, plan.created.timestamp()));
+    }
     out.debug(config);
-    let mut dirs: Vec<_> = plan
-        .steps
-        .iter()
-        .flat_map(|step| step.action.place().into_iter().chain(step.action.target()))
-        .map(|place| place.dir)
-        .collect();
-    dirs.sort_unstable();
-    dirs.dedup();
-    let mut dirs: Vec<_> = dirs.iter().filter_map(|id| plan.dirs.get(id)).collect();
-    dirs.sort_by(|a, b| a.path.cmp(&b.path));
-    for dir in dirs {
+    for dir in plan.dirs_of_steps() {
         out.bytes(dir.path.as_os_str().as_bytes());
         out.debug(&dir.mount);
         out.id(&dir.id);
@@ -69,7 +79,7 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
         out.bytes(step.action.name().as_bytes());
         out.place(step.action.place());
         out.place(step.action.target());
-        out.debug(&step.needs);
+        out.debug(&(&step.needs, step.only_below.map(|below| below.wanted)));
         match &step.expect {
             Expect::Nothing => out.bytes(b"nothing"),
             Expect::Made => out.bytes(b"made"),
@@ -105,9 +115,21 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             Action::Rename { .. } => {}
         }
     }
-    let mut id = String::new();
-    for byte in out.0.finalize().iter().take(16) {
-        let _ = write!(id, "{byte:02x}");
+    hexadecimal(out.0, 16)
+}
+
+/// 16 hexadecimal digits.
+pub(super) fn policy(config: &Config) -> String {
+    let mut out = Sha256::new();
+    out.update(b"logquota.policy/1");
+    out.update(format!("{config:?}"));
+    hexadecimal(out, 8)
+}
+
+fn hexadecimal(digest: Sha256, bytes: usize) -> String {
+    let mut text = String::new();
+    for byte in digest.finalize().iter().take(bytes) {
+        let _ = write!(text, "{byte:02x}");
     }
-    id
+    text
 }

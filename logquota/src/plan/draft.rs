@@ -45,6 +45,10 @@ pub(super) struct LogDraft<'a> {
     pub(super) rotation: Option<Box<Rotation>>,
     /// The log is missing though a rotation should have made a new one.
     pub(super) recreate: bool,
+    /// Nothing of it is touched by this plan.
+    pub(super) is_aside: bool,
+    /// Its newest archive stays.
+    pub(super) spares_newest: bool,
     /// It cannot be rotated now, not even to make room.
     pub(super) is_put_off: bool,
     /// `LOG.tmp` of a `renamecopy` has its copy already.
@@ -154,6 +158,8 @@ impl<'a> LogDraft<'a> {
             due: None,
             rotation: None,
             recreate: false,
+            is_aside: false,
+            spares_newest: false,
             is_put_off: false,
             renamed_is_copied: false,
             classic: None,
@@ -168,7 +174,7 @@ impl<'a> LogDraft<'a> {
 
     /// Whether nothing of it may be touched.
     pub(super) fn is_blocked(&self) -> bool {
-        self.log.blocked.is_some()
+        self.log.blocked.is_some() || self.is_aside
     }
 
     /// Archives with their verdicts, newest first.
@@ -267,7 +273,10 @@ impl<'a> LogDraft<'a> {
 
     /// Whether an archive may be deleted at all.
     pub(super) fn may_delete(&self, archive: &Archive) -> bool {
+        let is_spared = self.spares_newest
+            && self.log.archives.first().is_some_and(|newest| std::ptr::eq(newest, archive));
         !self.is_blocked()
+            && !is_spared
             && archive.meta.kind == Kind::File
             && (archive.meta.stamp.nlink <= 1 || self.policy.allow_hard_links)
     }

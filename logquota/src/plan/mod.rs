@@ -22,8 +22,11 @@ mod classic;
 mod decide;
 mod digest;
 mod draft;
+mod free;
+pub mod guard;
 mod next;
 mod order;
+mod purpose;
 mod quota;
 mod retain;
 mod rotate;
@@ -33,6 +36,7 @@ pub use self::check::{Violation, check};
 pub use self::decide::plan;
 pub use self::next::{NextDue, next_due};
 pub(crate) use self::order::admits;
+pub use self::purpose::{Goal, OnlyBelow, Purpose};
 pub(crate) use self::rotate::period_is_over;
 
 /// The host a plan is for.
@@ -42,6 +46,8 @@ pub struct Host {
     pub name: String,
     /// What tells it from every other (`/etc/machine-id`), for the plan's id.
     pub machine_id: String,
+    /// What tells this start of it from every other; empty where the system does not say.
+    pub boot_id: String,
 }
 
 /// What a plan is made for, besides inventory and configuration.
@@ -53,6 +59,8 @@ pub struct Context {
     pub host: Host,
     /// Every log that is not empty is due (logrotate's `--force`).
     pub force: bool,
+    /// What the plan is for.
+    pub purpose: Purpose,
 }
 
 /// What shall be done, in order. Data: a dry run shows it and stops.
@@ -62,6 +70,10 @@ pub struct Plan {
     pub id: String,
     /// For which host.
     pub host: Host,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// A digest over the configuration, to say that it is another one.
+    pub policy: String,
     /// For which moment.
     pub created: DateTime<FixedOffset>,
     /// The sets, in the order of the configuration.
@@ -140,6 +152,8 @@ pub struct Step {
     pub used_after: Bytes,
     /// Steps (indices, all smaller than its own) without which it is not done.
     pub needs: Vec<usize>,
+    /// It is left out if there is room enough by then. All sums count it as done.
+    pub only_below: Option<OnlyBelow>,
 }
 
 /// What a step does. Every name is chosen here; no step writes to a name that exists.

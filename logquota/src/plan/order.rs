@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use super::decide::PutOff;
 use super::draft::{LogDraft, SetDraft, Source};
 use super::quota::Evictions;
-use super::{Action, Expect, Hook, Reason, SetPlan, Step};
+use super::{Action, Expect, Hook, Purpose, Reason, SetPlan, Step};
 use crate::inventory::{Inventory, LeftoverKind, Place};
 use crate::policy::{Config, Rules};
 use crate::stamp::Stamp;
@@ -19,6 +19,7 @@ use crate::units::Bytes;
 
 mod classic;
 mod due;
+mod free;
 mod mail;
 mod new_log;
 mod room;
@@ -60,7 +61,13 @@ struct Builder<'a> {
     plain: HashSet<(usize, usize)>,
 }
 
-pub(super) fn order(inventory: &Inventory, config: &Config, drafts: &[SetDraft<'_>]) -> Ordered {
+pub(super) fn order(
+    inventory: &Inventory,
+    config: &Config,
+    purpose: Purpose,
+    drafts: &[SetDraft<'_>],
+    evictions: &Evictions,
+) -> Ordered {
     let before: Vec<Bytes> = drafts.iter().map(|draft| draft.set.used()).collect();
     let mut builder = Builder {
         inventory,
@@ -80,23 +87,31 @@ pub(super) fn order(inventory: &Inventory, config: &Config, drafts: &[SetDraft<'
             builder.clear_leftovers(set, log, log_draft);
         }
     }
-    for (set, draft) in drafts.iter().enumerate() {
-        for (log, log_draft) in draft.logs.iter().enumerate() {
-            builder.evict(set, log, log_draft);
-        }
+    match purpose {
+        Purpose::Routine => builder.run(drafts),
+        Purpose::Free(goal) => builder.free(drafts, evictions, goal),
     }
-    for (set, draft) in drafts.iter().enumerate() {
-        match draft.spec.policy.rules {
-            Rules::Own => builder.rotate_set(set, draft),
-            Rules::Logrotate => builder.classic_set(set, draft),
-        }
-    }
-    builder.find_impossible();
     let Builder { steps, peak, used, impossible, plain, .. } = builder;
     Ordered { steps, peak, used, impossible, plain }
 }
 
 impl Builder<'_> {
+    /// An ordinary run, behind its leftovers.
+    fn run(&mut self, drafts: &[SetDraft<'_>]) {
+        for (set, draft) in drafts.iter().enumerate() {
+            for (log, log_draft) in draft.logs.iter().enumerate() {
+                self.evict(set, log, log_draft);
+            }
+        }
+        for (set, draft) in drafts.iter().enumerate() {
+            match draft.spec.policy.rules {
+                Rules::Own => self.rotate_set(set, draft),
+                Rules::Logrotate => self.classic_set(set, draft),
+            }
+        }
+        self.find_impossible();
+    }
+
     /// Adds a step and returns its index.
     fn push(
         &mut self,
@@ -154,7 +169,8 @@ impl Builder<'_> {
             *peak = (*peak).max(meanwhile);
         }
         let (set, log, used_after) = (at.set, at.log, meanwhile);
-        let step = Step { set, log, action, expect, bytes, reason, used_after, needs };
+        let only_below = None;
+        let step = Step { set, log, action, expect, bytes, reason, used_after, needs, only_below };
         self.steps.push(step);
         index
     }

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use self::books::{Bound, Item, Pool, Victim, Volume, new_files, removed_files};
 use self::pressure::Pressed;
 use super::draft::SetDraft;
-use super::{Context, Reason, Verdict};
-use crate::policy::Limits;
+use super::{Context, Purpose, Reason, Verdict};
+use crate::policy::{Limits, Reserve};
 use crate::units::Bytes;
 
 mod books;
@@ -45,7 +45,10 @@ pub(super) struct Shortfall {
 }
 
 impl Evictions {
-    pub(super) fn new(drafts: &[SetDraft<'_>], global: Limits) -> Self {
+    pub(super) fn new(drafts: &[SetDraft<'_>], global: Limits, purpose: Purpose) -> Self {
+        let global = purpose.limits_of_all(global);
+        let limits_of =
+            |draft: &SetDraft<'_>| purpose.limits(draft.spec.policy.limits, draft.set.dev);
         let mut all = Self {
             pools: Vec::new(),
             picks: Vec::new(),
@@ -61,7 +64,7 @@ impl Evictions {
         let may_evict = is_limited(&global)
             || drafts.iter().any(|draft| {
                 let inodes = draft.set.space.free_files;
-                is_limited(&draft.spec.policy.limits)
+                is_limited(&limits_of(draft))
                     || inodes.is_some_and(|free| free < u64::try_from(logs).unwrap_or(u64::MAX))
             });
         if may_evict {
@@ -75,7 +78,7 @@ impl Evictions {
                 files: space.free_files.map(i128::from),
                 copies_renamed: 0,
             });
-            let mut bound = Bound::new(draft.spec.policy.limits);
+            let mut bound = Bound::new(limits_of(draft));
             let before = draft.set.used();
             bound.peak = bound.limits.quota.map_or(Bytes::MAX, |quota| quota.max(before));
             bound.used = draft.set.overhead;
@@ -112,6 +115,12 @@ impl Evictions {
 
     /// Evicts until every limit holds or nothing more may go.
     pub(super) fn run(&mut self, drafts: &mut [SetDraft<'_>], context: &Context) {
+        if let Purpose::Free(goal) = context.purpose {
+            // Fairly among all sets of that file system.
+            self.free_up(None, Reserve::Bytes(goal.wanted));
+            self.give_back();
+            return self.write(drafts);
+        }
         for set in 0..drafts.len() {
             self.meet_quota(Some(set));
             self.press(Some(set), drafts, context);
@@ -242,7 +251,12 @@ impl Evictions {
     }
 
     fn meet_reserve(&mut self, scope: Option<usize>) {
-        let Some(reserve) = self.bound(scope).limits.reserve else { return };
+        if let Some(reserve) = self.bound(scope).limits.reserve {
+            self.free_up(scope, reserve);
+        }
+    }
+
+    fn free_up(&mut self, scope: Option<usize>, reserve: Reserve) {
         let reason = move |all: &Self, pool: &Pool| {
             let volume = all.volumes.get(all.devs.get(pool.set)?)?;
             let wanted = reserve.of(volume.total);
@@ -367,6 +381,17 @@ impl Evictions {
                 pool.log,
                 pool.copy_room,
             ))
+        })
+    }
+
+    /// Archives that go, in the order in which that was decided: set, log, archive, and why.
+    pub(super) fn victims(&self) -> impl Iterator<Item = ((usize, usize, usize), &Reason)> {
+        self.picks.iter().filter_map(|pick| {
+            let pool = self.pools.get(pick.pool)?;
+            match pick.item.victim {
+                Victim::Archive(index) => Some(((pool.set, pool.log, index), &pick.reason)),
+                Victim::New => None,
+            }
         })
     }
 

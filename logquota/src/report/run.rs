@@ -49,7 +49,7 @@ pub struct StepRunJson {
     /// As planned.
     #[serde(flatten)]
     pub step: StepJson,
-    /// `done`, `skipped`, `failed` or `not_reached`; `null` in a dry run.
+    /// `done`, `skipped`, `failed`, `not_reached` or `not_needed`; `null` in a dry run.
     pub outcome: Option<&'static str>,
     /// Why it was skipped or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,12 +118,13 @@ pub const fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::Skipped(_) => "skipped",
         Outcome::Failed(_) => "failed",
         Outcome::NotReached => "not_reached",
+        Outcome::NotNeeded => "not_needed",
     }
 }
 
 fn outcome_error(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Skipped(error) | Outcome::Failed(error) => Some(error.chain()),
-        Outcome::Done | Outcome::NotReached => None,
+        Outcome::Done | Outcome::NotReached | Outcome::NotNeeded => None,
     }
 }

@@ -47,10 +47,13 @@ fn shred(folder: &Path, file: &str, stamp: Stamp, hooks: &mut dyn Hooks, os: &Os
         reason: Reason::Leftover,
         used_after: Bytes::ZERO,
         needs: Vec::new(),
+        only_below: None,
     };
     let plan = Plan {
         id: String::new(),
         host: Host::default(),
+        purpose: crate::plan::Purpose::Routine,
+        policy: String::new(),
         created: chrono::DateTime::UNIX_EPOCH.fixed_offset(),
         sets: Vec::new(),
         global_quota: None,

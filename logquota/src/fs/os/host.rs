@@ -7,15 +7,21 @@ use std::path::Path;
 use crate::error::printable;
 use crate::plan::Host;
 
-/// A machine id is 32 hexadecimal digits; a file that is longer is something else.
-const MACHINE_ID_MAX: usize = 256;
+/// A machine id is 32 hexadecimal digits, the id of a boot 36 characters; a file that is longer is
+/// something else.
+const ID_MAX: usize = 256;
 
-/// This host: its name, and the content of `/etc/machine-id`, empty where it cannot be read.
+/// This host: its name, the content of `/etc/machine-id`, and the id that the kernel gave to this
+/// boot; both empty where they cannot be read.
 #[must_use]
 pub fn host() -> Host {
     let name = rustix::system::uname();
-    let machine_id = super::read_small(Path::new("/etc/machine-id"), MACHINE_ID_MAX)
-        .map(|bytes| String::from_utf8_lossy(bytes.trim_ascii()).into_owned())
-        .unwrap_or_default();
-    Host { name: printable(OsStr::from_bytes(name.nodename().to_bytes())), machine_id }
+    let small = |path: &str| {
+        super::read_small(Path::new(path), ID_MAX)
+            .map(|bytes| String::from_utf8_lossy(bytes.trim_ascii()).into_owned())
+            .unwrap_or_default()
+    };
+    let machine_id = small("/etc/machine-id");
+    let boot_id = small("/proc/sys/kernel/random/boot_id");
+    Host { name: printable(OsStr::from_bytes(name.nodename().to_bytes())), machine_id, boot_id }
 }

@@ -208,25 +208,21 @@ impl Ledger {
                 say(format_args!("{} will be free, not {}", cut(free), sums.free_after));
             }
 
-            let over = limits.quota.map_or(Bytes::ZERO, |quota| sums.used_after.minus(quota));
-            let wanted = [limits.reserve, world.config.global.reserve]
-                .into_iter()
-                .flatten()
-                .map(|reserve| reserve.of(view.set.space.total))
-                .fold(Bytes::ZERO, Bytes::max);
+            let quota = limits.quota.filter(|_| world.goal.is_none());
+            let over = quota.map_or(Bytes::ZERO, |quota| sums.used_after.minus(quota));
+            let wanted = world.reserve(view).unwrap_or_default();
             let missing = wanted.minus(cut(free));
             if (over > Bytes::ZERO || missing > Bytes::ZERO) && sums.shortfall == Bytes::ZERO {
                 say(format_args!("{over} over quota, {missing} short of reserve, not said"));
             }
-            let only_quota = limits.reserve.is_none()
-                && world.config.global.reserve.is_none()
-                && world.config.global.quota.is_none();
+            let only_quota = world.reserve(view).is_none() && world.config.global.quota.is_none();
             if only_quota && sums.shortfall > over {
                 say(format_args!("a shortfall of {} where {over} are over", sums.shortfall));
             }
         }
         let total = cut(self.total);
-        if world.config.global.quota.is_some_and(|quota| total > quota)
+        if world.goal.is_none()
+            && world.config.global.quota.is_some_and(|quota| total > quota)
             && plan.sets.iter().all(|sums| sums.shortfall == Bytes::ZERO)
         {
             found

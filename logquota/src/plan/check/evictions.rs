@@ -7,6 +7,7 @@ use super::amounts::Ledger;
 use super::model::{Content, LogView, Origin, World};
 use crate::inventory::LeftoverKind;
 use crate::plan::{Plan, Reason};
+use crate::policy::Limits;
 
 fn is_eviction(reason: &Reason) -> bool {
     matches!(
@@ -80,7 +81,8 @@ fn is_needed(world: &World<'_>, ledger: &Ledger, ahead: &Ahead, content: &Conten
     let Some(view) = world.sets.get(content.set) else { return true };
     let number = content.set;
     let more = content.freed;
-    let (limits, global) = (&view.policy.limits, &world.config.global);
+    let limits_of = |limits| if world.goal.is_none() { limits } else { Limits::default() };
+    let (limits, global) = (limits_of(view.policy.limits), limits_of(world.config.global));
     let at = |list: &[u128]| list.get(number).copied().unwrap_or_default();
 
     let quota = limits.quota.is_some_and(|quota| {
@@ -108,10 +110,8 @@ fn is_needed(world: &World<'_>, ledger: &Ledger, ahead: &Ahead, content: &Conten
     let freed = ledger.freed.get(&dev).copied().unwrap_or_default();
     let least = ahead.freed.get(&dev).copied().unwrap_or_default();
     let free = i128::from(space.free.get());
-    let reserve = [limits.reserve, global.reserve]
-        .into_iter()
-        .flatten()
-        .any(|reserve| free + freed.0 - more < reserve.of(space.total).get().into());
+    let reserve = world.reserve(view);
+    let reserve = reserve.is_some_and(|reserve| free + freed.0 - more < reserve.get().into());
     let full = free + least.0 - more < 0;
     // Deletions that come after the first new file may come too late for it.
     let (early, made) = ledger.inodes.get(&dev).copied().unwrap_or_default();

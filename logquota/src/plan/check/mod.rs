@@ -27,6 +27,7 @@ use crate::policy::Config;
 
 mod amounts;
 mod evictions;
+mod free;
 mod model;
 mod steps;
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod verdicts;
 /// A promise that a plan breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Number of the promise, 1 to 8.
+    /// Number of the promise, 1 to 9.
     pub promise: u8,
     /// What is wrong.
     pub what: String,
@@ -67,7 +68,7 @@ pub fn check(inventory: &Inventory, config: &Config, plan: &Plan) -> Vec<Violati
         );
         return found.violations;
     }
-    let mut world = World::new(inventory, config);
+    let mut world = World::new(inventory, config, plan.purpose);
     let mut ledger = amounts::Ledger::new(&world);
     for (index, step) in plan.steps.iter().enumerate() {
         let change = steps::play(&mut world, plan, index, step, &mut found);
@@ -77,6 +78,7 @@ pub fn check(inventory: &Inventory, config: &Config, plan: &Plan) -> Vec<Violati
     verdicts::check(&world, plan, &mut found);
     evictions::check_needed(&world, plan, &ledger, &mut found);
     evictions::check_fair(&world, &mut found);
+    free::check(&world, plan, &mut found);
     found.violations
 }
 

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 
 use crate::inventory::{Archive, DirId, Inventory, LeftoverKind, Log, Place, Set};
-use crate::plan::Reason;
+use crate::plan::{Goal, Purpose, Reason};
 use crate::policy::{Config, Policy};
 use crate::stamp::{Kind, Stamp};
+use crate::units::Bytes;
 
 /// A log with where it stands in the plan.
 pub(super) struct LogView<'a> {
@@ -73,6 +74,8 @@ pub(super) struct File<'a> {
 pub(super) struct World<'a> {
     pub(super) inventory: &'a Inventory,
     pub(super) config: &'a Config,
+    /// What must be free on which device, if that is what the plan is for.
+    pub(super) goal: Option<Goal>,
     pub(super) sets: Vec<SetView<'a>>,
     pub(super) files: Vec<File<'a>>,
     pub(super) contents: Vec<Content<'a>>,
@@ -80,10 +83,15 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(inventory: &'a Inventory, config: &'a Config) -> Self {
+    pub(super) fn new(inventory: &'a Inventory, config: &'a Config, purpose: Purpose) -> Self {
+        let goal = match purpose {
+            Purpose::Free(goal) => Some(goal),
+            Purpose::Routine => None,
+        };
         let mut world = Self {
             inventory,
             config,
+            goal,
             sets: Vec::new(),
             files: Vec::new(),
             contents: Vec::new(),
@@ -110,6 +118,18 @@ impl<'a> World<'a> {
             }
         }
         world
+    }
+
+    /// What must be free on the file system of a set.
+    pub(super) fn reserve(&self, view: &SetView<'_>) -> Option<Bytes> {
+        match self.goal {
+            Some(goal) => (goal.dev == view.set.dev).then_some(goal.wanted),
+            None => [view.policy.limits.reserve, self.config.global.reserve]
+                .into_iter()
+                .flatten()
+                .map(|reserve| reserve.of(view.set.space.total))
+                .max(),
+        }
     }
 
     fn add_log(&mut self, set: usize, number: usize, log: &'a Log) -> LogView<'a> {

@@ -123,6 +123,9 @@ fn is_true(
             used > limit && stated(|l| l.quota.map(|quota| quota.get()), limit.get())
         }
         Reason::MaxFiles { files, limit } => files > limit && stated(|l| l.max_files, limit),
+        Reason::Reserve { free, wanted } if world.goal.is_some() => {
+            free < wanted && world.reserve(set) == Some(wanted)
+        }
         Reason::Reserve { free, wanted } => {
             let total = set.set.space.total;
             free < wanted

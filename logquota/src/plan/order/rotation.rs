@@ -440,7 +440,7 @@ pub(super) fn unmoved(draft: &LogDraft<'_>) -> Vec<Moved> {
 }
 
 /// Names in the archive folder that archives or obstacles have.
-fn names(draft: &LogDraft<'_>) -> Names {
+pub(super) fn names(draft: &LogDraft<'_>) -> Names {
     let kept = draft.kept().map(|(_, archive)| archive.name.clone());
     kept.chain(draft.log.obstacles.iter().cloned()).collect()
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::plan::Verdict;
 use crate::plan::draft::{LogDraft, SetDraft, Source};
 use crate::policy::{Limits, Method};
-use crate::stamp::Kind;
 use crate::units::Bytes;
 
 /// Something that can be evicted.
@@ -122,7 +121,6 @@ impl Pool {
     pub(super) fn new(set: usize, log: usize, draft: &LogDraft<'_>) -> Self {
         let mut items = Vec::new();
         let (mut used, mut files) = (draft.fixed_bytes(), draft.fixed_files());
-        let may_evict = !draft.is_blocked();
         for (index, archive) in draft.kept().rev() {
             if archive.meta.stamp.nlink > 1 {
                 continue;
@@ -130,7 +128,7 @@ impl Pool {
             let bytes = archive.meta.stamp.allocated;
             used = used.plus(bytes);
             files = files.saturating_add(1);
-            if may_evict && archive.meta.kind == Kind::File {
+            if draft.may_delete(archive) {
                 items.push(Item { victim: Victim::Archive(index), bytes });
             }
         }

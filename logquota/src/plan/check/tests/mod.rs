@@ -111,6 +111,8 @@ impl Draft {
         let plan = Plan {
             id: String::new(),
             host: Host::default(),
+            purpose: crate::plan::Purpose::Routine,
+            policy: String::new(),
             created: DateTime::from_timestamp(NOW, 0).expect("a time").fixed_offset(),
             global_quota: None,
             sets: vec![sums],
@@ -160,8 +162,17 @@ impl Draft {
         let expect = scanned.map_or(Expect::Nothing, Expect::Unchanged);
         let needs = Vec::new();
         let bytes = Bytes::ZERO;
-        let step =
-            Step { set: 0, log: Some(log), action, expect, bytes, reason, used_after, needs };
+        let step = Step {
+            set: 0,
+            log: Some(log),
+            action,
+            expect,
+            bytes,
+            reason,
+            used_after,
+            needs,
+            only_below: None,
+        };
         self.plan.steps.push(step);
         self
     }

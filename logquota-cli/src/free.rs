@@ -1,0 +1,243 @@
+//! `logquota free`: makes so much free on a full file system, for a person under pressure.
+//!
+//! Shows first, on which host and what it would take, and writes nothing at all. What was shown
+//! has an id; with that it is done, if it is still exactly the same. A plan on a full disk has no
+//! place to be kept: the id carries when it was made, and it is made again for that moment.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use logquota::Bytes;
+use logquota::apply::Report;
+use logquota::clock;
+use logquota::error::printable;
+use logquota::fs::os::{host, open_deleted};
+use logquota::plan::guard::{Exceeded, first_unsure};
+use logquota::plan::{Goal, Plan, Step};
+use logquota::report::{PLAN_EARLY_SECONDS, PLAN_VALID_SECONDS, PlanFileError, PlanJson};
+
+use self::args::{FreeArgs, PlanId};
+use self::outcome::Outcome;
+use self::wish::Wish;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::programs;
+use crate::render;
+use crate::session::{Look, Session, now};
+use crate::source::Source;
+
+pub(crate) mod args;
+pub(crate) mod call;
+pub(crate) mod json;
+pub(crate) mod outcome;
+pub(crate) mod view;
+pub(crate) mod wish;
+
+pub(crate) fn run(args: &FreeArgs, out: &mut Output) -> Result<Exit, Failure> {
+    is_host(args)?;
+    let wish = Wish::from_args(args)?;
+    let source = Source::to_free(args)?;
+    wish::is_fit(&source)?;
+    // Nothing rotates, so that the state file has nothing to say; and it may be on the full disk.
+    let look = Look { source, state: None, lock: None, at: None };
+    let call = Call { args, wish, look };
+    match &args.apply {
+        Some(id) => call.apply(id, out),
+        None if args.yes => call.at_once(out),
+        None => call.show(out),
+    }
+}
+
+/// Whether this is the host that was meant.
+fn is_host(args: &FreeArgs) -> Result<(), Failure> {
+    let here = host().name;
+    match &args.host {
+        Some(meant) if *meant != here => Err(Failure::Refused(format!(
+            "this is host `{here}`, and `{}` was meant; nothing was done",
+            printable(meant)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// One call of the verb.
+struct Call<'a> {
+    args: &'a FreeArgs,
+    wish: Wish,
+    look: Look,
+}
+
+/// A plan with what decides whether it is done.
+struct Planned {
+    goal: Goal,
+    plan: Plan,
+    exceeded: Vec<Exceeded>,
+}
+
+impl Call<'_> {
+    /// Shows what it would take.
+    fn show(&self, out: &mut Output) -> Result<Exit, Failure> {
+        if let Some(path) = &self.args.output {
+            crate::plan::is_writable(path)?;
+        }
+        let session = Session::open(&self.look, out)?;
+        let planned = self.plan(&session)?;
+        let exit = session.verdict(&planned.plan, out);
+        let exit = if planned.exceeded.is_empty() { exit } else { exit.and(Exit::Refused) };
+        if let Some(path) = self.args.output.as_deref().filter(|_| planned.exceeded.is_empty()) {
+            crate::plan::write(path, &self.to_json(&planned.plan))?;
+        }
+        self.present(&session, &planned, self.args.output.as_deref(), out);
+        Ok(exit)
+    }
+
+    /// Does what was shown under `id`, if it is still that.
+    fn apply(&self, id: &PlanId, out: &mut Output) -> Result<Exit, Failure> {
+        let created = is_current(id)?;
+        let mut session = Session::open(&self.locked(Some(created)), out)?;
+        let planned = self.plan(&session)?;
+        if planned.plan.id.starts_with(&id.digest) {
+            if let Some(step) = first_unsure(&planned.plan) {
+                return Err(unsure(&planned.plan, step));
+            }
+            return self.act(&mut session, &planned, out);
+        }
+        // What it would be now is shown, with an id of its own.
+        session.now = now();
+        let again = self.plan(&session)?;
+        self.present(&session, &again, None, out);
+        let (free, _) = free_before(&session, again.goal);
+        let why = if free >= again.goal.wanted {
+            format!("already applied, or others made room: {free} are free")
+        } else {
+            "already applied, or files, configuration or free space are not what they were; what \
+             would be done now is shown"
+                .to_owned()
+        };
+        Err(Failure::Refused(format!("plan {id} was refused: {why}; nothing was done")))
+    }
+
+    /// For scripts that have said which host they mean.
+    fn at_once(&self, out: &mut Output) -> Result<Exit, Failure> {
+        let mut session = Session::open(&self.locked(None), out)?;
+        let planned = self.plan(&session)?;
+        self.act(&mut session, &planned, out)
+    }
+
+    fn locked(&self, at: Option<DateTime<Utc>>) -> Look {
+        let lock = Some(Duration::from_secs(self.args.lock_wait.into()));
+        Look { lock, at: at.map(clock::local), ..self.look.clone() }
+    }
+
+    fn plan(&self, session: &Session) -> Result<Planned, Failure> {
+        let goal = self.wish.goal(session)?;
+        let plan = session.plan_for(logquota::plan::Purpose::Free(goal))?;
+        let exceeded = self.wish.guards.exceeded(&session.inventory, &plan);
+        Ok(Planned { goal, plan, exceeded })
+    }
+
+    fn act(
+        &self,
+        session: &mut Session,
+        planned: &Planned,
+        out: &mut Output,
+    ) -> Result<Exit, Failure> {
+        is_allowed(&planned.exceeded)?;
+        let exit = session.verdict(&planned.plan, out);
+        // Nothing is mailed to free space: a mail that cannot be sent must not be in its way.
+        let (report, acted) = session.act(&planned.plan, programs::MAIL.as_ref(), out);
+        Ok(exit.and(acted).and(tell(
+            session,
+            planned.goal,
+            (json::SCHEMA, &planned.plan),
+            &report,
+            out,
+        )))
+    }
+
+    fn present(&self, session: &Session, planned: &Planned, file: Option<&Path>, out: &mut Output) {
+        let Planned { goal, plan, exceeded } = planned;
+        let id = PlanId::new(&plan.id, plan.created.timestamp());
+        let words = call::words(self.args, &self.wish, &self.look.source, &session.host.name, &id);
+        let view = view::View {
+            session,
+            plan,
+            goal: *goal,
+            exceeded,
+            foreign: session.foreign(goal.dev, view::FOREIGN_MAX),
+            held: open_deleted(&[goal.dev]).unwrap_or_default(),
+            words,
+            file,
+        };
+        out.human(&render::free::preview(&view, out.paint, out.verbose));
+        out.json(&json::preview(&view, &self.to_json(plan)));
+    }
+
+    fn to_json(&self, plan: &Plan) -> PlanJson {
+        let mut source = self.look.source.to_json(None);
+        source.free = Some(self.wish.to_json());
+        PlanJson::new(plan, source)
+    }
+}
+
+/// Whether an id is of the last hour.
+fn is_current(id: &PlanId) -> Result<DateTime<Utc>, Failure> {
+    let refused = |error: PlanFileError| {
+        Failure::Refused(format!("plan {id} was refused: {error}; nothing was done"))
+    };
+    let now = now().with_timezone(&Utc);
+    let created = DateTime::from_timestamp(id.created, 0);
+    let created = created.unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let age = now.signed_duration_since(created);
+    if age < TimeDelta::seconds(-PLAN_EARLY_SECONDS) {
+        return Err(refused(PlanFileError::Future { created, now }));
+    }
+    if age > TimeDelta::seconds(PLAN_VALID_SECONDS) {
+        let expires = created + TimeDelta::seconds(PLAN_VALID_SECONDS);
+        return Err(refused(PlanFileError::Expired { expires, now }));
+    }
+    Ok(created)
+}
+
+/// Why a plan is not done although it is the same.
+pub(crate) fn unsure(plan: &Plan, step: &Step) -> Failure {
+    let path = printable(logquota::report::step_path(plan, step));
+    Failure::Refused(format!(
+        "the plan was refused: `{path}` was changed in the moment in which it was made, and its \
+         file system does not tell it from another file; ask for a new plan; nothing was done"
+    ))
+}
+
+/// Whether a plan deletes no more than it may.
+pub(crate) fn is_allowed(exceeded: &[Exceeded]) -> Result<(), Failure> {
+    let Some(first) = exceeded.first() else { return Ok(()) };
+    let (option, value) = first.option();
+    Err(Failure::Refused(format!(
+        "the plan was refused: {first}; {option} {value} would allow it; nothing was done"
+    )))
+}
+
+/// Says what was done and measured.
+pub(crate) fn tell(
+    session: &Session,
+    goal: Goal,
+    (schema, plan): (&str, &Plan),
+    report: &Report,
+    out: &mut Output,
+) -> Exit {
+    for (step, outcome) in plan.steps.iter().zip(&report.outcomes) {
+        render::mishap(plan, step, outcome, out);
+    }
+    let outcome = Outcome::measure(session, goal, plan, report);
+    out.human(&render::free::outcome(session, &outcome, report, out.paint, out.verbose));
+    out.json(&json::outcome(schema, session, &outcome, report));
+    if outcome.free < goal.wanted { Exit::QuotaUnmet } else { Exit::Done }
+}
+
+/// The free space of a set's file system when the plan was made.
+pub(crate) fn free_before(session: &Session, goal: Goal) -> (Bytes, Bytes) {
+    let mut sets = session.inventory.sets.iter();
+    let set = sets.find(|set| set.dev == goal.dev);
+    set.map_or((Bytes::ZERO, Bytes::ZERO), |set| (set.space.free, set.space.total))
+}

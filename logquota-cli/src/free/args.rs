@@ -1,0 +1,182 @@
+//! The arguments of `free`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use logquota::Bytes;
+use logquota::policy::Reserve;
+
+use crate::args::CompressArg;
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct FreeArgs {
+    /// How much shall be free on the file system: a size such as 2G, or a part of it such as 10%
+    #[arg(value_name = "SIZE|N%")]
+    pub(crate) goal: GoalArg,
+    /// A directory of logs, or configuration files. Without any: $LOGQUOTA_CONFIG,
+    /// /etc/logquota.conf or /etc/logrotate.conf, whichever is first
+    #[arg(value_name = "DIR|CONFIG")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// A configuration file, or a directory of them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+    /// The file system, by a directory on it, where a configuration has logs on several
+    #[arg(long, value_name = "DIR")]
+    pub(crate) on: Option<PathBuf>,
+    /// How archives in DIR are compressed where there is room for it [default: none]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(crate) compress: Option<CompressArg>,
+    /// Work on DIR as this user, for a directory that is not root's
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub(crate) su: Option<String>,
+    /// Do what was shown under this id, if it is still exactly that
+    #[arg(long, value_name = "ID", conflicts_with_all = ["yes", "output"])]
+    pub(crate) apply: Option<PlanId>,
+    /// Do it at once, without showing it first; for scripts
+    #[arg(long, requires = "host", conflicts_with = "output")]
+    pub(crate) yes: bool,
+    /// Only if this is the name of the host
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// Write the plan to this file, for `logquota apply`
+    #[arg(short, long, value_name = "PLAN.json")]
+    pub(crate) output: Option<PathBuf>,
+    /// Delete so many files at most
+    #[arg(long, value_name = "N")]
+    pub(crate) max_files: Option<u64>,
+    /// Delete so much at most
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_bytes: Option<Bytes>,
+    /// Delete such a part of all logs and archives at most
+    #[arg(long, value_name = "0..1", default_value = "0.5")]
+    pub(crate) max_fraction: Fraction,
+    /// How long to wait for another instance, at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    pub(crate) lock_wait: u32,
+}
+
+/// A size, or a part of the file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GoalArg(pub(crate) Reserve);
+
+impl FromStr for GoalArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some(number) = text.strip_suffix('%') else {
+            return text.parse().map(|b| Self(Reserve::Bytes(b))).map_err(|e| format!("{e}"));
+        };
+        match number.trim_end().parse::<u8>() {
+            Ok(percent) if percent <= 100 => Ok(Self(Reserve::Percent(percent))),
+            _ => Err("a part of the file system is a whole number from 0% to 100%".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for GoalArg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Reserve::Percent(percent) => write!(f, "{percent}%"),
+            Reserve::Bytes(bytes) => {
+                let units = [("T", 40), ("G", 30), ("M", 20), ("k", 10)];
+                let exact = units
+                    .into_iter()
+                    .find(|(_, shift)| bytes.get() > 0 && bytes.get() % (1 << shift) == 0);
+                match exact {
+                    Some((unit, shift)) => write!(f, "{}{unit}", bytes.get() >> shift),
+                    None => write!(f, "{}", bytes.get()),
+                }
+            }
+            _ => Err(std::fmt::Error),
+        }
+    }
+}
+
+/// A number from 0 to 1, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fraction(pub(crate) u16);
+
+impl FromStr for Fraction {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || "a part is a number from 0 to 1 with three decimals at most".to_owned();
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(whole) || !is_number(part) || part.len() > 3 || text.len() > 5 {
+            return Err(wrong());
+        }
+        let digits = format!("{whole}{part:0<3}");
+        match digits.parse::<u16>() {
+            Ok(thousandths) if thousandths <= 1000 => Ok(Self(thousandths)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// The id of a plan that was shown: the beginning of its digest, and when it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlanId {
+    pub(crate) digest: String,
+    /// Seconds since the epoch.
+    pub(crate) created: i64,
+}
+
+/// So many digits tell a plan from every other.
+const DIGITS: usize = 12;
+
+impl PlanId {
+    pub(crate) fn new(digest: &str, created: i64) -> Self {
+        Self { digest: digest.chars().take(DIGITS).collect(), created }
+    }
+}
+
+impl std::fmt::Display for PlanId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{:x}", self.digest, self.created)
+    }
+}
+
+impl FromStr for PlanId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("an id has {DIGITS} digits at least, `-`, and a time in digits");
+        let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
+        let (digest, time) = text.split_once('-').ok_or_else(wrong)?;
+        if !(DIGITS..=32).contains(&digest.len()) || !is_hex(digest) || !is_hex(time) {
+            return Err(wrong());
+        }
+        let created = i64::from_str_radix(time, 16).map_err(|_| wrong())?;
+        Ok(Self { digest: digest.to_ascii_lowercase(), created })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_parts_and_ids_are_read_as_they_are_written() {
+        for goal in ["2G", "10%", "0%", "1536M", "1000", "3k"] {
+            assert_eq!(goal.parse::<GoalArg>().expect(goal).to_string(), goal);
+        }
+        for wrong in ["", "%", "101%", "2GB", "-1", "1.5G"] {
+            assert!(wrong.parse::<GoalArg>().is_err(), "{wrong}");
+        }
+        for (text, thousandths) in
+            [("0.5", 500), ("1", 1000), ("0", 0), ("0.667", 667), (".25", 250)]
+        {
+            assert_eq!(text.parse(), Ok(Fraction(thousandths)));
+        }
+        for wrong in ["1.1", "-0.5", "0.1234", "NaN", "half", "99999"] {
+            assert!(wrong.parse::<Fraction>().is_err(), "{wrong}");
+        }
+        let id = PlanId::new("0123456789abcdef0123456789abcdef", 1_795_286_496);
+        assert_eq!(id.to_string(), "0123456789ab-6b0235e0");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for wrong in ["0123456789a-6b0235e0", "0123456789ab", "0123456789ax-1", "0123456789ab-"] {
+            assert!(wrong.parse::<PlanId>().is_err(), "{wrong}");
+        }
+    }
+}

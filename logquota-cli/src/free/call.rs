@@ -1,0 +1,71 @@
+//! The command line that does what was shown.
+
+use std::ffi::OsString;
+
+use super::args::{FreeArgs, PlanId};
+use super::wish::Wish;
+use crate::args::CompressArg;
+use crate::quote::quoted;
+use crate::source::Source;
+
+/// Its words. Paths are absolute: it may be typed elsewhere.
+pub(super) fn words(
+    args: &FreeArgs,
+    wish: &Wish,
+    source: &Source,
+    host: &str,
+    id: &PlanId,
+) -> Vec<OsString> {
+    let program = std::env::args_os().next().filter(|name| !name.is_empty());
+    let mut words: Vec<OsString> = vec![program.unwrap_or_else(|| "logquota".into())];
+    let mut add = |word: &str| words.push(word.into());
+    add("free");
+    add(&wish.goal.to_string());
+    let mut option = |name: &str, value: Option<OsString>| {
+        if let Some(value) = value {
+            words.push(name.into());
+            words.push(value);
+        }
+    };
+    let number = |value: Option<u64>| value.map(|value| value.to_string().into());
+    option("--on", wish.on.clone().map(Into::into));
+    option("--compress", args.compress.map(CompressArg::word).map(Into::into));
+    option("--su", args.su.clone().map(Into::into));
+    option("--max-files", number(wish.guards.max_files));
+    option("--max-bytes", number(wish.guards.max_bytes.map(|bytes| bytes.get())));
+    let permille = wish.guards.max_permille;
+    let part = format!("{}.{:03}", permille / 1000, permille % 1000);
+    option("--max-fraction", (permille != 500).then(|| part.into()));
+    option("--host", Some(host.into()));
+    option("--apply", Some(id.to_string().into()));
+    match source {
+        Source::Dir(_) => words.extend(source.as_dir().map(Into::into)),
+        Source::Files(files) => {
+            for file in files {
+                words.push("--config".into());
+                words.push(file.into());
+            }
+        }
+    }
+    words
+}
+
+/// As lines of at most `width` columns that a shell reads as one.
+pub(crate) fn lines(words: &[OsString], width: usize) -> String {
+    let mut text = String::new();
+    let mut used = 0;
+    for word in words {
+        let word = quoted(word);
+        let len = word.chars().count();
+        if used > 0 && used + len + 3 > width {
+            text.push_str(" \\\n    ");
+            used = 4;
+        } else if used > 0 {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(&word);
+        used += len;
+    }
+    text
+}

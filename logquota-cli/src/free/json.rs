@@ -1,0 +1,99 @@
+//! The JSON object of `free`: that of a run, and a member `free` with what is said besides.
+
+use std::path::Path;
+
+use logquota::apply::Report;
+use logquota::fs::os::OpenDeletedFiles;
+use logquota::report::{PlanJson, RunJson, both};
+use serde_json::{Value, json};
+
+use super::outcome::Outcome;
+use super::view::View;
+use crate::quote::quoted;
+use crate::session::Session;
+
+pub(crate) const SCHEMA: &str = "logquota.free/1";
+
+/// Of what was only shown.
+pub(super) fn preview(view: &View<'_>, plan: &PlanJson) -> Value {
+    let run = RunJson::new(SCHEMA, view.plan, None, &view.session.devices());
+    let (free, total) = view.space();
+    let largest = view.foreign.largest.iter();
+    let largest = largest.map(|(bytes, path)| with_path(path, json!({ "bytes": bytes })));
+    let command: Vec<String> = view.words.iter().map(|word| quoted(word)).collect();
+    let exceeded: Vec<Value> = view
+        .exceeded
+        .iter()
+        .map(|exceeded| {
+            let (option, value) = exceeded.option();
+            json!({ "why": exceeded.to_string(), "option": option, "value": value })
+        })
+        .collect();
+    let more = json!({
+        "wanted": view.goal.wanted,
+        "total": total,
+        "free_before": free,
+        "free_after": view.free_after(),
+        "shortfall": view.shortfall(),
+        "expires": plan.expires,
+        "command": command.join(" "),
+        "exceeded": exceeded,
+        "not_ours": {
+            "files": view.foreign.files,
+            "bytes": view.foreign.bytes,
+            "is_partial": view.foreign.is_partial,
+            "largest": largest.collect::<Vec<_>>(),
+        },
+        "open_deleted": held(&view.held),
+    });
+    joined(&run, more)
+}
+
+/// Of what was done.
+pub(super) fn outcome(
+    schema: &str,
+    session: &Session,
+    outcome: &Outcome<'_>,
+    report: &Report,
+) -> Value {
+    let run = RunJson::new(schema, outcome.plan, Some(report), &session.devices());
+    let more = json!({
+        "wanted": outcome.goal.wanted,
+        "free_before": outcome.free_before,
+        "free_after": outcome.free,
+        "shortfall": outcome.goal.wanted.minus(outcome.free),
+        "deleted_files": outcome.deleted.0,
+        "deleted_bytes": outcome.deleted.1,
+        "open_deleted": held(&outcome.held),
+    });
+    joined(&run, more)
+}
+
+fn joined(run: &RunJson, more: Value) -> Value {
+    let mut value = serde_json::to_value(run).unwrap_or_default();
+    if let Some(members) = value.as_object_mut() {
+        members.insert("free".to_owned(), more);
+    }
+    value
+}
+
+/// Deleted files that are open.
+pub(crate) fn held(held: &OpenDeletedFiles) -> Value {
+    let files = held.files.iter().map(|file| {
+        let command = file.command.to_string_lossy();
+        with_path(
+            &file.path,
+            json!({ "bytes": file.bytes, "pid": file.pid, "command": command, "ino": file.ino }),
+        )
+    });
+    json!({ "files": files.collect::<Vec<_>>(), "hidden_processes": held.hidden })
+}
+
+fn with_path(path: &Path, mut value: Value) -> Value {
+    let (text, exact) = both(path);
+    if let Some(members) = value.as_object_mut() {
+        members.insert("path".to_owned(), text.into());
+        members.extend(exact.map(|exact| ("path_b64".to_owned(), exact.into())));
+    }
+    value
+}

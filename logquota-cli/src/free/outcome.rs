@@ -1,0 +1,78 @@
+//! What was done, as the file system says it, and who keeps back what did not become free.
+
+use std::collections::HashSet;
+
+use logquota::Bytes;
+use logquota::apply::{Outcome as StepOutcome, Report};
+use logquota::fs::os::{OpenDeletedFiles, open_deleted};
+use logquota::plan::{Action, Expect, Goal, Plan};
+use logquota::report::freed_in_all;
+
+use crate::session::Session;
+
+/// What was done, measured.
+pub(crate) struct Outcome<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) goal: Goal,
+    /// Free now.
+    pub(crate) free: Bytes,
+    /// Free when the plan was made.
+    pub(crate) free_before: Bytes,
+    /// By how much the free space grew while it was done; negative if others wrote more.
+    pub(crate) freed: i64,
+    /// Files that were deleted, and what they occupied.
+    pub(crate) deleted: (usize, Bytes),
+    /// Files that were compressed.
+    pub(crate) compressed: usize,
+    /// Evictions that turned out not to be needed.
+    pub(crate) not_needed: usize,
+    /// Of the deleted files those that a process has open.
+    pub(crate) held: OpenDeletedFiles,
+}
+
+impl<'a> Outcome<'a> {
+    pub(crate) fn measure(session: &Session, goal: Goal, plan: &'a Plan, report: &Report) -> Self {
+        let mut deleted = (0usize, Bytes::ZERO);
+        let (mut compressed, mut not_needed) = (0usize, 0usize);
+        let mut gone = HashSet::new();
+        for (step, outcome) in plan.steps.iter().zip(&report.outcomes) {
+            match (&step.action, outcome) {
+                (Action::Delete { .. }, StepOutcome::Done) => {
+                    deleted = (deleted.0.saturating_add(1), deleted.1.plus(step.bytes));
+                }
+                (Action::Compress { .. }, StepOutcome::Done) => {
+                    compressed = compressed.saturating_add(1);
+                }
+                (Action::Delete { .. }, StepOutcome::NotNeeded) => {
+                    not_needed = not_needed.saturating_add(1);
+                    continue;
+                }
+                _ => continue,
+            }
+            if let Expect::Unchanged(stamp) = step.expect {
+                gone.insert((stamp.id.dev, stamp.id.ino));
+            }
+        }
+        let mut held = open_deleted(&[goal.dev]).unwrap_or_default();
+        held.files.retain(|file| gone.contains(&(file.dev, file.ino)));
+        let (free_before, _) = super::free_before(session, goal);
+        Self {
+            plan,
+            goal,
+            free: session.space(goal.dev).map_or(Bytes::ZERO, |space| space.free),
+            free_before,
+            freed: freed_in_all(report, &session.devices()),
+            deleted,
+            compressed,
+            not_needed,
+            held,
+        }
+    }
+
+    /// What processes keep of it, each file once.
+    pub(crate) fn kept_back(&self) -> Bytes {
+        let mut seen = HashSet::new();
+        let files = self.held.files.iter();
+        files.filter(|file| seen.insert((file.dev, file.ino))).map(|file| file.bytes).sum()
+    }
+}

@@ -1,0 +1,134 @@
+//! What is shown of a plan to free space, besides the plan itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use logquota::Bytes;
+use logquota::fs::os::OpenDeletedFiles;
+use logquota::plan::guard::Exceeded;
+use logquota::plan::{Action, Goal, Plan, Reason, Step};
+use logquota::scan::Foreign;
+
+use crate::session::Session;
+
+/// So many files that are not ours are named.
+pub(crate) const FOREIGN_MAX: usize = 10;
+
+/// Everything that is shown.
+pub(crate) struct View<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) plan: &'a Plan,
+    pub(crate) goal: Goal,
+    pub(crate) exceeded: &'a [Exceeded],
+    pub(crate) foreign: Foreign,
+    pub(crate) held: OpenDeletedFiles,
+    /// The command that does it.
+    pub(crate) words: Vec<OsString>,
+    /// The plan file that was written.
+    pub(crate) file: Option<&'a Path>,
+}
+
+/// In which order things give way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Leftover,
+    Expired,
+    Squeeze,
+    Evict,
+}
+
+/// What one log gives of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) files: usize,
+    pub(crate) bytes: Bytes,
+    /// How many archives the log has.
+    pub(crate) of: usize,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Leftover, Self::Expired, Self::Squeeze, Self::Evict];
+
+    /// None for scripts.
+    pub(crate) fn of(step: &Step) -> Option<Self> {
+        match (&step.action, &step.reason) {
+            (Action::RunHook { .. }, _) => None,
+            (Action::Compress { .. }, _) => Some(Self::Squeeze),
+            (_, Reason::Leftover | Reason::Duplicate) => Some(Self::Leftover),
+            (_, Reason::Reserve { .. }) => Some(Self::Evict),
+            _ => Some(Self::Expired),
+        }
+    }
+}
+
+impl View<'_> {
+    /// Free now, and the size of the file system.
+    pub(crate) fn space(&self) -> (Bytes, Bytes) {
+        super::free_before(self.session, self.goal)
+    }
+
+    /// A folder on the file system.
+    pub(crate) fn place(&self) -> PathBuf {
+        let inventory = &self.session.inventory;
+        let dir = inventory.dirs.values().find(|dir| dir.id.dev == self.goal.dev);
+        if let Some(dir) = dir {
+            return dir.path.clone();
+        }
+        let mut sets = inventory.sets.iter().zip(&self.plan.sets);
+        let set = sets.find(|(set, _)| set.dev == self.goal.dev);
+        set.map(|(_, sums)| PathBuf::from(&sums.name)).unwrap_or_default()
+    }
+
+    /// What is used on the file system besides the logs and what lies beside them.
+    pub(crate) fn elsewhere(&self) -> Bytes {
+        let (free, total) = self.space();
+        let sets = self.session.inventory.sets.iter().filter(|set| set.dev == self.goal.dev);
+        let ours: Bytes = sets.map(logquota::inventory::Set::used).sum();
+        total.minus(free).minus(ours).minus(self.foreign.bytes)
+    }
+
+    /// Free in the end, at least.
+    pub(crate) fn free_after(&self) -> Bytes {
+        let sets = self.session.inventory.sets.iter().zip(&self.plan.sets);
+        let mut after = sets.filter(|(set, _)| set.dev == self.goal.dev);
+        let after = after.next().map_or(Bytes::ZERO, |(_, sums)| sums.free_after);
+        // Evictions stop there.
+        let stops = self.plan.steps.iter().any(|step| step.only_below.is_some());
+        if stops { after.min(self.goal.wanted) } else { after }
+    }
+
+    pub(crate) fn shortfall(&self) -> Bytes {
+        self.plan.sets.iter().map(|set| set.shortfall).max().unwrap_or_default()
+    }
+
+    /// The logs that give something of this kind, by path.
+    pub(crate) fn parts(&self, kind: Kind) -> BTreeMap<PathBuf, Part> {
+        let mut parts: BTreeMap<PathBuf, Part> = BTreeMap::new();
+        for step in self.plan.steps.iter().filter(|step| Kind::of(step) == Some(kind)) {
+            let set = self.session.inventory.sets.get(step.set);
+            let Some(log) = set.zip(step.log).and_then(|(set, log)| set.logs.get(log)) else {
+                continue;
+            };
+            let part = parts.entry(self.session.inventory.path(log.dir, &log.name)).or_default();
+            part.files = part.files.saturating_add(1);
+            part.bytes = part.bytes.plus(step.bytes);
+            part.of = log.archives.len();
+        }
+        parts
+    }
+
+    /// The active files there, the largest first: they are never deleted.
+    pub(crate) fn active(&self) -> Vec<(Bytes, PathBuf)> {
+        let sets = self.session.inventory.sets.iter().filter(|set| set.dev == self.goal.dev);
+        let mut found: Vec<_> = sets
+            .flat_map(|set| &set.logs)
+            .filter_map(|log| {
+                let path = || self.session.inventory.path(log.dir, &log.name);
+                log.active.as_ref().map(|active| (active.stamp.allocated, path()))
+            })
+            .collect();
+        found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        found
+    }
+}

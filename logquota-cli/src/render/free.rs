@@ -1,0 +1,293 @@
+//! The screens of `free`: for a person under pressure, on the right host or the wrong one.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use logquota::Bytes;
+use logquota::apply::Report;
+use logquota::error::printable;
+use logquota::fs::os::OpenDeletedFiles;
+use logquota::plan::Host;
+
+use super::{DO, WIDTH, describe, push_wrapped, reason, show_folder, show_step};
+use crate::free::call;
+use crate::free::outcome::Outcome;
+use crate::free::view::{Kind, Part, View};
+use crate::output::{Paint, clean};
+use crate::session::Session;
+
+/// So many logs of one kind are named without `-v`.
+const LOGS_MAX: usize = 8;
+
+/// So many active files are named where there is not enough.
+const ACTIVE_MAX: usize = 3;
+
+/// So many deleted files are named.
+const HELD_MAX: usize = 5;
+
+/// What it would take.
+pub(crate) fn preview(view: &View<'_>, paint: Paint, verbose: bool) -> String {
+    let mut text = banner(&view.session.host, view.session, paint);
+    sums(&mut text, view, paint);
+    if view.plan.steps.is_empty() {
+        let is_met = view.shortfall() == Bytes::ZERO;
+        let line = if is_met { "Nothing to do: so much is free." } else { "Nothing can go." };
+        let _ = writeln!(text, "\n{}", paint.head(line));
+    } else {
+        let _ = writeln!(text, "\n{}", paint.head("This would go, in this order:"));
+    }
+    for (kind, number) in Kind::ALL.into_iter().filter(|k| !view.parts(*k).is_empty()).zip(1..) {
+        show_kind(&mut text, view, kind, number, verbose);
+    }
+    if verbose && !view.plan.steps.is_empty() {
+        let _ = writeln!(text, "\n{}", paint.head("Step by step:"));
+        let mut folder = None;
+        for (number, step) in view.plan.steps.iter().enumerate() {
+            show_folder(&mut text, view.plan, step, &mut folder);
+            let what = format!("would {}", describe(view.plan, step, &DO));
+            show_step(&mut text, number, &what, &reason(&step.reason), paint);
+        }
+    }
+    what_stays(&mut text, view, paint);
+    ending(&mut text, view, paint);
+    text
+}
+
+/// The host, so that nobody takes it for another one.
+fn banner(host: &Host, session: &Session, paint: Paint) -> String {
+    let line = "=".repeat(WIDTH);
+    let name = clean(&host.name);
+    let spaced: Vec<String> = name.chars().map(String::from).collect();
+    let spaced = spaced.join(" ");
+    let large = if spaced.chars().count() + 4 <= WIDTH { spaced } else { name.clone() };
+    let machine = if host.machine_id.is_empty() { "unknown" } else { &host.machine_id };
+    let now = session.now.format("%Y-%m-%d %H:%M:%S %:z");
+    format!(
+        "{line}\n\n    {}\n\n    host     {}\n    machine  {}\n    time     {now}\n\n{line}\n\n",
+        paint.head(&large),
+        name,
+        clean(machine)
+    )
+}
+
+fn sums(text: &mut String, view: &View<'_>, paint: Paint) {
+    let (free, total) = view.space();
+    let wanted = view.goal.wanted;
+    let after = view.free_after();
+    let missing = view.shortfall();
+    let place = printable(view.place());
+    push_wrapped(text, &format!("The file system of {place}, {total} large:"), 0);
+    text.push('\n');
+    let _ = writeln!(text, "    free now     {free:>10}");
+    let _ = writeln!(text, "    wanted       {:>10}", wanted.to_string());
+    if missing > Bytes::ZERO {
+        let _ = writeln!(text, "    afterwards   {:>10}", after.to_string());
+        let line = format!("    NOT ENOUGH   {:>10} are missing", missing.to_string());
+        let _ = writeln!(text, "{}", paint.bad(&line));
+    } else {
+        let _ = writeln!(text, "    afterwards   {:>10} at least", after.to_string());
+    }
+}
+
+fn show_kind(text: &mut String, view: &View<'_>, kind: Kind, number: usize, verbose: bool) {
+    let parts = view.parts(kind);
+    let files: usize = parts.values().map(|part| part.files).sum();
+    let bytes: Bytes = parts.values().map(|part| part.bytes).sum();
+    let title = match kind {
+        Kind::Leftover => "Delete leftovers of interrupted runs",
+        Kind::Expired => "Delete archives past their maxage",
+        Kind::Squeeze => "Compress, as far as there is room for it",
+        Kind::Evict => "Delete archives, of the largest log the oldest first",
+    };
+    let _ = writeln!(text, "{}", row(&format!("{number:>2}. {title}"), files, bytes));
+    let mut parts: Vec<_> = parts.iter().collect();
+    parts.sort_by(|a, b| b.1.bytes.cmp(&a.1.bytes).then_with(|| a.0.cmp(b.0)));
+    let shown = if verbose { parts.len() } else { LOGS_MAX };
+    for (path, part) in parts.iter().take(shown) {
+        let _ = writeln!(text, "{}", log_row(path, part, kind));
+    }
+    if let Some(more) = parts.len().checked_sub(shown).filter(|more| *more > 0) {
+        let _ = writeln!(text, "      and {more} more logs; -v lists all");
+    }
+    let note = match kind {
+        Kind::Squeeze => "What that gains is not known before, and not counted above.",
+        Kind::Evict => "Each only while there is still too little free.",
+        _ => return,
+    };
+    push_wrapped(text, note, 4);
+}
+
+/// Files and bytes at the right edge.
+fn row(what: &str, files: usize, bytes: Bytes) -> String {
+    let files = if files == 1 { "1 file ".to_owned() } else { format!("{files} files") };
+    let right = format!("{files:>12} {:>10}", bytes.to_string());
+    let room = WIDTH.saturating_sub(right.chars().count());
+    if what.chars().count() < room {
+        format!("{what:<room$}{right}")
+    } else {
+        format!("{what}\n{right:>WIDTH$}")
+    }
+}
+
+fn log_row(path: &Path, part: &Part, kind: Kind) -> String {
+    let path = printable(path);
+    let what = match kind {
+        Kind::Leftover => format!("      {path}"),
+        _ => format!("      {path}: {} of {} archives", part.files, part.of),
+    };
+    let right = part.bytes.to_string();
+    let room = WIDTH.saturating_sub(right.chars().count());
+    if what.chars().count() < room {
+        format!("{what:<room$}{right}")
+    } else {
+        format!("{what}\n{right:>WIDTH$}")
+    }
+}
+
+/// What fills the disk besides.
+fn what_stays(text: &mut String, view: &View<'_>, paint: Paint) {
+    let active = view.active();
+    let bytes: Bytes = active.iter().map(|(bytes, _)| *bytes).sum();
+    if view.shortfall() > Bytes::ZERO && bytes > Bytes::ZERO {
+        let title = "Logs in use, never deleted:";
+        let _ = writeln!(text, "\n{}", row(&paint.head(title), active.len(), bytes));
+        for (bytes, path) in active.iter().take(ACTIVE_MAX).filter(|(b, _)| *b > Bytes::ZERO) {
+            let _ = writeln!(text, "    {:>10}  {}", bytes.to_string(), printable(path));
+        }
+    }
+    let foreign = &view.foreign;
+    if foreign.files > 0 {
+        let files = usize::try_from(foreign.files).unwrap_or(usize::MAX);
+        let title = "Not ours, not counted on, largest first:";
+        let _ = writeln!(text, "\n{}", row(&paint.head(title), files, foreign.bytes));
+        for (bytes, path) in &foreign.largest {
+            let _ = writeln!(text, "    {:>10}  {}", bytes.to_string(), printable(path));
+        }
+    }
+    let elsewhere = view.elsewhere();
+    if elsewhere > Bytes::ZERO {
+        let line = format!("About {elsewhere} are used elsewhere on this file system.");
+        push_wrapped(text, &line, 4);
+    }
+    if foreign.is_partial {
+        let line = "Not all files were looked at: there are too many, or some folders could not \
+                    be read.";
+        push_wrapped(text, line, 4);
+    }
+    if !view.held.files.is_empty() {
+        let title = "Deleted, and kept by a process that has them open:";
+        let _ = writeln!(text, "\n{}", paint.head(title));
+        show_held(text, &view.held, HELD_MAX);
+    }
+}
+
+/// Deleted files that are open, each with the process.
+pub(crate) fn show_held(text: &mut String, held: &OpenDeletedFiles, max: usize) {
+    for file in held.files.iter().take(max) {
+        let command = printable(&file.command);
+        let _ = writeln!(
+            text,
+            "    {:>10}  pid {} ({command}): {}",
+            file.bytes.to_string(),
+            file.pid,
+            printable(&file.path)
+        );
+    }
+    if let Some(more) = held.files.len().checked_sub(max).filter(|more| *more > 0) {
+        let _ = writeln!(text, "    and {more} more; `logquota status --open-deleted` lists all");
+    }
+    if held.hidden > 0 {
+        let line = format!("{} processes of others could not be looked at.", held.hidden);
+        push_wrapped(text, &line, 4);
+    }
+}
+
+/// How it is done.
+fn ending(text: &mut String, view: &View<'_>, paint: Paint) {
+    let _ = writeln!(text);
+    if let Some(first) = view.exceeded.first() {
+        let _ = writeln!(text, "{}", paint.bad("Nothing was changed, and this is too much:"));
+        push_wrapped(text, &format!("{first}."), 4);
+        for exceeded in view.exceeded {
+            let (option, value) = exceeded.option();
+            push_wrapped(text, &format!("{option} {value} would allow it."), 4);
+        }
+        return;
+    }
+    if view.plan.steps.is_empty() {
+        let _ = writeln!(text, "Nothing was changed.");
+        return;
+    }
+    let until =
+        view.plan.created + chrono::TimeDelta::seconds(logquota::report::PLAN_VALID_SECONDS);
+    let until = until.format("%H:%M:%S");
+    let line =
+        format!("Nothing was changed. This does exactly the above, here, once, until {until}:");
+    push_wrapped(text, &line, 0);
+    let _ = writeln!(text, "\n{}", paint.head(&call::lines(&view.words, WIDTH)));
+    if let Some(file) = view.file {
+        let file = crate::quote::quoted(file.as_os_str());
+        let _ = writeln!(text, "\nor, by the plan that was written:\n\nlogquota apply {file}");
+    }
+}
+
+/// What was done.
+pub(crate) fn outcome(
+    session: &Session,
+    done: &Outcome<'_>,
+    report: &Report,
+    paint: Paint,
+    verbose: bool,
+) -> String {
+    let mut text = banner(&session.host, session, paint);
+    if verbose {
+        for set in 0..done.plan.sets.len() {
+            super::show_outcomes(&mut text, done.plan, report, set, paint);
+        }
+    }
+    let (files, bytes) = done.deleted;
+    let mut what = vec![format!("{files} files deleted, {bytes} by their sizes")];
+    if done.compressed > 0 {
+        what.push(format!("{} compressed", done.compressed));
+    }
+    if done.not_needed > 0 {
+        what.push(format!("{} archives stay: there was room enough before", done.not_needed));
+    }
+    push_wrapped(&mut text, &format!("{}.", what.join("; ")), 0);
+    let freed = Bytes::new(done.freed.unsigned_abs());
+    let _ = writeln!(text, "\n    free before  {:>10}", done.free_before.to_string());
+    if done.freed < 0 {
+        let _ = writeln!(text, "    freed        {:>10} less: others wrote", freed.to_string());
+    } else {
+        let _ =
+            writeln!(text, "    freed        {:>10} as the file system says", freed.to_string());
+    }
+    let _ = writeln!(text, "    free now     {:>10}", done.free.to_string());
+    let _ = writeln!(text, "    wanted       {:>10}", done.goal.wanted.to_string());
+    if done.free < done.goal.wanted {
+        let missing = done.goal.wanted.minus(done.free);
+        let line = format!("    NOT ENOUGH   {:>10} are missing", missing.to_string());
+        let _ = writeln!(text, "{}", paint.bad(&line));
+    }
+    if !done.held.files.is_empty() {
+        let kept = done.kept_back();
+        let line = format!(
+            "{kept} of what was deleted is not free: a process has it open. It is free when the \
+             process closes it or is restarted:"
+        );
+        text.push('\n');
+        push_wrapped(&mut text, &line, 0);
+        show_held(&mut text, &done.held, HELD_MAX);
+    }
+    text
+}
+
+/// The whole list for `status --open-deleted`.
+pub(crate) fn open_deleted(held: &OpenDeletedFiles, paint: Paint) -> String {
+    let mut text = format!("\n{}\n", paint.head("Deleted files that processes have open:"));
+    if held.files.is_empty() {
+        text.push_str("    none\n");
+    }
+    show_held(&mut text, held, usize::MAX);
+    text
+}

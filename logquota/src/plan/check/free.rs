@@ -1,0 +1,54 @@
+//! Promise 9: a plan to free space deletes and compresses, on the one file system, and does
+//! nothing else; and it evicts only as long as there is too little.
+
+use super::Found;
+use super::model::World;
+use crate::plan::{Action, Goal, Hook, Plan, Reason, Step};
+
+pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
+    let Some(goal) = world.goal else {
+        for (index, _) in plan.steps.iter().enumerate().filter(|(_, s)| s.only_below.is_some()) {
+            found.add(9, format_args!("step {index} may be left out of an ordinary run"));
+        }
+        return;
+    };
+    if !plan.due.is_empty() {
+        found.add(9, format_args!("a log is said to be due"));
+    }
+    let mut evicts = false;
+    for (index, step) in plan.steps.iter().enumerate() {
+        let is_eviction = matches!(step.reason, Reason::Reserve { .. });
+        if !is_allowed(world, step, goal) {
+            found.add(9, format_args!("step {index} does something else: {:?}", step.action));
+        }
+        let is_script = matches!(step.action, Action::RunHook { .. });
+        let given = step.only_below.map(|below| below.wanted);
+        if is_eviction && given != Some(goal.wanted) {
+            found.add(9, format_args!("step {index} evicts also when there is room enough"));
+        }
+        if !is_eviction && !is_script && (given.is_some() || evicts) {
+            found.add(9, format_args!("step {index} comes too late or may be left out"));
+        }
+        evicts |= is_eviction;
+    }
+}
+
+fn is_allowed(world: &World<'_>, step: &Step, goal: Goal) -> bool {
+    let is_there = step.action.place().is_none_or(|place| {
+        world.inventory.dirs.get(&place.dir).is_some_and(|dir| dir.id.dev == goal.dev)
+    });
+    let is_short = world
+        .sets
+        .get(step.set)
+        .is_some_and(|view| view.set.dev == goal.dev && view.set.space.free < goal.wanted);
+    let is_small = match &step.action {
+        Action::Delete { .. } => matches!(
+            step.reason,
+            Reason::Leftover | Reason::Duplicate | Reason::MaxAge { .. } | Reason::Reserve { .. }
+        ),
+        Action::Compress { keep, .. } => !keep,
+        Action::RunHook { hook, .. } => *hook == Hook::PreRemove,
+        _ => false,
+    };
+    is_there && is_short && is_small
+}

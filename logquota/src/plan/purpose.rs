@@ -1,0 +1,75 @@
+//! What a plan is made for: an ordinary run, or to free space on one file system.
+
+use super::Context;
+use crate::inventory::DirId;
+use crate::policy::{Limits, Reserve};
+use crate::units::Bytes;
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// An ordinary run: what is due is rotated, every limit is met.
+    #[default]
+    Routine,
+    /// To free space and nothing else: no log is rotated, emptied or made, no limit of the
+    /// configuration is looked at, and nothing on another file system is touched. See
+    /// `docs/full-disk.md`.
+    Free(Goal),
+}
+
+/// How much shall be free, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Goal {
+    /// So much shall be free.
+    pub wanted: Bytes,
+    /// The device of the file system.
+    pub dev: u64,
+}
+
+/// A step that is left out once there is room enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OnlyBelow {
+    /// It is only done while less than this is free,
+    pub wanted: Bytes,
+    /// on the file system of this directory.
+    pub dir: DirId,
+}
+
+impl Purpose {
+    /// The goal, if it is to free space.
+    #[must_use]
+    pub const fn goal(&self) -> Option<Goal> {
+        match self {
+            Self::Free(goal) => Some(*goal),
+            Self::Routine => None,
+        }
+    }
+
+    /// The limits of a set on `dev` that are to be met.
+    pub(super) fn limits(&self, own: Limits, dev: u64) -> Limits {
+        match self {
+            Self::Routine => own,
+            Self::Free(goal) if goal.dev == dev => {
+                Limits { reserve: Some(Reserve::Bytes(goal.wanted)), ..Limits::default() }
+            }
+            Self::Free(_) => Limits::default(),
+        }
+    }
+
+    /// The limits over all sets together.
+    pub(super) fn limits_of_all(&self, own: Limits) -> Limits {
+        match self {
+            Self::Routine => own,
+            Self::Free(_) => Limits::default(),
+        }
+    }
+}
+
+impl Context {
+    /// The same moment and host, to free space.
+    #[must_use]
+    pub fn to_free(self, goal: Goal) -> Self {
+        Self { purpose: Purpose::Free(goal), ..self }
+    }
+}

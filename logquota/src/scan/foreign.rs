@@ -1,0 +1,133 @@
+//! What else is in the folders of the logs: files that are not ours, the largest first. They are
+//! shown to a person whose disk is full, and never touched.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::fs::ReadFs;
+use crate::inventory::{DirId, Inventory, Log};
+use crate::stamp::Kind;
+use crate::units::Bytes;
+
+/// More names than this are not looked at: the list is a help, and must come soon.
+const NAMES_MAX: usize = 1_000_000;
+
+/// Folders are not entered deeper than this.
+const DEPTH_MAX: usize = 64;
+
+/// Files that are not ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// The largest, with what each occupies.
+    pub largest: Vec<(Bytes, PathBuf)>,
+    /// How many there are in all.
+    pub files: u64,
+    /// What they occupy in all.
+    pub bytes: Bytes,
+    /// Whether there are more names than are looked at, or folders that could not be read.
+    pub is_partial: bool,
+}
+
+/// What is below those of `roots` that are on the device `dev` and not in `inventory`: no log, archive or leftover of any set. Links
+/// are not followed, other mounts not entered. At most `largest` files are named.
+#[must_use]
+pub fn foreign(
+    fs: &dyn ReadFs,
+    inventory: &Inventory,
+    roots: &[PathBuf],
+    dev: u64,
+    largest: usize,
+) -> Foreign {
+    let mut ours: HashSet<(u64, u64)> = HashSet::new();
+    for stamp in inventory.sets.iter().flat_map(|set| &set.logs).flat_map(Log::stamps) {
+        ours.insert((stamp.id.dev, stamp.id.ino));
+    }
+    let mut search = Search {
+        fs,
+        seen: ours,
+        heap: BinaryHeap::new(),
+        largest,
+        names: 0,
+        found: Foreign::default(),
+    };
+    for root in roots {
+        match fs.open_root(root) {
+            Ok(dir) => {
+                if fs.stat_dir(dir).is_ok_and(|meta| meta.stamp.id.dev == dev) {
+                    search.walk(dir, root, 0);
+                }
+                fs.close_dir(dir);
+            }
+            Err(_) => search.found.is_partial = true,
+        }
+    }
+    let mut largest: Vec<_> = search.heap.into_iter().map(|Reverse(file)| file).collect();
+    largest.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    Foreign { largest, ..search.found }
+}
+
+struct Search<'a> {
+    fs: &'a dyn ReadFs,
+    /// By device and inode: ours, and what was counted.
+    seen: HashSet<(u64, u64)>,
+    heap: BinaryHeap<Reverse<(Bytes, PathBuf)>>,
+    largest: usize,
+    names: usize,
+    found: Foreign,
+}
+
+impl Search<'_> {
+    fn walk(&mut self, dir: DirId, path: &Path, depth: usize) {
+        match self.fs.stat_dir(dir) {
+            // By two patterns it is reached twice.
+            Ok(meta) if !self.seen.insert((meta.stamp.id.dev, meta.stamp.id.ino)) => return,
+            Ok(_) => {}
+            Err(_) => return self.found.is_partial = true,
+        }
+        let mut names: Vec<OsString> = Vec::new();
+        let left = NAMES_MAX.saturating_sub(self.names);
+        let mut is_cut = depth > DEPTH_MAX;
+        let listed = self.fs.list(dir, &mut |name, _| {
+            if names.len() < left && !is_cut {
+                names.push(name.to_owned());
+            } else {
+                is_cut = true;
+            }
+        });
+        self.names = self.names.saturating_add(names.len());
+        self.found.is_partial |= is_cut || listed.is_err();
+        for name in names {
+            let Ok(Some(meta)) = self.fs.stat(dir, &name) else { continue };
+            match meta.kind {
+                Kind::Dir => {
+                    if let Ok(below) = self.fs.open_dir(dir, &name) {
+                        self.walk(below, &path.join(&name), depth.saturating_add(1));
+                        self.fs.close_dir(below);
+                    }
+                }
+                Kind::File => {
+                    if self.seen.insert((meta.stamp.id.dev, meta.stamp.id.ino)) {
+                        self.count(meta.stamp.allocated, || path.join(&name));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn count(&mut self, bytes: Bytes, path: impl FnOnce() -> PathBuf) {
+        self.found.files = self.found.files.saturating_add(1);
+        self.found.bytes = self.found.bytes.plus(bytes);
+        let is_small = self.heap.len() >= self.largest
+            && self.heap.peek().is_none_or(|Reverse((least, _))| bytes <= *least);
+        if is_small || bytes == Bytes::ZERO {
+            return;
+        }
+        self.heap.push(Reverse((bytes, path())));
+        if self.heap.len() > self.largest {
+            self.heap.pop();
+        }
+    }
+}

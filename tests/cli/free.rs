@@ -1,0 +1,448 @@
+//! `free`: shown first, done by its id, here, once.
+//!
+//! Where the disk is not one of its own the goal is all of it: so much is never free, and what
+//! others write meanwhile does not matter.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use logquota_tests::mounts::{Mount, needs_root as needs_root_to_mount};
+use serde_json::Value;
+
+use crate::kit::{
+    BIN, DAY, Sandbox, assert_code, command, json, logquota, needs, noise, picture_after,
+    picture_before, set_times, text,
+};
+
+/// Two logs with seven archives, 400 KiB, and a file that is nobody's log.
+fn logs(sandbox: &Sandbox) -> PathBuf {
+    sandbox.log("app.log", 48, Duration::ZERO);
+    for number in 1..=4 {
+        sandbox.log(format!("app.log.{number}"), 64, DAY * number);
+    }
+    sandbox.log("db.log", 8, Duration::ZERO);
+    for number in 1..=3 {
+        sandbox.log(format!("db.log.{number}"), 32, DAY * number);
+    }
+    sandbox.content("dump.sql", &noise(1, 200 << 10), DAY);
+    sandbox.logs()
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn free(dir: &Path, more: &[&str]) -> Output {
+    let mut command = command();
+    command.args(["free", "100%", "--max-fraction", "1"]).args(more).arg(dir);
+    command.output().expect("the program starts")
+}
+
+/// The id that is shown.
+fn id_of(shown: &Output) -> String {
+    let shown = text(&shown.stdout);
+    let mut words = shown.split_whitespace().skip_while(|word| *word != "--apply").skip(1);
+    let id = words.find(|word| *word != "\\").unwrap_or_else(|| panic!("no id: {shown}"));
+    id.to_owned()
+}
+
+fn apply(dir: &Path, id: &str) -> Output {
+    free(dir, &["--apply", id])
+}
+
+fn assert_refused(output: &Output, says: &str) {
+    assert_code(output, 5);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(says), "{stderr}");
+}
+
+fn archives(sandbox: &Sandbox) -> Vec<String> {
+    let names = sandbox.listing().into_keys().map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name.contains(".log.")).collect()
+}
+
+#[test]
+fn the_host_comes_first_then_what_goes_then_the_command_that_does_it() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let output = free(&dir, &[]);
+    assert_code(&output, 6);
+    let shown = text(&output.stdout);
+    let at = |what: &str| shown.find(what).unwrap_or_else(|| panic!("`{what}` in {shown}"));
+    let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let order = [
+        format!("host     {}", host()),
+        format!("machine  {}", machine.trim()),
+        "free now".to_owned(),
+        "NOT ENOUGH".to_owned(),
+        "app.log: 4 of 4 archives".to_owned(),
+        "db.log: 3 of 3 archives".to_owned(),
+        "Not ours, not counted on".to_owned(),
+        "dump.sql".to_owned(),
+        "Nothing was changed.".to_owned(),
+        format!("--host {}", host()),
+    ];
+    let order: Vec<_> = order.iter().map(|what| at(what)).collect();
+    assert!(order.is_sorted(), "{order:?}\n{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80 || line.contains('/')), "{shown}");
+    assert!(!shown.contains('\x1b'));
+    assert_eq!(archives(&sandbox).len(), 7);
+}
+
+#[test]
+fn h24_what_was_shown_is_done_by_its_id_and_only_once() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let id = id_of(&free(&dir, &[]));
+    let output = apply(&dir, &id);
+    assert_code(&output, 6);
+    assert!(text(&output.stdout).contains("7 files deleted, 352.0 KiB by their sizes"));
+    assert_eq!(archives(&sandbox), Vec::<String>::new());
+    for kept in ["app.log", "db.log", "dump.sql"] {
+        assert!(sandbox.listing().contains_key(OsStr::new(kept)), "{kept}");
+    }
+    let before = picture_before(&dir);
+    assert_refused(&apply(&dir, &id), "already applied");
+    assert_eq!(before, picture_after(&dir));
+}
+
+#[test]
+fn h24_of_eight_at_once_one_does_it() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let id = id_of(&free(&dir, &[]));
+    let all: Vec<_> = (0..8)
+        .map(|_| {
+            let mut command = command();
+            command.args(["free", "100%", "--max-fraction", "1", "--json", "--lock-wait", "60"]);
+            command.args(["--apply", &id]).arg(&dir);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.spawn().expect("the program starts")
+        })
+        .collect();
+    let ends: Vec<_> =
+        all.into_iter().map(|child| child.wait_with_output().expect("ends")).collect();
+    let codes: Vec<_> = ends.iter().map(|end| end.status.code().unwrap_or(-1)).collect();
+    assert_eq!(codes.iter().filter(|code| **code == 6).count(), 1, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == 5).count(), 7, "{codes:?}");
+    assert_eq!(archives(&sandbox), Vec::<String>::new());
+}
+
+/// Somebody puts another file in the place of one that was to go: with its name, its length and
+/// its times.
+#[test]
+fn h19_h20_another_file_under_the_same_name_is_not_deleted() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let id = id_of(&free(&dir, &[]));
+    let victim = dir.join("app.log.4");
+    let changed = victim.metadata().and_then(|meta| meta.modified()).expect("mtime");
+    fs::remove_file(&victim).expect("deleted");
+    fs::write(&victim, vec![b'x'; 64 << 10]).expect("another file");
+    set_times(&victim, changed);
+    let before = picture_before(&dir);
+    assert_refused(&apply(&dir, &id), "are not what they were");
+    assert_eq!(before, picture_after(&dir));
+}
+
+#[test]
+fn h21_what_was_written_to_since_is_not_deleted() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let id = id_of(&free(&dir, &[]));
+    let mut content = fs::read(dir.join("db.log.2")).expect("its content");
+    content.push(b'x');
+    fs::write(dir.join("db.log.2"), content).expect("written");
+    assert_refused(&apply(&dir, &id), "are not what they were");
+    assert_eq!(archives(&sandbox).len(), 7);
+    // A log that grows is no reason.
+    let id = id_of(&free(&dir, &[]));
+    fs::write(dir.join("app.log"), vec![b'y'; 90 << 10]).expect("written");
+    assert_code(&apply(&dir, &id), 6);
+    assert_eq!(archives(&sandbox).len(), 0);
+}
+
+#[test]
+fn h23_an_id_is_for_this_host_this_call_and_this_hour() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let id = id_of(&free(&dir, &[]));
+    let (digest, time) = id.split_once('-').expect("two parts");
+    let time = i64::from_str_radix(time, 16).expect("a time");
+    let at = |secs: i64| format!("{digest}-{:x}", time + secs);
+    assert_refused(&apply(&dir, &at(-3700)), "it expired at");
+    assert_refused(&apply(&dir, &at(3700)), "in the future");
+    // The time is part of what the digest is over.
+    assert_refused(&apply(&dir, &at(-1)), "are not what they were");
+    let other = digest.replacen(|c: char| c != '0', "0", 1);
+    assert_refused(&apply(&dir, &format!("{other}-{time:x}")), "are not what they were");
+    let wrong = free(&dir, &["--host", "elsewhere", "--apply", &id]);
+    assert_refused(&wrong, "`elsewhere` was meant");
+    let other_goal = command()
+        .args(["free", "99%", "--max-fraction", "1", "--apply", &id])
+        .arg(&dir)
+        .output()
+        .expect("the program starts");
+    assert_refused(&other_goal, "are not what they were");
+    assert_code(&free(&dir, &["--apply", &digest[..11]]), 2);
+    assert_eq!(archives(&sandbox).len(), 7);
+    assert_code(&free(&dir, &["--host", &host(), "--apply", &id]), 6);
+    assert_eq!(archives(&sandbox).len(), 0);
+}
+
+#[test]
+fn h27_without_showing_it_needs_the_name_of_the_host() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    assert_code(&free(&dir, &["--yes"]), 2);
+    assert_refused(&free(&dir, &["--yes", "--host", "elsewhere"]), "`elsewhere` was meant");
+    assert_eq!(archives(&sandbox).len(), 7);
+    assert_code(&free(&dir, &["--yes", "--host", &host()]), 6);
+    assert_eq!(archives(&sandbox).len(), 0);
+}
+
+#[test]
+fn h25_what_is_too_much_is_refused_with_the_option_that_would_allow_it() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let dir = dir.to_str().expect("UTF-8");
+    for (limit, says) in [
+        (&[][..], "7 of 9 files, and 50 % is the most"),
+        (&["--max-fraction", "1", "--max-files", "6"], "--max-files 7 would allow it"),
+        (&["--max-fraction", "1", "--max-bytes", "100k"], "--max-bytes 360448 would allow it"),
+    ] {
+        let shown = logquota([&["free", "100%", dir], limit].concat());
+        assert_code(&shown, 5);
+        assert!(text(&shown.stdout).contains(says), "{}", text(&shown.stdout));
+        assert!(!text(&shown.stdout).contains("--apply"));
+        let done = logquota([&["free", "100%", dir, "--yes", "--host", &host()], limit].concat());
+        assert_refused(&done, says);
+    }
+    assert_eq!(archives(&sandbox).len(), 7);
+}
+
+#[test]
+fn h25_folders_that_nobody_can_have_meant_are_refused() {
+    for dir in ["/", "/etc", "/usr", "/bin", "/lib", "/var", "/home", "/root", "/proc", "/dev"] {
+        if Path::new(dir).is_dir() {
+            assert_refused(&free(Path::new(dir), &[]), "was refused");
+        }
+    }
+    // Nor by another name.
+    let sandbox = Sandbox::new();
+    let link = sandbox.path("link");
+    std::os::unix::fs::symlink("/etc", &link).expect("a link");
+    assert_refused(&free(&link, &[]), "`/etc` was refused");
+    assert_refused(&free(&sandbox.path("logs/../../../etc"), &[]), "`/etc` was refused");
+}
+
+#[test]
+fn h22_h24_a_plan_file_works_as_for_any_other_plan() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let file = sandbox.path("plan.json");
+    let name = file.to_str().expect("UTF-8");
+    assert_code(&free(&dir, &["-o", name]), 6);
+    let plan: Value = serde_json::from_slice(&fs::read(&file).expect("a plan")).expect("JSON");
+    assert_eq!(plan["source"]["free"]["percent"], 100);
+    assert_eq!(plan["source"]["free"]["max_permille"], 1000);
+    assert_eq!(plan["steps"].as_array().map(Vec::len), Some(7));
+    let dry = |file: &Path| logquota([OsStr::new("apply"), OsStr::new("-n"), file.as_os_str()]);
+    let good = serde_json::to_vec(&plan).expect("JSON");
+    let changed = sandbox.path("changed.json");
+    for index in (0..good.len()).step_by(7) {
+        let mut bad = good.clone();
+        bad[index] ^= 1;
+        fs::write(&changed, &bad).expect("written");
+        let code = dry(&changed).status.code();
+        assert!(matches!(code, Some(5 | 6)), "byte {index}: {code:?} {}", text(&bad));
+    }
+    let mut other = plan.clone();
+    other["dirs"][0]["mount"] = 0.into();
+    fs::write(&changed, serde_json::to_vec(&other).expect("JSON")).expect("written");
+    assert_refused(&dry(&changed), "is not the folder that it was");
+    assert_eq!(archives(&sandbox).len(), 7);
+    let output = logquota(["apply", "--json", name]);
+    assert_code(&output, 6);
+    assert_eq!(json(&output)["schema"], "logquota.apply/1");
+    assert_eq!(json(&output)["free"]["deleted_files"], 7);
+    assert_eq!(archives(&sandbox).len(), 0);
+    assert_refused(&logquota(["apply", name]), "already applied");
+}
+
+/// The command that is shown, run by a shell as it stands, from elsewhere.
+#[test]
+fn h13_h15_the_command_that_is_shown_works_whatever_the_folder_is_called() {
+    if needs("bash") {
+        return;
+    }
+    for name in ["two words", "it's", "$(id)", "-n", "li\nne", "\u{1b}[2J\u{202e}x"] {
+        let sandbox = Sandbox::new();
+        logs(&sandbox);
+        let dir = sandbox.path(name);
+        fs::rename(sandbox.logs(), &dir).expect("renamed");
+        let output = free(&dir, &[]);
+        assert_code(&output, 6);
+        let shown = text(&output.stdout);
+        let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!shown.contains(bad), "{shown:?}");
+        let call = shown.rsplit("\n\n").next().expect("the command");
+        assert!(call.starts_with(BIN), "{call}");
+        let done = Command::new("bash").args(["-c", call]).current_dir("/").output().expect("bash");
+        assert_code(&done, 6);
+        let left = fs::read_dir(&dir).expect("a folder").count();
+        assert_eq!(left, 3, "{name:?}: {call}");
+    }
+}
+
+#[test]
+fn as_json_it_has_the_promised_shape() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let shown = json(&free(&dir, &["--json"]));
+    assert_eq!(shown["schema"], "logquota.free/1");
+    assert_eq!((&shown["dry_run"], &shown["freed"]), (&true.into(), &Value::Null));
+    for member in ["wanted", "total", "free_before", "free_after", "shortfall"] {
+        assert!(shown["free"][member].is_u64(), "{member}: {shown}");
+    }
+    assert_eq!(shown["free"]["not_ours"]["files"], 1);
+    assert!(shown["free"]["command"].as_str().is_some_and(|call| call.contains("--apply")));
+    assert_eq!(shown["steps"][0]["only_below"], shown["free"]["wanted"]);
+    let done = json(&free(&dir, &["--json", "--yes", "--host", &host()]));
+    assert_eq!(done["schema"], "logquota.free/1");
+    assert_eq!(done["free"]["deleted_files"], 7);
+    assert_eq!(done["free"]["deleted_bytes"], 352 << 10);
+    assert!(done["freed"].is_i64());
+}
+
+#[test]
+fn so_much_is_free_already() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let output = logquota([OsStr::new("free"), OsStr::new("1k"), dir.as_os_str()]);
+    assert_code(&output, 0);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("Nothing to do") && !shown.contains("--apply"), "{shown}");
+}
+
+/// A disk of its own, full to the last block: 8 MiB, of which 3 MiB are logs.
+fn full_disk() -> (Mount, PathBuf) {
+    let mount = Mount::tmpfs("size=8m");
+    let dir = mount.folder("log");
+    let file = |name: &str, kib: usize, age: u32| {
+        fs::write(dir.join(name), noise(7, kib << 10)).expect("a log");
+        set_times(&dir.join(name), std::time::SystemTime::now() - DAY * age);
+    };
+    file("app.log", 400, 0);
+    (1..=6).for_each(|number| file(&format!("app.log.{number}"), 500, number));
+    file("db.log", 100, 0);
+    (1..=3).for_each(|number| file(&format!("db.log.{number}.gz"), 200, number));
+    file("dump.sql", 1500, 3);
+    mount.fill(false, true);
+    (mount, dir)
+}
+
+/// A screen without what is another one each time.
+fn plain(shown: &Output, mount: &Mount) -> String {
+    let mut out = String::new();
+    let at = mount.at().display().to_string();
+    let name = host();
+    let spaced: Vec<String> = name.chars().map(String::from).collect();
+    let id = text(&shown.stdout).contains("--apply").then(|| id_of(shown)).unwrap_or_default();
+    let call = text(&shown.stdout).replace(" \\\n    ", " ");
+    for line in call.lines() {
+        let line = if line.starts_with("    time ") {
+            "    time     2026-11-21 18:41:36 +00:00".to_owned()
+        } else if line.starts_with("    machine ") {
+            "    machine  0123456789abcdef0123456789abcdef".to_owned()
+        } else {
+            let has_path = line.contains(&at);
+            let line = line.replace(&format!("{at}/log"), "/log").replace(BIN, "logquota");
+            // What stands at the right edge stays there.
+            let line = match line.split_once("  ").filter(|_| has_path).and_then(|_| {
+                let (head, tail) = line.trim_start().rsplit_once("   ")?;
+                let indent = line.len() - line.trim_start().len();
+                Some((" ".repeat(indent) + head.trim_end(), tail.trim_start().to_owned()))
+            }) {
+                Some((head, tail)) => format!("{head}{tail:>width$}", width = 80 - head.len()),
+                None => line,
+            };
+            let line = line.replace(&format!(" {}", spaced.join(" ")), " w e b - 0 7");
+            let line = line.replace(&format!(" {name}"), " web-07");
+            match line.split_once("until ") {
+                Some((head, _)) => format!("{head}until 19:41:36:"),
+                None => line,
+            }
+        };
+        let line = if id.is_empty() { line } else { line.replace(&id, "0123456789ab-6b0235e0") };
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn the_screens_on_a_full_disk() {
+    if needs_root_to_mount() {
+        return;
+    }
+    let (mount, dir) = full_disk();
+    let call = |more: &[&str]| {
+        let mut command = command();
+        command.args(["free", "25%"]).args(more).arg(&dir).output().expect("the program starts")
+    };
+    let shown = call(&[]);
+    assert_code(&shown, 0);
+    snapbox::assert_data_eq!(plain(&shown, &mount), snapbox::file!["screens/free.txt"].raw());
+    let id = id_of(&shown);
+    let done = call(&["--apply", &id]);
+    assert_code(&done, 0);
+    snapbox::assert_data_eq!(plain(&done, &mount), snapbox::file!["screens/freed.txt"].raw());
+    assert!(mount.free().0 >= 2 << 20, "{:?}", mount.free());
+    let again = call(&["--apply", &id]);
+    assert_code(&again, 5);
+    assert!(text(&again.stderr).contains("already applied, or others made room: 2."));
+}
+
+/// The archive that goes is read by a process: its space does not come back, and the process is
+/// named.
+#[test]
+fn h29_what_did_not_become_free_is_said_with_the_process_that_keeps_it() {
+    if needs_root_to_mount() {
+        return;
+    }
+    let (mount, dir) = full_disk();
+    let held = fs::File::open(dir.join("app.log.6")).expect("opens");
+    let mut child = Command::new("sleep").arg("600").stdin(held).spawn().expect("sleep");
+    let args = ["free", "25%", "--yes", "--host", &host()];
+    let output = command().args(args).arg(&dir).output().expect("the program starts");
+    let listed = command()
+        .args(["status", "--open-deleted", "--json"])
+        .arg(&dir)
+        .output()
+        .expect("the program starts");
+    let pid = child.id();
+    child.kill().and_then(|()| child.wait().map(drop)).expect("killed");
+    assert_code(&output, 6);
+    snapbox::assert_data_eq!(
+        plain(&output, &mount).replace(&pid.to_string(), "4711"),
+        snapbox::file!["screens/held.txt"].raw()
+    );
+    assert_code(&listed, 0);
+    let file = &json(&listed)["open_deleted"]["files"][0];
+    assert_eq!((&file["pid"], &file["command"]), (&pid.into(), &"sleep".into()));
+    assert_eq!(file["bytes"], 500 << 10);
+}
+
+/// A second name keeps the blocks: such a file is not counted on, and not deleted.
+#[test]
+fn h05_h29_a_file_with_two_names_is_not_counted_on() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    fs::hard_link(dir.join("app.log.4"), sandbox.path("canary")).expect("a second name");
+    assert_code(&free(&dir, &["--yes", "--host", &host()]), 6);
+    assert_eq!(archives(&sandbox), ["app.log.4"]);
+}

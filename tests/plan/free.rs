@@ -1,0 +1,235 @@
+//! Plans to free space: what gives way, in which order, and how much of it.
+
+use logquota::apply::Outcome;
+use logquota::fs::sim::{Content, SimDisk, SimFs, Unsynced};
+use logquota::naming::temporary_name;
+use logquota::plan::guard::{Exceeded, Guards};
+use logquota::plan::{Action, Goal, Plan, Reason, Verdict, check, plan};
+use logquota::policy::{Policy, RotateWhen, SetSpec};
+use logquota::{Bytes, Codec, Config};
+use logquota_tests::generate::{Odd, cases};
+use logquota_tests::proptest_config;
+use logquota_tests::sandbox::{Machine, NOON, Ran};
+use logquota_tests::show::show;
+use logquota_tests::workloads::noise;
+use proptest::prelude::*;
+
+const DAY: i64 = 86_400;
+
+/// Never due by itself; everything stays.
+fn policy() -> Policy {
+    let mut policy =
+        Policy::for_directory(Bytes::mib(1)).rotate_when(RotateWhen::Size(Bytes::kib(1)));
+    policy.limits.quota = None;
+    policy.naming = logquota::Naming::numbered(1);
+    policy
+}
+
+/// A full disk of 400 KiB with `NAME:KIB@DAYS`, and somebody else's file on the rest.
+fn disk(files: &str) -> SimFs {
+    let disk = SimDisk { capacity: Bytes::kib(400), ..SimDisk::default() };
+    let fs = SimFs::new(disk);
+    fs.mkdir("/log").expect("a folder");
+    for file in files.split_whitespace() {
+        let (name, rest) = file.split_once(':').expect("NAME:KIB");
+        let (kib, days) = rest.split_once('@').unwrap_or((rest, "0"));
+        let (kib, days): (u64, i64) = (kib.parse().expect("KIB"), days.parse().expect("days"));
+        let content = noise(u64::try_from(days).unwrap_or(0) + kib, kib * 1024);
+        fs.put(format!("/log/{name}"), content, NOON - days * DAY).expect("a file");
+    }
+    fs.fill_disk("/full").expect("a file");
+    fs.settle();
+    fs
+}
+
+fn machine(policy: Policy, free: Bytes) -> Machine {
+    let config = Config::single(SetSpec::pattern("/log/*.log", policy));
+    Machine { free: Some(free), ..Machine::new(config) }
+}
+
+fn run(fs: &SimFs, policy: Policy, free: Bytes) -> Ran {
+    machine(policy, free).run(fs).expect("a run")
+}
+
+/// What is done to which file, and `-` before what was not.
+fn story(ran: &Ran) -> String {
+    let steps = ran.plan.steps.iter().zip(&ran.report.outcomes);
+    let words: Vec<_> = steps
+        .map(|(step, outcome)| {
+            let name = step.action.place().map(|at| at.name.to_string_lossy().into_owned());
+            let sign = if matches!(outcome, Outcome::Done) { "" } else { "-" };
+            format!("{sign}{} {}", step.action.name(), name.unwrap_or_default())
+        })
+        .collect();
+    words.join(", ")
+}
+
+fn evicted(plan: &Plan) -> usize {
+    plan.steps.iter().filter(|step| matches!(step.reason, Reason::Reserve { .. })).count()
+}
+
+#[test]
+fn the_goal_is_met_by_the_largest_logs_oldest_archives_and_by_no_more() {
+    let files = "a.log:40 a.log.1:20@1 a.log.2:20@2 a.log.3:20@3 b.log:4 b.log.1:10@1 b.log.2:10@2";
+    for (kib, expected) in [
+        (0, ""),
+        (1, "delete a.log.3"),
+        (20, "delete a.log.3"),
+        (21, "delete a.log.3, delete a.log.2"),
+        (60, "delete a.log.3, delete a.log.2, delete a.log.1"),
+        (61, "delete a.log.3, delete a.log.2, delete a.log.1, delete b.log.2"),
+        (80, "delete a.log.3, delete a.log.2, delete a.log.1, delete b.log.2, delete b.log.1"),
+    ] {
+        let fs = disk(files);
+        let ran = run(&fs, policy(), Bytes::kib(kib));
+        assert_eq!(story(&ran), expected, "{kib} KiB");
+        assert!(fs.free() >= Bytes::kib(kib), "{kib} KiB: {} are free", fs.free());
+        assert_eq!(ran.plan.sets[0].shortfall, Bytes::ZERO);
+    }
+}
+
+#[test]
+fn what_cannot_be_found_is_said_and_no_log_is_rotated_for_it() {
+    let fs = disk("a.log:90 a.log.1:20@1");
+    let ran = run(&fs, policy(), Bytes::kib(100));
+    assert_eq!(story(&ran), "delete a.log.1");
+    assert_eq!(ran.plan.sets[0].shortfall, Bytes::kib(80));
+    assert!(ran.plan.due.is_empty());
+    assert_eq!(fs.meta("/log/a.log").map(|meta| meta.stamp.len).ok(), Some(90 << 10));
+}
+
+#[test]
+fn leftovers_and_expired_archives_go_before_anything_that_somebody_may_want() {
+    let temp = temporary_name("a.log".as_ref()).to_string_lossy().into_owned();
+    let files =
+        format!("a.log:4 a.log.1:20@1 a.log.2:20@2 a.log.3:20@30 {temp}:20 b.log:4 b.log.1:30@1");
+    let mut policy = policy();
+    policy.max_age_days = Some(14);
+    let fs = disk(&files);
+    fs.chown(format!("/log/{temp}"), 0o600, 0, 0).expect("a leftover");
+    let ran = run(&fs, policy.clone(), Bytes::kib(30));
+    assert_eq!(story(&ran), format!("delete {temp}, delete a.log.3"));
+    let fs = disk(&files);
+    fs.chown(format!("/log/{temp}"), 0o600, 0, 0).expect("a leftover");
+    let ran = run(&fs, policy, Bytes::kib(60));
+    assert_eq!(story(&ran), format!("delete {temp}, delete a.log.3, delete a.log.2"));
+}
+
+#[test]
+fn what_compression_gains_is_not_deleted_on_top() {
+    let mut policy = policy();
+    policy.compress = Some(logquota::policy::Compress::with(Codec::Gzip));
+    // Room for one compressed file, not for all.
+    let fs = SimFs::new(SimDisk { capacity: Bytes::kib(400), ..SimDisk::default() });
+    fs.mkdir("/log").expect("a folder");
+    for (name, days) in [("a.log", 0), ("a.log.1", 1), ("a.log.2", 2), ("a.log.3", 3)] {
+        let fill = Content::Fill(b'x', 60 << 10);
+        fs.put(format!("/log/{name}"), fill, NOON - days * DAY).expect("a file");
+    }
+    let rest = fs.free().minus(Bytes::kib(64));
+    fs.put("/other", Content::Fill(b'y', rest.get()), 0).expect("a file");
+    fs.settle();
+    let ran = run(&fs, policy, Bytes::kib(120));
+    assert_eq!(evicted(&ran.plan), 1, "{}", show(&ran.plan));
+    assert_eq!(
+        story(&ran),
+        "compress a.log.1, compress a.log.2, -delete a.log.3",
+        "{}",
+        ran.story()
+    );
+    assert!(matches!(ran.report.outcomes.last(), Some(Outcome::NotNeeded)));
+    assert!(ran.report.is_complete());
+    assert!(fs.exists("/log/a.log.3") && fs.free() >= Bytes::kib(120));
+}
+
+#[test]
+fn the_newest_archive_of_a_log_that_is_missing_stays() {
+    // A run was cut after its rename: the writer still has that file.
+    let fs = disk("a.log.1:20@0 a.log.2:20@1");
+    let ran = run(&fs, policy(), Bytes::kib(100));
+    assert_eq!(story(&ran), "delete a.log.2");
+    let kept = |v: &&logquota::plan::ArchiveVerdict| matches!(v.verdict, Verdict::Keep(_));
+    assert_eq!(ran.plan.verdicts.iter().filter(kept).count(), 1);
+}
+
+#[test]
+fn h25_a_plan_may_not_delete_more_than_somebody_can_have_meant() {
+    let fs = disk("a.log:4 a.log.1:20@1 a.log.2:20@2 b.log:4");
+    let machine = machine(policy(), Bytes::kib(40));
+    let inventory = machine.scan(&fs).expect("a scan");
+    let plan = machine.plan(&inventory).expect("a plan");
+    let exceeded = |guards: Guards| guards.exceeded(&inventory, &plan);
+    assert_eq!(exceeded(Guards::default()), []);
+    let few = Guards { max_permille: 499, ..Guards::default() };
+    assert_eq!(exceeded(few), [Exceeded::Fraction { planned: 2, seen: 4, limit: 499 }]);
+    let guards = Guards { max_files: Some(1), max_bytes: Some(Bytes::kib(39)), max_permille: 1000 };
+    assert_eq!(
+        exceeded(guards),
+        [
+            Exceeded::Files { planned: 2, limit: 1 },
+            Exceeded::Bytes { planned: Bytes::kib(40), limit: Bytes::kib(39) },
+        ]
+    );
+}
+
+/// Whenever it is cut, the same goal is met by the next one, and what both have deleted is no
+/// more than one would have.
+#[test]
+fn h28_a_plan_that_was_cut_at_any_call_is_finished_by_the_next() {
+    let files = "a.log:40 a.log.1:20@1 a.log.2:20@2 a.log.3:20@3 b.log:4 b.log.1:10@1 b.log.2:10@2";
+    for model in [Unsynced::Kept, Unsynced::Dropped, Unsynced::Torn] {
+        let fs = disk(files);
+        fs.record_images();
+        let whole = run(&fs, policy(), Bytes::kib(50));
+        assert_eq!(evicted(&whole.plan), 3);
+        let images = fs.images();
+        assert!(images.len() >= 3, "{}", images.len());
+        for image in &images {
+            let fs = image.reboot(model, 1);
+            run(&fs, policy(), Bytes::kib(50));
+            assert!(fs.free() >= Bytes::kib(50), "call {}", image.call());
+            let gone = |name: &str| !fs.exists(format!("/log/{name}"));
+            assert!(gone("a.log.3") && gone("a.log.2") && gone("a.log.1"));
+            assert!(!gone("b.log.2") && !gone("b.log.1") && !gone("a.log"));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(proptest_config())]
+
+    #[test]
+    fn promise_9_a_plan_to_free_space_does_nothing_else_and_no_more_than_that(
+        case in cases(Odd::ALL),
+        part in 0u64..=110,
+    ) {
+        let Some(set) = case.inventory.sets.first() else { return Ok(()) };
+        let used: Bytes = case.inventory.sets.iter().map(logquota::inventory::Set::used).sum();
+        let more = u128::from(used.get()) * u128::from(part) / 100;
+        let more = Bytes::new(u64::try_from(more).unwrap_or(u64::MAX));
+        let goal = Goal { wanted: set.space.free.plus(more), dev: set.dev };
+        let plan = plan(&case.inventory, &case.config, &case.context.clone().to_free(goal));
+        let found = check(&case.inventory, &case.config, &plan);
+        prop_assert!(found.is_empty(), "{found:#?}\n{}", show(&plan));
+        let sums = &plan.sets[0];
+        prop_assert!(part > 0 || plan.steps.is_empty(), "{}", show(&plan));
+        prop_assert!(
+            sums.shortfall > Bytes::ZERO || sums.free_after >= goal.wanted,
+            "{} of {}", sums.free_after, goal.wanted
+        );
+        for step in &plan.steps {
+            let is_small = matches!(
+                step.action,
+                Action::Delete { .. } | Action::Compress { .. } | Action::RunHook { .. }
+            );
+            prop_assert!(is_small, "{step:?}");
+        }
+        // Which inputs come first does not matter.
+        let mut turned = case.inventory.clone();
+        for set in &mut turned.sets {
+            set.logs.reverse();
+        }
+        let again = logquota::plan::plan(&turned, &case.config, &case.context.clone().to_free(goal));
+        prop_assert_eq!(plan.id, again.id);
+    }
+}

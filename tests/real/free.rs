@@ -1,0 +1,183 @@
+//! `free` on real file systems that are full to the last block or inode, and with nothing that a
+//! program usually has.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use logquota_tests::mounts::{Mount, needs, needs_root};
+
+use crate::kit::{
+    BIN, HOUR, PATIENCE, assert_code, is_long, listing, logquota, noise, said, within,
+};
+
+const MIB: u64 = 1 << 20;
+
+/// What a script does: shows, takes the command from what was shown, and does that. With ten
+/// descriptors, no home, no folder for temporary files, no terminal type, and nothing to read.
+const SCRIPT: &str = r#"
+unset TERM
+export HOME=/nonexistent TMPDIR=/nonexistent XDG_STATE_HOME=/nonexistent
+exec <&-
+ulimit -n 10
+shown=$("$1" free 2M --max-fraction 1 "$2") || exit 90
+eval "${shown##*
+
+}""#;
+
+fn free(dir: &Path) -> Output {
+    let mut command = Command::new("sh");
+    within(PATIENCE, command.args(["-c", SCRIPT, "sh", BIN]).arg(dir).current_dir("/"))
+}
+
+fn logs(mount: &Mount) -> PathBuf {
+    let dir = mount.folder("log");
+    let file = |name: &str, kib: usize, age: u32| {
+        crate::kit::file(&dir.join(name), &noise(name, kib << 10), HOUR * 24 * age + HOUR);
+    };
+    file("app.log", 300, 0);
+    (1..=4).for_each(|number| file(&format!("app.log.{number}"), 600, number));
+    file("db.log", 100, 0);
+    (1..=4).for_each(|number| file(&format!("db.log.{number}.gz"), 300, number));
+    dir
+}
+
+/// By blocks, and by inodes besides.
+fn is_freed(name: &str, mount: &Mount, inodes: bool) {
+    let dir = logs(mount);
+    mount.fill(inodes, true);
+    let (bytes, files) = mount.free();
+    assert!(bytes < 64 << 10 && (!inodes || files == 0), "{name}: {bytes}, {files}");
+    let output = free(&dir);
+    let seen = || format!("{name}: {}\n{}", said(&output), listing(&dir));
+    assert_eq!(output.status.code(), Some(0), "{}", seen());
+    assert!(mount.free().0 >= 2 * MIB, "{:?} {}", mount.free(), seen());
+    // The largest log's oldest ones, and no more than that took.
+    for (file, stays) in [("app.log", true), ("db.log", true), ("db.log.3.gz", true)] {
+        assert_eq!(dir.join(file).exists(), stays, "{file} {}", seen());
+    }
+    assert!(!dir.join("app.log.4").exists() && mount.at().join("foreign.bin").exists());
+}
+
+#[test]
+fn a_tmpfs_without_a_free_block_has_its_room_by_the_command_that_was_shown() {
+    if needs_root() {
+        return;
+    }
+    is_freed("tmpfs", &Mount::tmpfs("size=12m"), false);
+    is_freed("tmpfs, no inodes", &Mount::tmpfs("size=12m,nr_inodes=48"), true);
+}
+
+#[test]
+fn an_ext4_without_a_free_block_has_its_room_by_the_command_that_was_shown() {
+    if needs_root() || needs(&["mkfs.ext4"]) {
+        return;
+    }
+    is_freed("ext4", &Mount::ext4(16, &[], ""), false);
+    is_freed("ext4, no inodes", &Mount::ext4(16, &["-N", "64"], ""), true);
+}
+
+/// Closed, or on the disk that is full: what was asked for is done all the same.
+#[test]
+fn where_nothing_can_be_said_it_is_done_all_the_same() {
+    if needs_root() {
+        return;
+    }
+    for (stdout, code) in [(">&-", 0), (">/dev/full", 1)] {
+        let mount = Mount::tmpfs("size=12m");
+        let dir = logs(&mount);
+        mount.fill(false, true);
+        let script = format!(
+            "exec \"$1\" free 2M \"$2\" --max-fraction 1 --yes --host \"$(uname -n)\" {stdout}"
+        );
+        let mut command = Command::new("sh");
+        let output = within(PATIENCE, command.args(["-c", &script, "sh", BIN]).arg(&dir));
+        assert_code(&output, code);
+        assert!(mount.free().0 >= 2 * MIB, "{stdout}: {:?}", mount.free());
+    }
+}
+
+/// The next file on ext4 gets the inode of the one that was deleted; name, length and times are
+/// made the same. With small inodes there is no birth time, and times are whole seconds.
+#[test]
+fn h19_a_file_with_the_inode_name_length_and_times_of_another_is_not_deleted() {
+    if needs_root() || needs(&["mkfs.ext4"]) {
+        return;
+    }
+    let rounds = if is_long() { 1000 } else { 60 };
+    for args in [&["-I", "256"][..], &["-I", "128"]] {
+        let mount = Mount::ext4(16, args, "");
+        let dir = mount.folder("log");
+        crate::kit::file(&dir.join("app.log"), b"in use\n", Duration::ZERO);
+        let victim = dir.join("app.log.1");
+        crate::kit::file(&victim, &vec![b'a'; 8192], HOUR);
+        let mut reused = 0;
+        for round in 0..rounds {
+            let before = victim.metadata().expect("its inode");
+            let shown = logquota(
+                ["free", "100%", "--max-fraction", "1", "-o"].map(Into::into).into_iter().chain([
+                    dir.join("../plan.json").into_os_string(),
+                    dir.clone().into_os_string(),
+                ]),
+            );
+            assert_code(&shown, 6);
+            let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+            let id = shown.split("--apply").nth(1).expect("an id");
+            let id = id.split_whitespace().find(|word| *word != "\\").expect("an id");
+            // The inode of a file that was made before another one was deleted would be another.
+            fs::remove_file(&victim).expect("deleted");
+            crate::kit::file(&victim, &vec![b'b'; 8192], Duration::ZERO);
+            crate::kit::set_time(&victim, before.modified().expect("its time"));
+            let after = victim.metadata().expect("its inode");
+            reused += u32::from(
+                std::os::unix::fs::MetadataExt::ino(&after)
+                    == std::os::unix::fs::MetadataExt::ino(&before),
+            );
+            for apply in [
+                vec![
+                    "free".into(),
+                    "100%".into(),
+                    "--max-fraction".into(),
+                    "1".into(),
+                    "--apply".into(),
+                    id.into(),
+                    dir.clone().into_os_string(),
+                ],
+                vec!["apply".into(), dir.join("../plan.json").into_os_string()],
+            ] {
+                let output = logquota::<std::ffi::OsString>(apply);
+                assert_eq!(output.status.code(), Some(5), "round {round}: {}", said(&output));
+            }
+            assert_eq!(fs::read(&victim).expect("it is there"), vec![b'b'; 8192]);
+        }
+        assert!(reused > rounds / 2, "{reused} of {rounds} inodes were used again");
+    }
+}
+
+/// The same folder, seen through another mount in a mount namespace of its own.
+#[test]
+fn h23_a_plan_for_one_mount_is_refused_on_another() {
+    if needs_root() || needs(&["unshare"]) {
+        return;
+    }
+    let mount = Mount::tmpfs("size=12m");
+    let dir = logs(&mount);
+    let (config, plan) = (mount.at().join("logquota.conf"), mount.at().join("plan.json"));
+    let text = format!("{}/*.log {{\n    rotate 9\n    size 1G\n}}\n", dir.display());
+    crate::kit::file(&config, text.as_bytes(), HOUR);
+    let mut show = Command::new(BIN);
+    show.args(["free", "100%", "--max-fraction", "1", "-o"]).args([&plan]).arg("--config");
+    assert_code(&within(PATIENCE, show.arg(&config)), 6);
+    let script = "mount --bind \"$2\" \"$2\" && exec \"$1\" apply \"$3\"";
+    let mut other = Command::new("unshare");
+    other.args(["-m", "sh", "-c", script, "sh", BIN]).args([&dir, &plan]);
+    let output = within(PATIENCE, &mut other);
+    assert_code(&output, 5);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("is not the folder that it was"), "{stderr}");
+    assert!(dir.join("app.log.4").exists());
+    let here = within(PATIENCE, Command::new(BIN).arg("apply").arg(&plan));
+    assert_code(&here, 6);
+    assert!(!dir.join("app.log.4").exists());
+}
