@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use logquota::Bytes;
 use logquota::apply::{Outcome as StepOutcome, Report};
 use logquota::fs::os::{OpenDeletedFiles, open_deleted};
+use logquota::plan::guard::loses;
 use logquota::plan::{Action, Expect, Goal, Plan};
 use logquota::report::freed_in_all;
 
@@ -37,7 +38,7 @@ impl<'a> Outcome<'a> {
         let mut gone = HashSet::new();
         for (step, outcome) in plan.steps.iter().zip(&report.outcomes) {
             match (&step.action, outcome) {
-                (Action::Delete { .. }, StepOutcome::Done) => {
+                (_, StepOutcome::Done) if loses(step) => {
                     deleted = (deleted.0.saturating_add(1), deleted.1.plus(step.bytes));
                 }
                 (Action::Compress { .. }, StepOutcome::Done) => {

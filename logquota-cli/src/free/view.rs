@@ -50,10 +50,10 @@ pub(crate) struct Part {
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::Leftover, Self::Expired, Self::Squeeze, Self::Evict];
 
-    /// None for scripts.
+    /// None for what only belongs to another step.
     pub(crate) fn of(step: &Step) -> Option<Self> {
         match (&step.action, &step.reason) {
-            (Action::RunHook { .. }, _) => None,
+            (Action::RunHook { .. }, _) | (Action::Delete { .. }, Reason::Compressed) => None,
             (Action::Compress { .. }, _) => Some(Self::Squeeze),
             (_, Reason::Leftover | Reason::Duplicate) => Some(Self::Leftover),
             (_, Reason::Reserve { .. }) => Some(Self::Evict),

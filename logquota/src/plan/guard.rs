@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Action, Expect, Plan, Step};
+use super::{Action, Expect, Plan, Reason, Step};
 use crate::inventory::{Inventory, Log};
 use crate::units::Bytes;
 
@@ -98,7 +98,7 @@ impl Guards {
     /// Every guard that `plan` exceeds.
     #[must_use]
     pub fn exceeded(&self, inventory: &Inventory, plan: &Plan) -> Vec<Exceeded> {
-        let files = || plan.steps.iter().filter(|s| matches!(s.action, Action::Delete { .. }));
+        let files = || plan.steps.iter().filter(|step| loses(step));
         let planned = u64::try_from(files().count()).unwrap_or(u64::MAX);
         let bytes: Bytes = files().map(|step| step.bytes).sum();
         let seen = inventory.sets.iter().flat_map(|set| &set.logs).flat_map(Log::stamps).count();
@@ -115,6 +115,12 @@ impl Guards {
             .chain(by_part.map(|limit| Exceeded::Fraction { planned, seen, limit }))
             .collect()
     }
+}
+
+/// Whether a step takes something for good: the source of a complete compression is no loss.
+#[must_use]
+pub fn loses(step: &Step) -> bool {
+    matches!(step.action, Action::Delete { .. }) && step.reason != Reason::Compressed
 }
 
 /// How far the clock that files are stamped by may be behind, in seconds.

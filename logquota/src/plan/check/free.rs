@@ -44,9 +44,14 @@ fn is_allowed(world: &World<'_>, step: &Step, goal: Goal) -> bool {
     let is_small = match &step.action {
         Action::Delete { .. } => matches!(
             step.reason,
-            Reason::Leftover | Reason::Duplicate | Reason::MaxAge { .. } | Reason::Reserve { .. }
+            Reason::Leftover
+                | Reason::Duplicate
+                | Reason::MaxAge { .. }
+                | Reason::Reserve { .. }
+                // The source of a compression, which its policy does not let go by itself.
+                | Reason::Compressed
         ),
-        Action::Compress { keep, .. } => !keep,
+        Action::Compress { .. } => true,
         Action::RunHook { hook, .. } => *hook == Hook::PreRemove,
         _ => false,
     };
