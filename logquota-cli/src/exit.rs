@@ -8,7 +8,7 @@
 //! | 3 | another instance holds the lock |
 //! | 4 | the configuration is invalid |
 //! | 5 | the plan was refused: another host, other files, expired, already applied |
-//! | 6 | the quota cannot be met: nothing is left that may be deleted |
+//! | 6 | the quota, or what `free` wants, cannot be met: nothing is left that may be deleted |
 //!
 //! For `pipe`: 6 if lines were lost to the quota, 1 if lines were lost to the disk; 0 if
 //! `--on-full drop` asked for that.
@@ -66,8 +66,8 @@ impl Exit {
                 "the plan was refused: another host, other files, expired, already applied"
             }
             Self::QuotaUnmet => {
-                "the quota cannot be met: nothing is left that may be deleted. `pipe`: lines were \
-                 lost to it"
+                "the quota, or what `free` wants, cannot be met: nothing is left that may be deleted. \
+                 `pipe`: lines were lost to it"
             }
         }
     }

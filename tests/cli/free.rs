@@ -351,7 +351,8 @@ fn plain(shown: &Output, mount: &Mount) -> String {
     let at = mount.at().display().to_string();
     let name = host();
     let spaced: Vec<String> = name.chars().map(String::from).collect();
-    let id = text(&shown.stdout).contains("--apply").then(|| id_of(shown)).unwrap_or_default();
+    let has_id = text(&shown.stdout).contains("--apply");
+    let id = if has_id { id_of(shown) } else { String::new() };
     let call = text(&shown.stdout).replace(" \\\n    ", " ");
     for line in call.lines() {
         let line = if line.starts_with("    time ") {

@@ -17,7 +17,7 @@ pub(crate) struct FreeArgs {
     /// /etc/logquota.conf or /etc/logrotate.conf, whichever is first
     #[arg(value_name = "DIR|CONFIG")]
     pub(crate) paths: Vec<PathBuf>,
-    /// A configuration file, or a directory of them
+    /// A configuration file, or a directory of them; may be given several times
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Vec<PathBuf>,
     /// The file system, by a directory on it, where a configuration has logs on several
@@ -38,7 +38,7 @@ pub(crate) struct FreeArgs {
     /// Only if this is the name of the host
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
-    /// Write the plan to this file, for `logquota apply`
+    /// Write the plan to this file, too, for `logquota apply`
     #[arg(short, long, value_name = "PLAN.json")]
     pub(crate) output: Option<PathBuf>,
     /// Delete so many files at most

@@ -18,9 +18,17 @@ pub(super) fn words(
 ) -> Vec<OsString> {
     let program = std::env::args_os().next().filter(|name| !name.is_empty());
     let mut words: Vec<OsString> = vec![program.unwrap_or_else(|| "logquota".into())];
-    let mut add = |word: &str| words.push(word.into());
-    add("free");
-    add(&wish.goal.to_string());
+    words.push("free".into());
+    words.push(wish.goal.to_string().into());
+    match source {
+        Source::Dir(_) => words.extend(source.as_dir().map(Into::into)),
+        Source::Files(files) => {
+            for file in files {
+                words.push("--config".into());
+                words.push(file.into());
+            }
+        }
+    }
     let mut option = |name: &str, value: Option<OsString>| {
         if let Some(value) = value {
             words.push(name.into());
@@ -38,15 +46,6 @@ pub(super) fn words(
     option("--max-fraction", (permille != 500).then(|| part.into()));
     option("--host", Some(host.into()));
     option("--apply", Some(id.to_string().into()));
-    match source {
-        Source::Dir(_) => words.extend(source.as_dir().map(Into::into)),
-        Source::Files(files) => {
-            for file in files {
-                words.push("--config".into());
-                words.push(file.into());
-            }
-        }
-    }
     words
 }
 

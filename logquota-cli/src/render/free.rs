@@ -150,7 +150,8 @@ fn what_stays(text: &mut String, view: &View<'_>, paint: Paint) {
     let bytes: Bytes = active.iter().map(|(bytes, _)| *bytes).sum();
     if view.shortfall() > Bytes::ZERO && bytes > Bytes::ZERO {
         let title = "Logs in use, never deleted:";
-        let _ = writeln!(text, "\n{}", row(&paint.head(title), active.len(), bytes));
+        let line = row(title, active.len(), bytes).replacen(title, &paint.head(title), 1);
+        let _ = writeln!(text, "\n{line}");
         for (bytes, path) in active.iter().take(ACTIVE_MAX).filter(|(b, _)| *b > Bytes::ZERO) {
             let _ = writeln!(text, "    {:>10}  {}", bytes.to_string(), printable(path));
         }
@@ -159,7 +160,8 @@ fn what_stays(text: &mut String, view: &View<'_>, paint: Paint) {
     if foreign.files > 0 {
         let files = usize::try_from(foreign.files).unwrap_or(usize::MAX);
         let title = "Not ours, not counted on, largest first:";
-        let _ = writeln!(text, "\n{}", row(&paint.head(title), files, foreign.bytes));
+        let line = row(title, files, foreign.bytes).replacen(title, &paint.head(title), 1);
+        let _ = writeln!(text, "\n{line}");
         for (bytes, path) in &foreign.largest {
             let _ = writeln!(text, "    {:>10}  {}", bytes.to_string(), printable(path));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::blocked::why;
 use super::classic::{Last, Target};
 use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source, Stop};
 use super::quota::Evictions;
@@ -439,19 +440,5 @@ fn stop_together(draft: &mut SetDraft<'_>) {
             log.rotation = None;
             log.keep_all();
         }
-    }
-}
-
-/// In words, with what to do.
-pub(super) fn why(blocked: &Blocked) -> String {
-    match blocked {
-        Blocked::Symlink => "is a symbolic link and was left alone".to_owned(),
-        Blocked::Special => "is not a regular file and was left alone".to_owned(),
-        Blocked::HardLinks { names } => {
-            format!("has {names} names (hard links) and was left alone; `allowhardlink` permits it")
-        }
-        Blocked::InsecureParent { why } => why.clone(),
-        Blocked::Missing => "does not exist; `missingok` permits that".to_owned(),
-        Blocked::Unreadable { why } => format!("could not be looked at: {why}"),
     }
 }

@@ -1,6 +1,6 @@
 //! What may give way so that there is space: which logs are looked at, and what of them stays.
 
-use super::decide::why;
+use super::blocked::why;
 use super::draft::{LogDraft, SetDraft};
 use super::{Context, Goal, Problem, retain};
 use crate::inventory::{Inventory, LeftoverKind, Set};

@@ -17,6 +17,7 @@ use crate::policy::{Codec, Identity, Program, Shred};
 use crate::stamp::{FileId, Stamp};
 use crate::units::{Age, Bytes, Generation};
 
+mod blocked;
 mod check;
 mod classic;
 mod decide;

@@ -107,10 +107,8 @@ impl Search<'_> {
                         self.fs.close_dir(below);
                     }
                 }
-                Kind::File => {
-                    if self.seen.insert((meta.stamp.id.dev, meta.stamp.id.ino)) {
-                        self.count(meta.stamp.allocated, || path.join(&name));
-                    }
+                Kind::File if self.seen.insert((meta.stamp.id.dev, meta.stamp.id.ino)) => {
+                    self.count(meta.stamp.allocated, || path.join(&name));
                 }
                 _ => {}
             }

@@ -17,6 +17,7 @@ const PASSWD_MAX: usize = 16 << 20;
 /// # Errors
 ///
 /// Whatever the system says.
+#[expect(clippy::disallowed_methods, reason = "this is below fs::os")]
 pub fn real_path(dir: &Path) -> io::Result<PathBuf> {
     std::fs::canonicalize(dir)
 }
