@@ -170,8 +170,11 @@ impl Call<'_> {
             words,
             file,
         };
-        out.human(&render::free::preview(&view, out.paint, out.verbose));
-        out.json(&json::preview(&view, &self.to_json(plan)));
+        if out.json {
+            out.json(&json::preview(&view, &self.to_json(plan)));
+        } else {
+            out.human(&render::free::preview(&view, out.paint, out.verbose));
+        }
     }
 
     fn to_json(&self, plan: &Plan) -> PlanJson {
@@ -230,8 +233,11 @@ pub(crate) fn tell(
         render::mishap(plan, step, outcome, out);
     }
     let outcome = Outcome::measure(session, goal, plan, report);
-    out.human(&render::free::outcome(session, &outcome, report, out.paint, out.verbose));
-    out.json(&json::outcome(schema, session, &outcome, report));
+    if out.json {
+        out.json(&json::outcome(schema, session, &outcome, report));
+    } else {
+        out.human(&render::free::outcome(session, &outcome, report, out.paint, out.verbose));
+    }
     if outcome.free < goal.wanted { Exit::QuotaUnmet } else { Exit::Done }
 }
 

@@ -105,6 +105,8 @@ fn h23_a_plan_is_for_one_host_and_one_hour() {
     assert!(refused(&here, "2026-11-21T11:54:59Z").expect_err("too early").contains("future"));
     let there = Host { name: "there".into(), ..here.clone() };
     assert!(refused(&there, "2026-11-21T12:00:00Z").expect_err("host").contains("`there`"));
+    let again = Host { boot_id: "second".into(), ..here.clone() };
+    assert!(refused(&again, "2026-11-21T12:00:00Z").expect_err("boot").contains("restarted"));
     let twin = Host { machine_id: "two".into(), ..here };
     assert!(refused(&twin, "2026-11-21T12:00:00Z").expect_err("twin").contains("machine"));
 }

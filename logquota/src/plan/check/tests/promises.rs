@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use super::*;
 use crate::inventory::{Blocked, Leftover, LeftoverKind};
+use crate::plan::{Goal, OnlyBelow, Purpose};
 use crate::policy::{Limits, Reserve, Rules};
 use crate::units::Age;
 
@@ -311,4 +312,33 @@ fn promise_6_names_are_names() {
 #[test]
 fn a_plan_for_other_sets_is_refused() {
     eviction().with(|d| d.plan.sets.clear()).breaks(1, "0 are planned");
+}
+
+/// The older of two archives goes, so that 10 MiB and 20 KiB are free.
+fn freeing() -> Draft {
+    let wanted = Bytes::mib(10).plus(Bytes::kib(20));
+    let reason = Reason::Reserve { free: Bytes::mib(10), wanted };
+    Draft::new(quota(1000), vec![log("app.log", 10, 40, &[8, 24])])
+        .delete("app.log.2", reason)
+        .with(|d| {
+            d.plan.purpose = Purpose::Free(Goal { wanted, dev: 1 });
+            d.plan.steps[0].only_below = Some(OnlyBelow { wanted, dir: DIR });
+        })
+}
+
+#[test]
+fn promise_9_to_free_space_nothing_else_is_done_and_nothing_is_evicted_too_much() {
+    freeing().passes();
+    freeing().with(|d| d.plan.steps[0].only_below = None).breaks(9, "room enough");
+    freeing().rename("app.log.1", "app.log.2", Reason::MakeWay).breaks(9, "something else");
+    freeing().create("web.log").breaks(9, "something else");
+    freeing().compress("app.log.1", "app.log.1.gz", 8).breaks(9, "too late");
+    let expired = Reason::MaxAge { age: Age::days(9), limit: Age::days(7) };
+    freeing().delete("app.log.1", expired).breaks(9, "too late");
+    freeing().with(|d| d.inventory.sets[0].space.free = Bytes::mib(11)).breaks(9, "something else");
+    let reserve = Reason::Reserve { free: Bytes::mib(10), wanted: Bytes::mib(11) };
+    freeing().delete("app.log.1", reserve).breaks(4, "needlessly");
+    freeing().with(|d| d.plan.purpose = Purpose::Routine).breaks(9, "ordinary run");
+    let more = Purpose::Free(Goal { wanted: Bytes::mib(11), dev: 1 });
+    freeing().with(|d| d.plan.purpose = more).breaks(3, "short of reserve, not said");
 }
