@@ -168,6 +168,7 @@ impl Call<'_> {
             foreign: session.foreign(goal.dev, view::FOREIGN_MAX),
             held: open_deleted(&[goal.dev]).unwrap_or_default(),
             words,
+            id: id.to_string(),
             file,
         };
         if out.json {

@@ -309,6 +309,7 @@ fn as_json_it_has_the_promised_shape() {
         assert!(shown["free"][member].is_u64(), "{member}: {shown}");
     }
     assert_eq!(shown["free"]["not_ours"]["files"], 1);
+    assert!(shown["free"]["apply_id"].as_str().is_some_and(|id| id.len() == 21));
     assert!(shown["free"]["command"].as_str().is_some_and(|call| call.contains("--apply")));
     assert_eq!(shown["steps"][0]["only_below"], shown["free"]["wanted"]);
     let done = json(&free(&dir, &["--json", "--yes", "--host", &host()]));
@@ -446,4 +447,19 @@ fn h05_h29_a_file_with_two_names_is_not_counted_on() {
     fs::hard_link(dir.join("app.log.4"), sandbox.path("canary")).expect("a second name");
     assert_code(&free(&dir, &["--yes", "--host", &host()]), 6);
     assert_eq!(archives(&sandbox), ["app.log.4"]);
+}
+
+/// Space is free, and no file can be made: the screen says why.
+#[test]
+fn h40_without_a_free_inode_it_says_so() {
+    if needs_root_to_mount() {
+        return;
+    }
+    let mount = Mount::tmpfs("size=8m,nr_inodes=32");
+    let dir = mount.folder("log");
+    fs::write(dir.join("app.log"), b"a line\n").expect("a log");
+    mount.fill(true, false);
+    let output = logquota([OsStr::new("free"), OsStr::new("1M"), dir.as_os_str()]);
+    assert_code(&output, 0);
+    assert!(text(&output.stdout).contains("NO INODES"), "{}", text(&output.stdout));
 }

@@ -36,6 +36,7 @@ pub(super) fn preview(view: &View<'_>, plan: &PlanJson) -> Value {
         "free_after": view.free_after(),
         "shortfall": view.shortfall(),
         "expires": plan.expires,
+        "apply_id": view.id,
         "command": command.join(" "),
         "exceeded": exceeded,
         "not_ours": {

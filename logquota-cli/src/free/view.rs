@@ -23,6 +23,8 @@ pub(crate) struct View<'a> {
     pub(crate) exceeded: &'a [Exceeded],
     pub(crate) foreign: Foreign,
     pub(crate) held: OpenDeletedFiles,
+    /// What `--apply` takes.
+    pub(crate) id: String,
     /// The command that does it.
     pub(crate) words: Vec<OsString>,
     /// The plan file that was written.
@@ -66,6 +68,13 @@ impl View<'_> {
     /// Free now, and the size of the file system.
     pub(crate) fn space(&self) -> (Bytes, Bytes) {
         super::free_before(self.session, self.goal)
+    }
+
+    /// Whether no file can be made there, however much is free.
+    pub(crate) fn has_no_inode(&self) -> bool {
+        let mut sets = self.session.inventory.sets.iter();
+        let set = sets.find(|set| set.dev == self.goal.dev);
+        set.is_some_and(|set| set.space.free_files == Some(0))
     }
 
     /// A folder on the file system.

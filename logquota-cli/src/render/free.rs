@@ -29,6 +29,7 @@ const HELD_MAX: usize = 5;
 pub(crate) fn preview(view: &View<'_>, paint: Paint, verbose: bool) -> String {
     let mut text = banner(&view.session.host, view.session, paint);
     sums(&mut text, view, paint);
+    inodes(&mut text, view, paint);
     if view.plan.steps.is_empty() {
         let is_met = view.shortfall() == Bytes::ZERO;
         let line = if is_met { "Nothing to do: so much is free." } else { "Nothing can go." };
@@ -87,6 +88,21 @@ fn sums(text: &mut String, view: &View<'_>, paint: Paint) {
     } else {
         let _ = writeln!(text, "    afterwards   {:>10} at least", after.to_string());
     }
+}
+
+/// A disk that is full although space is free.
+fn inodes(text: &mut String, view: &View<'_>, paint: Paint) {
+    if !view.has_no_inode() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "{}",
+        paint.bad("    NO INODES              no file can be made, however much is free")
+    );
+    let hint = "Each file that is deleted gives one back. `maxfiles` in a configuration and `logquota \
+                run` bound their number.";
+    push_wrapped(text, hint, 4);
 }
 
 fn show_kind(text: &mut String, view: &View<'_>, kind: Kind, number: usize, verbose: bool) {
