@@ -7,7 +7,9 @@ use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source, Stop};
 use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
 use super::twofold::Roles;
-use super::{ArchiveVerdict, Context, Due, Plan, Problem, Reason, classic, digest, order, retain};
+use super::{
+    ArchiveVerdict, Context, Due, Plan, Problem, Reason, classic, digest, order, retain, trim,
+};
 use crate::inventory::{Blocked, Inventory, LeftoverKind};
 use crate::naming::{Label, Style, sequence_label};
 use crate::policy::{Config, Count, Method, Rules};
@@ -91,6 +93,8 @@ pub(super) struct NotNow {
     pub(super) why: String,
     /// Only its copy has no room: the quota may still demand that it goes without one.
     pub(super) is_for_room: bool,
+    /// Nothing else is done in its place.
+    pub(super) is_error: bool,
 }
 
 /// Everything decided, but the order.
@@ -150,6 +154,10 @@ impl<'a> Attempt<'a> {
                 let Some(rotation) = log.rotation.as_ref().filter(|r| r.gone.is_some()) else {
                     continue;
                 };
+                if trim::replaces_rotation(log, draft.set.space.block) {
+                    found.insert((set, number), trim::cut_instead());
+                    continue;
+                }
                 // Deleting one of several names of what was renamed frees nothing.
                 let is_linked = log.policy.method == Method::RenameCopy
                     && !matches!(rotation.gone, Some(Reason::Count { .. }))
@@ -171,14 +179,14 @@ pub(super) fn no_room_for_copy(room: Bytes) -> NotNow {
         "is due, but a copy of {room} does not fit beside it within the limits; raise them, \
          lower the size, or rotate by renaming"
     );
-    NotNow { why, is_for_room: true }
+    NotNow { why, is_for_room: true, is_error: true }
 }
 
 /// Why a log gets no successor.
 pub(super) fn no_inode() -> NotNow {
     let why = "is due, but the file system has no inode for a new file, and no archive is left \
                to give one";
-    NotNow { why: why.to_owned(), is_for_room: false }
+    NotNow { why: why.to_owned(), is_for_room: false, is_error: true }
 }
 
 /// Decides about one log by the rules of its set, unless it is put off.
@@ -198,9 +206,9 @@ fn look(
     } else {
         look_classic(log, inventory, context, problems);
     }
-    if let Some(NotNow { why, is_for_room }) = not_now {
+    if let Some(NotNow { why, is_for_room, is_error }) = not_now {
         let path = inventory.path(log.log.dir, &log.log.name);
-        problems.push(Problem { path, why: why.clone(), is_error: true });
+        problems.push(Problem { path, why: why.clone(), is_error: *is_error });
         log.rotation = None;
         log.recreate = false;
         if log.classic.take().is_some() {

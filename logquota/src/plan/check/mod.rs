@@ -31,6 +31,7 @@ mod model;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod trims;
 mod verdicts;
 
 /// A promise that a plan breaks.
@@ -77,6 +78,7 @@ pub fn check(inventory: &Inventory, config: &Config, plan: &Plan) -> Vec<Violati
     verdicts::check(&world, plan, &mut found);
     evictions::check_needed(&world, plan, &ledger, &mut found);
     evictions::check_fair(&world, &mut found);
+    trims::check_needed(&world, &ledger, &mut found);
     found.violations
 }
 

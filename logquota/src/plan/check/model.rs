@@ -10,6 +10,7 @@ use crate::inventory::{Archive, DirId, Inventory, LeftoverKind, Log, Place, Set}
 use crate::plan::Reason;
 use crate::policy::{Config, Policy};
 use crate::stamp::{Kind, Stamp};
+use crate::units::Bytes;
 
 /// A log with where it stands in the plan.
 pub(super) struct LogView<'a> {
@@ -22,6 +23,8 @@ pub(super) struct LogView<'a> {
     pub(super) rotated: bool,
     /// What its copies may occupy.
     pub(super) copied: u128,
+    /// What was cut off its head, and for which quota.
+    pub(super) cut: Option<(u128, Bytes)>,
 }
 
 /// A set with its logs in the order of the plan.
@@ -139,7 +142,7 @@ impl<'a> World<'a> {
             let place = &leftover.place;
             self.add_file((place.dir, &place.name), content, Some(&leftover.meta.stamp));
         }
-        LogView { log, archives, contents, rotated: false, copied: 0 }
+        LogView { log, archives, contents, rotated: false, copied: 0, cut: None }
     }
 
     /// A content that nobody holds yet.
