@@ -154,7 +154,7 @@ impl<'a> Attempt<'a> {
                 let Some(rotation) = log.rotation.as_ref().filter(|r| r.gone.is_some()) else {
                     continue;
                 };
-                if trim::replaces_rotation(log, draft.set.space.block) {
+                if trim::replaces_rotation(log) {
                     found.insert((set, number), trim::cut_instead());
                     continue;
                 }

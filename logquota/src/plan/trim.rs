@@ -13,11 +13,7 @@ pub(super) fn cuttable(draft: &LogDraft<'_>, block: Bytes) -> Bytes {
         && !draft.is_blocked()
         && !draft.is_put_off
         && draft.rotation.is_none();
-    if may { most(draft, block) } else { Bytes::ZERO }
-}
-
-fn most(draft: &LogDraft<'_>, block: Bytes) -> Bytes {
-    let Some(active) = draft.log.active.filter(|active| active.stamp.nlink <= 1) else {
+    let Some(active) = draft.log.active.filter(|active| may && active.stamp.nlink <= 1) else {
         return Bytes::ZERO;
     };
     let block = block.get().max(1);
@@ -28,15 +24,15 @@ fn most(draft: &LogDraft<'_>, block: Bytes) -> Bytes {
     Bytes::new(whole.saturating_mul(block)).minus(cut)
 }
 
-/// Whether a log that is due, and would be lost whole to the quota, can be cut instead.
-pub(super) fn replaces_rotation(draft: &LogDraft<'_>, block: Bytes) -> bool {
+/// Whether a log that is due would be lost whole to the quota, and is cut instead.
+pub(super) fn replaces_rotation(draft: &LogDraft<'_>) -> bool {
     // A copy that is given up costs nothing.
     let is_lost = draft.policy.method != Method::Copy
         && draft.rotation.as_ref().is_some_and(|rotation| {
             let by_quota = matches!(rotation.gone, Some(Reason::Quota { .. }));
             rotation.source == Source::Active && by_quota
         });
-    is_lost && draft.policy.live_trim && most(draft, block) > Bytes::ZERO
+    is_lost && draft.policy.live_trim
 }
 
 /// Why such a log does not rotate.

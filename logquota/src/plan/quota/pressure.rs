@@ -156,12 +156,13 @@ enum How {
 /// How an active file, or what an interrupted run has renamed already, can give, and what it
 /// occupies.
 fn pressable(draft: &LogDraft<'_>, block: Bytes) -> Option<(Bytes, How)> {
-    let most = cuttable(draft, block);
-    if let (Some(active), true) = (&draft.log.active, most > Bytes::ZERO) {
-        return Some((active.stamp.allocated, How::Cut { most }));
-    }
     let mut leftovers = draft.staying_leftovers();
     let renamed = leftovers.find(|leftover| leftover.kind == LeftoverKind::Renamed);
+    if draft.policy.live_trim && renamed.is_none() {
+        let most = cuttable(draft, block);
+        let active = draft.log.active.filter(|_| most > Bytes::ZERO)?;
+        return Some((active.stamp.allocated, How::Cut { most }));
+    }
     let (stamp, source) = match renamed {
         Some(leftover) => (leftover.meta.stamp, Source::Renamed),
         None => (draft.log.active.as_ref()?.stamp, Source::Active),
@@ -169,7 +170,6 @@ fn pressable(draft: &LogDraft<'_>, block: Bytes) -> Option<(Bytes, How)> {
     let can = !draft.is_blocked()
         && !draft.is_put_off
         && draft.rotation.is_none()
-        && draft.trim.is_none()
         && draft.policy.method != Method::Copy
         && stamp.nlink <= 1
         && stamp.allocated > Bytes::ZERO;
