@@ -13,3 +13,4 @@ mod kit;
 mod machine;
 mod sparse;
 mod special;
+mod trim;

@@ -52,9 +52,9 @@ mod durable;
 mod fault;
 mod lookup;
 mod scene;
-mod trim;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 /// How big a disk is and how it behaves when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,7 +55,8 @@ pub(super) fn without_effect(
         }
         let later = last.iter().filter(|(at, _)| *at > index).map(|(_, given)| *given);
         let why = replaced(this, later).or_else(|| {
-            let is_useless = this.is(&["livetrim"]) && !has_quota && settings.limits.quota.is_none();
+            let is_useless =
+                this.is(&["livetrim"]) && !has_quota && settings.limits.quota.is_none();
             let cut = ("there is no quota so far".to_owned(), "add `quota`".to_owned());
             is_useless.then_some(cut).or_else(|| alone(this, &last, settings))
         });

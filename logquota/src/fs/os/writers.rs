@@ -91,32 +91,33 @@ impl Look<'_> {
         let open_files = open_dir(process.as_fd(), OsStr::new("fd"))?;
         let wanted = resolve::stat_fd(self.file).map_err(errno)?.stamp.id;
         let own = self.file.as_raw_fd().to_string();
-        let mut found: Vec<OsString> = Vec::new();
-        let mut failed = None;
-        let mut each = |name: &OsStr, _| match resolve::stat_through(open_files.as_fd(), name) {
-            Ok(meta) if meta.stamp.id == wanted => {
-                if pid != self.own.as_str() || name != own.as_str() {
-                    found.push(name.to_owned());
-                }
+        let mut found: Vec<(OsString, bool)> = Vec::new();
+        let mut each = |name: &OsStr, _| {
+            let is_it = match resolve::stat_through(open_files.as_fd(), name).map_err(errno) {
+                Ok(meta) if meta.stamp.id == wanted => true,
+                // Its file system is for somebody else alone (FUSE), not even for root.
+                Err(Errno::ACCESS | Errno::PERM) => false,
+                // Another file, or closed meanwhile.
+                _ => return,
+            };
+            if pid != self.own.as_str() || name != own.as_str() {
+                found.push((name.to_owned(), is_it));
             }
-            Ok(_) => {}
-            Err(error) => match errno(error) {
-                Errno::ACCESS | Errno::PERM => failed = Some(Errno::ACCESS),
-                // Closed meanwhile, or what cannot be looked at and so is no log of ours.
-                _ => {}
-            },
         };
         resolve::list(&open_files, &mut each).map_err(errno)?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        for name in found {
-            match flags(process.as_fd(), &name) {
-                Ok(flags) if flags & OFlags::RWMODE == OFlags::RDONLY => {}
-                Ok(flags) if flags.contains(OFlags::APPEND) => self.is_seen = true,
-                Ok(_) => return Ok(Writers::Elsewhere),
-                Err(Errno::NOENT) => {}
+        for (name, is_it) in found {
+            let info = match info(process.as_fd(), &name) {
+                Ok(info) => info,
+                // Closed meanwhile.
+                Err(Errno::NOENT) => continue,
                 Err(error) => return Err(error),
+            };
+            match info.flags {
+                _ if !is_it && info.ino.is_some_and(|ino| ino != wanted.ino) => {}
+                _ if !is_it => return Err(Errno::ACCESS),
+                flags if flags & OFlags::RWMODE == OFlags::RDONLY => {}
+                flags if flags.contains(OFlags::APPEND) => self.is_seen = true,
+                _ => return Ok(Writers::Elsewhere),
             }
         }
         Ok(Writers::Append)
@@ -128,19 +129,28 @@ fn open_dir(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd>
     resolve::again(|| rustix::fs::openat(parent, name, flags, Mode::empty()))
 }
 
-/// With which flags a process has a file open.
-fn flags(process: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OFlags> {
+/// How a process has a file open, and which inode that is (Linux 5.14).
+struct Info {
+    flags: OFlags,
+    ino: Option<u64>,
+}
+
+fn info(process: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Info> {
     let dir = open_dir(process, OsStr::new("fdinfo"))?;
     let file = resolve::open_file(dir.as_fd(), name, OFlags::RDONLY)?;
     let mut text = Vec::new();
     Reader::new(file).take(FDINFO_MAX).read_to_end(&mut text).map_err(|error| errno(error))?;
-    parse_flags(&text).ok_or(Errno::INVAL)
+    parse(&text).ok_or(Errno::INVAL)
 }
 
-fn parse_flags(text: &[u8]) -> Option<OFlags> {
-    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"flags:"))?;
-    let octal = std::str::from_utf8(line).ok()?.trim();
-    u32::from_str_radix(octal, 8).ok().map(OFlags::from_bits_retain)
+fn parse(text: &[u8]) -> Option<Info> {
+    let value = |name: &[u8]| {
+        let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+        Some(std::str::from_utf8(line).ok()?.trim())
+    };
+    let flags = u32::from_str_radix(value(b"flags:")?, 8).ok()?;
+    let ino = value(b"ino:").and_then(|ino| ino.parse().ok());
+    Some(Info { flags: OFlags::from_bits_retain(flags), ino })
 }
 
 fn errno(error: io::Error) -> Errno {
@@ -160,10 +170,11 @@ mod tests {
     #[test]
     fn flags_are_octal() {
         let text = b"pos:\t0\nflags:\t0102001\nmnt_id:\t32\nino:\t5\n";
-        let flags = parse_flags(text).expect("flags");
+        let Info { flags, ino } = parse(text).expect("flags");
         assert!(flags.contains(OFlags::APPEND) && flags & OFlags::RWMODE == OFlags::WRONLY);
-        assert_eq!(parse_flags(b"pos:\t0\n"), None);
-        assert_eq!(parse_flags(b"flags:\t9\n"), None);
+        assert_eq!(ino, Some(5));
+        assert!(parse(b"pos:\t0\n").is_none());
+        assert!(parse(b"flags:\t9\n").is_none());
     }
 
     #[test]

@@ -61,7 +61,11 @@ impl Disk {
         }
         let data = self.data(ino)?;
         if closes && (!len.is_multiple_of(data.block()) || len >= data.len()) {
-            return Err(if len.is_multiple_of(data.block()) { errno(EINVAL) } else { unsupported() });
+            return Err(if len.is_multiple_of(data.block()) {
+                errno(EINVAL)
+            } else {
+                unsupported()
+            });
         }
         self.sync_file(ino)?;
         let now = self.tick();
