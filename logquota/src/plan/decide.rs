@@ -1,9 +1,10 @@
 //! The planner: who rotates, what stays, what goes for space, and then in which order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::classic::{Last, Target};
 use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source, Stop};
+pub(super) use super::not_now::{NotNow, PutOff, no_inode, no_room_for_copy};
 use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
 use super::twofold::Roles;
@@ -83,20 +84,6 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
     plan
 }
 
-/// Logs that are due and cannot be rotated now: set, log, and why.
-pub(super) type PutOff = BTreeMap<(usize, usize), NotNow>;
-
-/// Why a log is put off.
-#[derive(Clone)]
-pub(super) struct NotNow {
-    /// In words, with what to do.
-    pub(super) why: String,
-    /// Only its copy has no room: the quota may still demand that it goes without one.
-    pub(super) is_for_room: bool,
-    /// Nothing else is done in its place.
-    pub(super) is_error: bool,
-}
-
 /// Everything decided, but the order.
 struct Attempt<'a> {
     drafts: Vec<SetDraft<'a>>,
@@ -171,22 +158,6 @@ impl<'a> Attempt<'a> {
         }
         found
     }
-}
-
-/// Why a log is not copied.
-pub(super) fn no_room_for_copy(room: Bytes) -> NotNow {
-    let why = format!(
-        "is due, but a copy of {room} does not fit beside it within the limits; raise them, \
-         lower the size, or rotate by renaming"
-    );
-    NotNow { why, is_for_room: true, is_error: true }
-}
-
-/// Why a log gets no successor.
-pub(super) fn no_inode() -> NotNow {
-    let why = "is due, but the file system has no inode for a new file, and no archive is left \
-               to give one";
-    NotNow { why: why.to_owned(), is_for_room: false, is_error: true }
 }
 
 /// Decides about one log by the rules of its set, unless it is put off.

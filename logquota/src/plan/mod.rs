@@ -23,6 +23,7 @@ mod decide;
 mod digest;
 mod draft;
 mod next;
+mod not_now;
 mod order;
 mod quota;
 mod retain;
