@@ -74,6 +74,7 @@ pub(crate) fn report(
             ("rename", "renamed"),
             ("copy", "copied"),
             ("truncate", "emptied"),
+            ("trim", "cut"),
             ("compress", "compressed"),
             ("create", "created"),
         ]
@@ -233,6 +234,7 @@ struct Verbs {
     create: &'static str,
     copy: &'static str,
     truncate: &'static str,
+    trim: &'static str,
     compress: &'static str,
     delete: &'static str,
     run: &'static str,
@@ -245,6 +247,7 @@ const DO: Verbs = Verbs {
     create: "create",
     copy: "copy",
     truncate: "empty",
+    trim: "cut",
     compress: "compress",
     delete: "delete",
     run: "run",
@@ -257,6 +260,7 @@ const DID: Verbs = Verbs {
     create: "created",
     copy: "copied",
     truncate: "emptied",
+    trim: "cut",
     compress: "compressed",
     delete: "deleted",
     run: "ran",
@@ -280,6 +284,7 @@ fn describe(plan: &Plan, step: &Step, verbs: &Verbs) -> String {
         Action::MakeDir { .. } => format!("{} the folder {}", verbs.create, name()),
         Action::Copy { .. } => format!("{} {} to {} ({bytes})", verbs.copy, name(), to()),
         Action::Truncate { .. } => format!("{} {} ({bytes})", verbs.truncate, name()),
+        Action::Trim { .. } => format!("{} the oldest {bytes} off {}", verbs.trim, name()),
         Action::Compress { program, .. } => {
             let (name, to) = (name(), to());
             let to = to.strip_prefix(&name).map_or_else(|| to.clone(), |end| format!("…{end}"));

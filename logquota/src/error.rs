@@ -33,6 +33,8 @@ pub enum Op {
     Delete,
     /// Truncating.
     Truncate,
+    /// Cutting off the head of a log.
+    Trim,
     /// Setting owner, mode or times.
     SetAttributes,
     /// Compressing.
@@ -65,6 +67,7 @@ impl std::fmt::Display for Op {
             Self::Rename => "rename",
             Self::Delete => "delete",
             Self::Truncate => "truncate",
+            Self::Trim => "cut off the head of",
             Self::SetAttributes => "set owner, mode or times of",
             Self::Compress => "compress",
             Self::Copy => "copy",

@@ -313,6 +313,8 @@ pub struct Policy {
     pub mail: Option<Mail>,
     /// Files are overwritten before they are deleted.
     pub shred: Option<Shred>,
+    /// See [`Policy::live_trim`].
+    pub live_trim: bool,
 }
 
 /// logrotate's defaults: due at 1 MiB, nothing kept (`rotate 0`), no compression, no limits.
@@ -340,6 +342,7 @@ impl Default for Policy {
             parents: ParentRule::default(),
             mail: None,
             shred: None,
+            live_trim: false,
         }
     }
 }
@@ -426,6 +429,21 @@ impl Policy {
     #[must_use]
     pub fn quota(mut self, limit: Bytes) -> Self {
         self.limits.quota = Some(limit);
+        self
+    }
+
+    /// Where archives alone cannot meet the quota, an active file is cut at its head, in place,
+    /// instead of being rotated away whole: the oldest of it goes and the newest stays, while
+    /// its writer goes on.
+    ///
+    /// # What is not guaranteed
+    ///
+    /// Whole blocks are cut off, so the first record that stays is usually torn. Where the file
+    /// system cannot close the gap, or a writer would not notice, the file keeps its length and
+    /// reads as zeros up to there. Who reads the log and remembers how far loses the place.
+    #[must_use]
+    pub fn live_trim(mut self) -> Self {
+        self.live_trim = true;
         self
     }
 

@@ -70,6 +70,7 @@ impl Setup {
                 inodes: pick(raw[5], &[10_000, 10_000, 10_000, 12, 6, 5]),
                 block: Bytes::new(block),
                 copy_on_write: raw[6] % 4 == 3,
+                ..SimDisk::default()
             },
             start: pick(raw[7], &[Start::Usual, Start::Usual, Start::NoFolder, Start::Full]),
             segment,

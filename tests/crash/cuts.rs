@@ -92,4 +92,6 @@ cuts! {
     h52_a_full_disk_survives_a_crash_at_every_call "full-disk"
     h52_a_full_inode_table_survives_a_crash_at_every_call "no-inodes"
     h52_strange_files_survive_a_crash_at_every_call "strange"
+    h52_a_cut_head_survives_a_crash_at_every_call "live-trim"
+    h52_a_head_cut_with_a_gap_survives_a_crash_at_every_call "live-trim-gap"
 }

@@ -13,3 +13,4 @@ mod nested;
 mod races;
 mod sequences;
 mod times;
+mod trim;

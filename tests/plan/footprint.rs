@@ -50,7 +50,16 @@ fn lines() -> impl Strategy<Value = String> {
     ]);
     let method = pick(&["create", "nocreate", "copytruncate", "renamecopy"]);
     let compress = pick(&["", "compress", "compress\ndelaycompress"]);
-    let limits = pick(&["", "", "quota 64k", "quota 200k", "maxfiles 6", "reserve 25%"]);
+    let limits = pick(&[
+        "",
+        "",
+        "quota 64k",
+        "quota 64k\nlivetrim",
+        "quota 200k",
+        "quota 200k\nlivetrim",
+        "maxfiles 6",
+        "reserve 25%",
+    ]);
     (when, count, naming, method, compress, limits).prop_map(|(a, b, c, d, e, f)| {
         format!("PATHS {{\n{a}\n{b}\n{c}\n{d}\n{e}\n{f}\nmissingok\n}}\n")
     })

@@ -14,3 +14,4 @@ mod kit;
 mod machine;
 mod sparse;
 mod special;
+mod trim;

@@ -54,12 +54,21 @@ pub struct Odd {
     pub limits: bool,
     /// Sets under logrotate's rules.
     pub classic: bool,
+    /// Logs that may be cut at their heads.
+    pub live_trim: bool,
 }
 
 impl Odd {
     /// Everything.
-    pub const ALL: Self =
-        Self { names: true, disk: true, links: true, huge: true, limits: true, classic: false };
+    pub const ALL: Self = Self {
+        names: true,
+        disk: true,
+        links: true,
+        huge: true,
+        limits: true,
+        classic: false,
+        live_trim: true,
+    };
     /// Nothing: one quota per set, enough disk, tidy names.
     pub const NONE: Self = Self {
         names: false,
@@ -68,6 +77,7 @@ impl Odd {
         huge: false,
         limits: false,
         classic: false,
+        live_trim: false,
     };
 }
 
@@ -291,6 +301,7 @@ impl Builder {
                 unpack: "gunzip".into(),
             });
         }
+        policy.live_trim = self.odd.live_trim && one_in(3, raw[14]);
         policy.missing_ok = one_in(2, raw[19]);
         policy.allow_hard_links = self.odd.links && one_in(3, raw[19]);
         policy

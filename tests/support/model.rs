@@ -79,6 +79,13 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
                 meta.stamp.allocated = Bytes::ZERO;
                 meta.stamp.mtime.secs = case.context.now.timestamp();
             }
+            Action::Trim { at, cut } => {
+                let meta = files.get_mut(at).expect("a log");
+                assert!(*cut < meta.stamp.allocated && cut.get() < meta.stamp.len);
+                meta.stamp.len -= cut.get();
+                meta.stamp.allocated = meta.stamp.allocated.minus(*cut);
+                meta.stamp.mtime.secs = case.context.now.timestamp();
+            }
             Action::Compress { from, to, room, keep, .. } => {
                 let mut meta = files[from];
                 let len = u128::from(meta.stamp.len) * u128::from(percent) / 100 + 20;

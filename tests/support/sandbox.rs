@@ -306,7 +306,9 @@ impl Machine {
         let mut files: BTreeMap<PathBuf, Entry> =
             fs.snapshot().into_iter().filter(|(_, entry)| entry.kind != Kind::Dir).collect();
         let mut seen = WorldSeen::default();
-        for log in inventory.sets.iter().flat_map(|set| &set.logs) {
+        let sets = inventory.sets.iter().zip(&self.config.sets);
+        for (log, spec) in sets.flat_map(|(set, spec)| set.logs.iter().map(move |log| (log, spec)))
+        {
             if let Some(leftover) = log.leftovers.first() {
                 return Err(format!("left half done: {:?}", leftover.place.name));
             }
@@ -315,7 +317,13 @@ impl Machine {
             if log.active.is_some()
                 && let Some(entry) = files.remove(&path)
             {
-                this.active = Some(see(&path, &entry)?);
+                let mut active = see(&path, &entry)?;
+                if spec.policy.live_trim {
+                    // Whether the gap at its head could be closed, or had to stay.
+                    let gap = active.content.iter().take_while(|byte| **byte == 0).count();
+                    active.content.drain(..gap);
+                }
+                this.active = Some(active);
             }
             for archive in &log.archives {
                 let path = inventory.path(log.archive_dir, &archive.name);

@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 
 use chrono::NaiveDate;
-use logquota::fs::sim::{Content, SimDisk, SimFs};
+use logquota::fs::sim::{Content, HeadCuts, SimDisk, SimFs};
 use logquota::naming::{DateFormat, DateShift, temporary_name};
 use logquota::policy::{
     ArchiveDir, Compress, Count, Limits, Method, NewFile, Reserve, RotateWhen, Scripts,
@@ -188,7 +188,7 @@ fn sequence_name(log: &str, number: u64, suffix: &str) -> String {
 }
 
 /// All of them.
-pub const ALL: [(&str, Make); 23] = [
+pub const ALL: [(&str, Make); 25] = [
     ("numbered-gzip", ordinary::numbered_gzip),
     ("numbered-zstd", ordinary::numbered_zstd),
     ("delayed", ordinary::delayed),
@@ -212,4 +212,6 @@ pub const ALL: [(&str, Make); 23] = [
     ("full-disk", short::full_disk),
     ("no-inodes", short::no_inodes),
     ("strange", short::strange),
+    ("live-trim", short::live_trim),
+    ("live-trim-gap", short::live_trim_gap),
 ];

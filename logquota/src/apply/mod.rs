@@ -28,6 +28,7 @@ mod copy;
 mod ledger;
 mod remove;
 mod rename;
+mod trim;
 
 use self::copy::OpenCopy;
 use self::ledger::Ledger;
@@ -321,6 +322,7 @@ impl<'a> Runner<'a> {
                 self.copy(step, (from, to), temp, *keeps_time)
             }
             Action::Truncate { at, same_as } => self.truncate(step, at, same_as.as_ref()),
+            Action::Trim { at, cut } => self.trim(step, at, *cut),
             Action::Delete { at, shred, same_as } => {
                 self.delete(step, at, *shred, same_as.as_ref(), hooks)
             }

@@ -210,6 +210,60 @@ pub trait NewFile: Write + Send {
     }
 }
 
+/// A log whose head is to be cut off while others may write to it. What they append meanwhile is
+/// neither lost nor moved apart.
+pub trait TrimFile: Send {
+    /// What the open file is now.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn meta(&self) -> io::Result<Meta>;
+
+    /// As [`ReadFile::next_data`].
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>>;
+
+    /// Whether all who have it open for writing append (`O_APPEND`), so that they go on at its
+    /// end wherever that is by now. `false` also if not all who may have it open can be seen.
+    ///
+    /// The answer may be out of date as it is given. Not seen is who only maps the file into
+    /// memory, or is about to get it from another process.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn has_only_appenders(&self) -> io::Result<bool>;
+
+    /// Takes the first `len` bytes out of the file: what is behind them moves to its start.
+    /// `len` is a multiple of the file system's block and less than the length.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the file system cannot, not of this file or not by so many bytes; and
+    /// whatever the system says.
+    fn collapse(&self, len: u64) -> io::Result<()>;
+
+    /// Gives back the blocks of the first `len` bytes, which read as zeros from then on. Length
+    /// and everything behind stay where they are.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the file system cannot, and whatever the system says.
+    fn punch(&self, len: u64) -> io::Result<()>;
+
+    /// Flushes content and length to the disk. After an error the cut may come undone in a
+    /// crash.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn sync(&self) -> io::Result<()>;
+}
+
 /// How several writers hold one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hold {
@@ -323,6 +377,23 @@ pub trait WriteFs: ReadFs {
         name: &OsStr,
         expected: &FileId,
     ) -> io::Result<Option<OwnedFd>> {
+        let _ = (dir, name, expected);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Opens a log to cut off its head. `None` if it is not `expected` any more, or has other
+    /// names.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no regular file, `Unsupported` where logs are not cut, and
+    /// whatever the system says.
+    fn open_to_trim(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+    ) -> io::Result<Option<Box<dyn TrimFile + '_>>> {
         let _ = (dir, name, expected);
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -18,7 +18,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use self::dirs::Dirs;
-use super::{AppendFile, Attributes, NewFile, ReadFile, ReadFs, WriteFs};
+use super::{AppendFile, Attributes, NewFile, ReadFile, ReadFs, TrimFile, WriteFs};
 use crate::inventory::{DirId, Space};
 use crate::policy::Identity;
 use crate::stamp::{FileId, Kind, Meta};
@@ -37,6 +37,8 @@ mod old_dir;
 mod open_deleted;
 mod resolve;
 mod small;
+mod trim;
+mod writers;
 
 pub(crate) use self::background::stay_behind;
 pub use self::fitness::{device_of, homes, is_mount_point, real_path};
@@ -202,6 +204,22 @@ impl WriteFs for OsFs {
         let file = self.open_file(&dir, name, OFlags::WRONLY | OFlags::NONBLOCK)?;
         let now = resolve::stat_fd(file.as_fd())?.stamp;
         Ok((now.id == *expected && now.nlink <= 1).then_some(file))
+    }
+
+    fn open_to_trim(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+    ) -> io::Result<Option<Box<dyn TrimFile + '_>>> {
+        resolve::check_name(name)?;
+        let dir = self.fd(dir)?;
+        // Appending, so that this open file does not look like a writer that does not.
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK;
+        let file = self.open_file(&dir, name, flags)?;
+        let now = resolve::stat_fd(file.as_fd())?.stamp;
+        let is_right = now.id == *expected && now.nlink <= 1;
+        Ok(is_right.then(|| Box::new(trim::Log::new(file)) as Box<dyn TrimFile>))
     }
 
     fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>> {

@@ -54,6 +54,7 @@ mod lookup;
 mod scene;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 /// How big a disk is and how it behaves when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,19 @@ pub struct SimDisk {
     /// truncate one, or to write where something was written before, as btrfs does under a
     /// quota.
     pub copy_on_write: bool,
+    /// How the head of a file can be cut off.
+    pub head_cuts: HeadCuts,
+}
+
+/// How a simulated file system cuts off the head of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadCuts {
+    /// It closes the gap or leaves it, as asked (ext4, xfs).
+    Close,
+    /// It can only leave a gap (btrfs, tmpfs).
+    Leave,
+    /// It cannot.
+    Never,
 }
 
 impl Default for SimDisk {
@@ -78,6 +92,7 @@ impl Default for SimDisk {
             inodes: 10_000,
             block: Bytes::new(512),
             copy_on_write: false,
+            head_cuts: HeadCuts::Close,
         }
     }
 }
@@ -132,6 +147,8 @@ struct State {
     images: Option<Vec<SimImage>>,
     user: (u32, u32),
     acting: (u32, u32),
+    /// Who writes to a log does not append.
+    writes_elsewhere: bool,
 }
 
 /// The disk at the instant before a call that changes something.
@@ -188,6 +205,7 @@ impl SimFs {
             images: None,
             user,
             acting: user,
+            writes_elsewhere: false,
         };
         let shared = Shared { state: Mutex::new(state), turned: Condvar::new() };
         Self { shared: Arc::new(shared) }

@@ -207,7 +207,8 @@ pub(super) fn footprint(policy: &Policy, given: &Circumstances) -> Footprint {
     let quota = policy.limits.quota.map(|quota| (quota, Basis::Quota));
     let global = given.global.quota.map(|quota| (quota, Basis::GlobalQuota));
     if let Some((quota, basis)) = quota.into_iter().chain(global).min_by_key(|(quota, _)| *quota)
-        && policy.method != Method::Copy
+        // Even a log that is only copied is cut if it alone passes the quota.
+        && (policy.method != Method::Copy || policy.live_trim)
     {
         found.missing.clear();
         let rotated = found.after_run.bytes(given.daily);

@@ -323,8 +323,8 @@ pub(super) static TABLE: &[Directive] = &[
         Ok(())
     })
     .only(Scope::Block),
+    flag("livetrim", |s| s.live_trim = true).only(Scope::Block),
     undone("ballast", Kind::Value).only(Scope::Global),
-    undone("livetrim", Kind::Flag).only(Scope::Block),
 ];
 
 /// Every directive there is.

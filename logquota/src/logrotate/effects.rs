@@ -30,13 +30,15 @@ impl Given {
 pub(super) const CRITERIA: &[&str] =
     &["hourly", "daily", "weekly", "monthly", "yearly", "minutes", "size"];
 
-/// What a block says in vain. `settings` are those that it ended up with.
+/// What a block says in vain. `settings` are those that it ended up with; `has_quota` says whether
+/// one holds for all blocks.
 ///
 /// A time that a later `size` replaces, and a new log where the log is copied, stand in files
 /// that distributions ship; they are notes, so that those files are read without a warning.
 pub(super) fn without_effect(
     given: &[Given],
     settings: &Settings,
+    has_quota: bool,
 ) -> Vec<(Severity, Rc<Source>, Fault)> {
     // The last of each name is what counts; there are as many as directives, while `given` may
     // be as long as a file.
@@ -52,7 +54,12 @@ pub(super) fn without_effect(
             continue;
         }
         let later = last.iter().filter(|(at, _)| *at > index).map(|(_, given)| *given);
-        let why = replaced(this, later).or_else(|| alone(this, &last, settings));
+        let why = replaced(this, later).or_else(|| {
+            let is_useless =
+                this.is(&["livetrim"]) && !has_quota && settings.limits.quota.is_none();
+            let cut = ("there is no quota so far".to_owned(), "add `quota`".to_owned());
+            is_useless.then_some(cut).or_else(|| alone(this, &last, settings))
+        });
         if let Some((why, help)) = why {
             told.push(this.name());
             let message = format!("`{}` has no effect: {why}", this.name());

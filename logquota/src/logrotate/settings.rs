@@ -72,6 +72,8 @@ pub(super) struct Settings {
     pub(super) unpack: Option<String>,
     pub(super) shred: bool,
     pub(super) shred_cycles: u32,
+    /// Not inherited.
+    pub(super) live_trim: bool,
 }
 
 impl Default for Settings {
@@ -117,6 +119,7 @@ impl Default for Settings {
             unpack: None,
             shred: false,
             shred_cycles: 0,
+            live_trim: false,
         }
     }
 }
@@ -124,7 +127,7 @@ impl Default for Settings {
 impl Settings {
     /// What a block starts from.
     pub(super) fn for_block(&self) -> Self {
-        Self { limits: Limits::default(), name: None, ..self.clone() }
+        Self { limits: Limits::default(), name: None, live_trim: false, ..self.clone() }
     }
 
     /// Marks a directive that this version cannot follow as in force, or not any more.
@@ -207,6 +210,7 @@ impl Settings {
             max_age_days: self.max_age,
             compress: if self.compress { Some(self.compression()?) } else { None },
             limits: self.limits,
+            live_trim: self.live_trim,
             scripts: self.scripts.clone(),
             missing_ok: self.missing_ok,
             allow_hard_links: self.hard_links,

@@ -461,13 +461,22 @@ fn h32_bytes_that_are_no_text_are_refused_where_text_is_needed() {
 
 #[test]
 fn a_directive_that_is_not_done_yet_leaves_its_block_alone() {
-    for (lines, expected) in [
-        ("errors a@b.c", "2:1 error `errors` is obsolete"),
-        ("livetrim", "2:1 error `livetrim` is not done by this version"),
-    ] {
-        let found = refused(lines);
-        assert!(found.starts_with(expected) && !found.contains('\n'), "{lines}: {found}");
-    }
+    let found = refused("errors a@b.c");
+    let expected = "2:1 error `errors` is obsolete";
+    assert!(found.starts_with(expected) && !found.contains('\n'), "{found}");
+}
+
+#[test]
+fn livetrim_is_of_its_block_and_needs_a_quota() {
+    let parsed = parse("/log/a {\nlivetrim\nquota 9M\n}\n/log/b {\nlivetrim\n}\n/log/c { }");
+    let may: Vec<_> = parsed.config.sets.iter().map(|set| set.policy.live_trim).collect();
+    assert_eq!(may, [true, true, false]);
+    assert_eq!(
+        problems(&parsed),
+        ["6:1 warning `livetrim` has no effect: there is no quota so far"]
+    );
+    assert_eq!(problems(&parse("quota 9M\n/log/a {\nlivetrim\n}")), [""; 0]);
+    assert_eq!(problems(&parse("livetrim\n")), ["1:1 error `livetrim` outside of a block"]);
 }
 
 #[test]

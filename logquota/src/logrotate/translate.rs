@@ -203,7 +203,9 @@ impl<'e> Reader<'e> {
             }
             _ => return self.leave_alone(&block.text, selectors, place),
         };
-        for (severity, source, fault) in effects::without_effect(&draft.given, &draft.settings) {
+        let has_quota = self.settings.limits.quota.is_some();
+        let in_vain = effects::without_effect(&draft.given, &draft.settings, has_quota);
+        for (severity, source, fault) in in_vain {
             self.sink.report(severity, &source, fault);
         }
         if let Some(name) = &draft.settings.name {

@@ -1,16 +1,17 @@
 //! The planner: who rotates, what stays, what goes for space, and then in which order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::blocked::why;
 use super::classic::{Last, Target};
 use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source, Stop};
+pub(super) use super::not_now::{NotNow, PutOff, no_inode, no_room_for_copy};
 use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
 use super::twofold::Roles;
 use super::{
     ArchiveVerdict, Context, Due, Plan, Problem, Purpose, Reason, classic, digest, free, order,
-    retain,
+    retain, trim,
 };
 use crate::inventory::{Blocked, Inventory, LeftoverKind};
 use crate::naming::{Label, Style, sequence_label};
@@ -88,18 +89,6 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
     plan
 }
 
-/// Logs that are due and cannot be rotated now: set, log, and why.
-pub(super) type PutOff = BTreeMap<(usize, usize), NotNow>;
-
-/// Why a log is put off.
-#[derive(Clone)]
-pub(super) struct NotNow {
-    /// In words, with what to do.
-    pub(super) why: String,
-    /// Only its copy has no room: the quota may still demand that it goes without one.
-    pub(super) is_for_room: bool,
-}
-
 /// Everything decided, but the order.
 struct Attempt<'a> {
     drafts: Vec<SetDraft<'a>>,
@@ -161,6 +150,10 @@ impl<'a> Attempt<'a> {
                 let Some(rotation) = log.rotation.as_ref().filter(|r| r.gone.is_some()) else {
                     continue;
                 };
+                if trim::replaces_rotation(log) {
+                    found.insert((set, number), trim::cut_instead());
+                    continue;
+                }
                 // Deleting one of several names of what was renamed frees nothing.
                 let is_linked = log.policy.method == Method::RenameCopy
                     && !matches!(rotation.gone, Some(Reason::Count { .. }))
@@ -174,22 +167,6 @@ impl<'a> Attempt<'a> {
         }
         found
     }
-}
-
-/// Why a log is not copied.
-pub(super) fn no_room_for_copy(room: Bytes) -> NotNow {
-    let why = format!(
-        "is due, but a copy of {room} does not fit beside it within the limits; raise them, \
-         lower the size, or rotate by renaming"
-    );
-    NotNow { why, is_for_room: true }
-}
-
-/// Why a log gets no successor.
-pub(super) fn no_inode() -> NotNow {
-    let why = "is due, but the file system has no inode for a new file, and no archive is left \
-               to give one";
-    NotNow { why: why.to_owned(), is_for_room: false }
 }
 
 /// Decides about one log by the rules of its set, unless it is put off.
@@ -209,9 +186,9 @@ fn look(
     } else {
         look_classic(log, inventory, context, problems);
     }
-    if let Some(NotNow { why, is_for_room }) = not_now {
+    if let Some(NotNow { why, is_for_room, is_error }) = not_now {
         let path = inventory.path(log.log.dir, &log.log.name);
-        problems.push(Problem { path, why: why.clone(), is_error: true });
+        problems.push(Problem { path, why: why.clone(), is_error: *is_error });
         log.rotation = None;
         log.recreate = false;
         if log.classic.take().is_some() {

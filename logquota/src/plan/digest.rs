@@ -112,7 +112,8 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             Action::Truncate { same_as, .. } => out.place(same_as.as_ref()),
             Action::Mail { message, .. } => out.debug(message),
             Action::Copy { keeps_time, .. } => out.debug(keeps_time),
-            Action::Rename { .. } => {}
+            // How much is cut off grows with the log.
+            Action::Rename { .. } | Action::Trim { .. } => {}
         }
     }
     hexadecimal(out.0, 16)

@@ -43,6 +43,8 @@ pub(super) struct LogDraft<'a> {
     pub(super) due: Option<Box<Reason>>,
     /// Boxed: most logs have none, and there may be a million of them.
     pub(super) rotation: Option<Box<Rotation>>,
+    /// Its head is cut off.
+    pub(super) trim: Option<Box<Trim>>,
     /// The log is missing though a rotation should have made a new one.
     pub(super) recreate: bool,
     /// Nothing of it is touched by this plan.
@@ -90,6 +92,13 @@ pub(super) struct Rotation {
     pub(super) gone: Option<Reason>,
     /// What is rotated.
     pub(super) source: Source,
+}
+
+/// The head of an active file that goes.
+pub(super) struct Trim {
+    pub(super) reason: Reason,
+    /// Whole blocks.
+    pub(super) cut: Bytes,
 }
 
 /// What becomes the new archive.
@@ -157,6 +166,7 @@ impl<'a> LogDraft<'a> {
             verdicts,
             due: None,
             rotation: None,
+            trim: None,
             recreate: false,
             is_aside: false,
             spares_newest: false,

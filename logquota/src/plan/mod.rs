@@ -26,11 +26,13 @@ mod draft;
 mod free;
 pub mod guard;
 mod next;
+mod not_now;
 mod order;
 mod purpose;
 mod quota;
 mod retain;
 mod rotate;
+mod trim;
 mod twofold;
 
 pub use self::check::{Violation, check};
@@ -205,6 +207,14 @@ pub enum Action {
         /// Only if its content is that of this copy, which an interrupted run has made.
         same_as: Option<Place>,
     },
+    /// Cuts off the head of a log in place, while others write to it (`livetrim`).
+    Trim {
+        /// Which.
+        at: Place,
+        /// The first bytes that occupy blocks go, so many of them: a multiple of the file
+        /// system's block. (A head that was cut off before and not closed up occupies none.)
+        cut: Bytes,
+    },
     /// Compresses a file: to a temporary name, synced, renamed, then the source is unlinked.
     Compress {
         /// The source.
@@ -317,6 +327,7 @@ impl Action {
             Self::Create { .. } | Self::MakeDir { .. } => "create",
             Self::Copy { .. } => "copy",
             Self::Truncate { .. } => "truncate",
+            Self::Trim { .. } => "trim",
             Self::Compress { .. } => "compress",
             Self::Mail { .. } => "mail",
             Self::Delete { .. } => "delete",
@@ -334,6 +345,7 @@ impl Action {
             Self::Create { at, .. }
             | Self::MakeDir { at, .. }
             | Self::Truncate { at, .. }
+            | Self::Trim { at, .. }
             | Self::Mail { at, .. }
             | Self::Delete { at, .. } => Some(at),
             Self::RunHook { .. } => None,
@@ -347,6 +359,7 @@ impl Action {
             Self::Rename { to, .. } | Self::Copy { to, .. } | Self::Compress { to, .. } => Some(to),
             Self::Create { at, .. } | Self::MakeDir { at, .. } => Some(at),
             Self::Truncate { .. }
+            | Self::Trim { .. }
             | Self::Mail { .. }
             | Self::Delete { .. }
             | Self::RunHook { .. } => None,

@@ -25,6 +25,7 @@ mod new_log;
 mod room;
 mod rotation;
 mod squeeze;
+mod trim;
 
 pub(super) use self::due::turns;
 pub(super) use self::squeeze::HOLES_MAX;
@@ -103,6 +104,12 @@ impl Builder<'_> {
                 self.evict(set, log, log_draft);
             }
         }
+        // Last of what makes room: what it takes is the newest.
+        for (set, draft) in drafts.iter().enumerate() {
+            for (log, log_draft) in draft.logs.iter().enumerate() {
+                self.trim(set, log, log_draft);
+            }
+        }
         for (set, draft) in drafts.iter().enumerate() {
             match draft.spec.policy.rules {
                 Rules::Own => self.rotate_set(set, draft),
@@ -126,7 +133,9 @@ impl Builder<'_> {
         let used_after = match &action {
             // What was compressed counts as much as before, under its new name.
             Action::Delete { .. } if reason == Reason::Compressed => used,
-            Action::Delete { .. } | Action::Truncate { .. } => used.minus(bytes),
+            Action::Delete { .. } | Action::Truncate { .. } | Action::Trim { .. } => {
+                used.minus(bytes)
+            }
             Action::Copy { room, .. } => used.plus(*room),
             _ => used,
         };

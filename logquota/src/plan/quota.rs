@@ -18,6 +18,7 @@ use crate::units::Bytes;
 
 mod books;
 mod pressure;
+mod trim;
 
 /// One decision, to be looked at again at the end.
 struct Pick {

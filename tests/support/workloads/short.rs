@@ -218,3 +218,29 @@ pub(super) fn strange(seed: u64) -> Workload {
     let set = SetSpec::pattern("/var/log/*.log", policy);
     s.done("strange", Promise::Same, Config::single(set))
 }
+
+/// Logs that alone pass the quota, on a full disk.
+fn trimmed(seed: u64, name: &'static str, head_cuts: HeadCuts) -> Workload {
+    let shape = SimDisk { capacity: Bytes::kib(48), head_cuts, ..SimDisk::default() };
+    let mut s = Scene::on(seed, shape);
+    s.dir("/var/log");
+    s.file("/var/log/a.log", (6000, 14_000), 0);
+    s.file("/var/log/b.log", (100, 9000), 0);
+    for log in ["/var/log/a.log", "/var/log/b.log"] {
+        let count = s.random.below(3);
+        s.numbered(log, count, 1, ".gz");
+    }
+    s.fs.fill_disk("/film").unwrap_or_else(|e| panic!("{e}"));
+    let mut policy = size_policy().rotate_when(RotateWhen::Never).keep_count(9);
+    policy.limits.quota = Some(Bytes::new(s.random.within(3000, 8000)));
+    let set = SetSpec::pattern("/var/log/*.log", policy.compress(Codec::Gzip).live_trim());
+    s.done(name, Promise::Same, Config::single(set))
+}
+
+pub(super) fn live_trim(seed: u64) -> Workload {
+    trimmed(seed, "live-trim", HeadCuts::Close)
+}
+
+pub(super) fn live_trim_gap(seed: u64) -> Workload {
+    trimmed(seed, "live-trim-gap", HeadCuts::Leave)
+}

@@ -227,7 +227,7 @@ fn too_short() -> io::Error {
 }
 
 /// What a system or file system says that knows no such call.
-fn unsupported(error: Errno, why: &'static str) -> io::Error {
+pub(super) fn unsupported(error: Errno, why: &'static str) -> io::Error {
     match error {
         Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK => {
             io::Error::new(io::ErrorKind::Unsupported, why)

@@ -50,34 +50,38 @@ impl ReadFile for Reader {
     }
 
     fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
-        // The kernel's offsets are signed; nothing lies behind the largest.
-        if i64::try_from(from).is_err() {
-            return Ok(None);
-        }
-        let seek = |to: SeekFrom| again(|| rustix::fs::seek(&self.fd, to));
-        let start = match seek(SeekFrom::Data(from)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => return Ok(None),
-            // A file system that knows no holes: everything up to the end is data.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
-                let end = stat_fd(self.fd.as_fd())?.stamp.len;
-                if from >= end {
-                    return Ok(None);
-                }
-                seek(SeekFrom::Start(from))?;
-                return Ok(Some(from..end));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let end = match seek(SeekFrom::Hole(start)) {
-            Ok(end) => end,
-            // Truncated meanwhile.
-            Err(Errno::NXIO) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        seek(SeekFrom::Start(start))?;
-        Ok(Some(start..end))
+        next_data(self.fd.as_fd(), from)
     }
+}
+
+pub(super) fn next_data(file: BorrowedFd<'_>, from: u64) -> io::Result<Option<Range<u64>>> {
+    // The kernel's offsets are signed; nothing lies behind the largest.
+    if i64::try_from(from).is_err() {
+        return Ok(None);
+    }
+    let seek = |to: SeekFrom| again(|| rustix::fs::seek(file, to));
+    let start = match seek(SeekFrom::Data(from)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
+        // A file system that knows no holes: everything up to the end is data.
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+            let end = stat_fd(file)?.stamp.len;
+            if from >= end {
+                return Ok(None);
+            }
+            seek(SeekFrom::Start(from))?;
+            return Ok(Some(from..end));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let end = match seek(SeekFrom::Hole(start)) {
+        Ok(end) => end,
+        // Truncated meanwhile.
+        Err(Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    seek(SeekFrom::Start(start))?;
+    Ok(Some(start..end))
 }
 
 #[derive(Debug)]

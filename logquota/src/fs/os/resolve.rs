@@ -207,6 +207,11 @@ pub(super) fn stat_fd(fd: BorrowedFd<'_>) -> io::Result<Meta> {
     statx(fd, OsStr::new(""), AtFlags::EMPTY_PATH)
 }
 
+/// Looks through a name, at what is behind it; does not ask a server that may not answer.
+pub(super) fn stat_through(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<Meta> {
+    statx(dir, name, AtFlags::STATX_DONT_SYNC)
+}
+
 fn statx(fd: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Result<Meta> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
     let found = again(|| rustix::fs::statx(fd, name, flags, wanted))?;

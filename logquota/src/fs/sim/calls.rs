@@ -10,7 +10,9 @@ use super::disk::{Body, Ino};
 use super::fault::{ENOTDIR, EXDEV, errno};
 use super::lookup::check_name;
 use super::{SimFs, SimOp, State, Target};
-use crate::fs::{Acl, AppendFile, Attributes, Extended, NewFile, ReadFile, ReadFs, WriteFs};
+use crate::fs::{
+    Acl, AppendFile, Attributes, Extended, NewFile, ReadFile, ReadFs, TrimFile, WriteFs,
+};
 use crate::inventory::{DirId, Space};
 use crate::policy::Identity;
 use crate::stamp::{FileId, Kind, Meta};
@@ -162,6 +164,25 @@ impl WriteFs for SimFs {
         Ok(Box::new(file))
     }
 
+    fn open_to_trim(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+    ) -> io::Result<Option<Box<dyn TrimFile + '_>>> {
+        self.call(SimOp::OpenToTrim, at_name(dir, name), |state, _| {
+            let ino = state.disk.find_file(state.dir(dir)?, name)?;
+            let stamp = state.disk.meta(ino)?.stamp;
+            if stamp.id != *expected || stamp.nlink > 1 {
+                return Ok(None);
+            }
+            state.disk.hold(ino)?;
+            let path = state.path(dir).join(name);
+            let file = Handle { fs: self, ino, path, at: 0, reserved: false };
+            Ok(Some(Box::new(file) as Box<dyn TrimFile + '_>))
+        })
+    }
+
     fn open_log(
         &self,
         dir: DirId,
@@ -260,9 +281,9 @@ impl WriteFs for SimFs {
 }
 
 /// An open file.
-struct Handle<'a> {
-    fs: &'a SimFs,
-    ino: Ino,
+pub(super) struct Handle<'a> {
+    pub(super) fs: &'a SimFs,
+    pub(super) ino: Ino,
     path: PathBuf,
     at: u64,
     /// Whether there may be blocks behind the end.
@@ -270,7 +291,7 @@ struct Handle<'a> {
 }
 
 impl Handle<'_> {
-    fn call<T>(
+    pub(super) fn call<T>(
         &self,
         op: SimOp,
         act: impl FnOnce(&mut State, bool) -> io::Result<T>,
@@ -293,7 +314,7 @@ impl Handle<'_> {
         Ok(())
     }
 
-    fn look(&self) -> io::Result<Meta> {
+    pub(super) fn look(&self) -> io::Result<Meta> {
         self.call(SimOp::Meta, |state, _| state.disk.meta(self.ino))
     }
 }

@@ -138,6 +138,19 @@ impl Data {
         }
     }
 
+    /// Takes the whole blocks of the first `len` bytes away: the rest moves to the start, or stays
+    /// where it is behind a hole.
+    pub(super) fn cut_head(&mut self, len: u64, closes: bool) {
+        let first = len / self.block;
+        let rest = self.blocks.split_off(&first);
+        if closes {
+            self.blocks = rest.into_iter().map(|(index, block)| (index - first, block)).collect();
+            self.len = self.len.saturating_sub(first.saturating_mul(self.block));
+        } else {
+            self.blocks = rest;
+        }
+    }
+
     /// Makes one block read as zeros.
     pub(super) fn zero_block(&mut self, index: u64) {
         if let Some(block) = self.blocks.get_mut(&index) {

@@ -44,6 +44,8 @@ pub(super) struct Node {
     pub(super) parent: Ino,
     pub(super) nlink: u32,
     pub(super) open: u32,
+    /// What was left after its head was cut off, if that may not be on the platters yet.
+    pub(super) cut: Option<Arc<Data>>,
 }
 
 impl Node {
@@ -98,6 +100,7 @@ impl Disk {
             parent: ROOT,
             nlink: 1,
             open: 0,
+            cut: None,
         });
         Self {
             shape,
@@ -237,6 +240,7 @@ impl Disk {
             parent: dir,
             nlink: 0,
             open: 0,
+            cut: None,
         });
         self.nodes.insert(ino, Arc::clone(&node));
         self.durable.insert(ino, node);

@@ -65,6 +65,9 @@ impl DirOp {
 impl Disk {
     /// Content, mode, owner and times of a file reach the disk. Its name may not.
     pub(super) fn sync_file(&mut self, ino: Ino) -> io::Result<()> {
+        if !self.lost.contains(&ino) {
+            self.node_mut(ino)?.cut = None;
+        }
         let node = self.nodes.get(&ino).map(Arc::clone);
         // After an fsync that failed, the pages are clean and gone: nothing is written.
         if let Some(node) = node
@@ -163,6 +166,7 @@ impl Disk {
             }
             node.nlink = names.get(ino).copied().unwrap_or(0);
             node.open = 0;
+            node.cut = None;
         }
         self.nodes = found;
         self.settle();
@@ -190,6 +194,8 @@ fn reachable(nodes: &BTreeMap<Ino, Arc<Node>>) -> BTreeMap<Ino, u32> {
 /// Makes of a flushed inode what a crash can make of it on the way to `now`.
 fn tear(node: &mut Node, now: &Node, random: &mut Random) {
     let (Body::File(old), Body::File(new)) = (&node.body, &now.body) else { return };
+    // A cut is there as a whole, or not at all; what follows it may be torn.
+    let old = now.cut.as_deref().unwrap_or(old);
     let (old, new) = (old.clone(), new.clone());
     let choice = random.below(4);
     if choice == 0 {

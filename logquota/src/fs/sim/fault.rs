@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// A call of the traits. `Read` to `NextData` and `Append` to `EndTurn` are calls on an open
-/// file, and so are those about extended attributes. Making a log is a `Create` and a `SetAttributes`; giving a
+/// file, and so are those about extended attributes, and `Writers` to `Punch`. Making a log is a `Create` and a `SetAttributes`; giving a
 /// directory back and asking for the user id cannot fail and are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "named as the methods of the traits")]
@@ -43,6 +43,10 @@ pub enum SimOp {
     LinkTo,
     GetExtended,
     SetExtended,
+    OpenToTrim,
+    Writers,
+    Collapse,
+    Punch,
 }
 
 impl SimOp {
@@ -67,6 +71,8 @@ impl SimOp {
                 | Self::Cut
                 | Self::LinkTo
                 | Self::SetExtended
+                | Self::Collapse
+                | Self::Punch
         )
     }
 }
@@ -154,6 +160,8 @@ impl Fault {
                     | O::Reserve
                     | O::LinkTo
                     | O::SetExtended
+                    | O::Collapse
+                    | O::Punch
             ),
             // A turn can always be given back; if it could not, all others would wait for ever.
             Self::Io => !matches!(op, O::EndTurn),
@@ -177,6 +185,8 @@ impl Fault {
                     | O::IsHeld
                     | O::LinkTo
                     | O::SetExtended
+                    | O::OpenToTrim
+                    | O::Writers
             ),
             Self::TooManyOpen => matches!(
                 op,
@@ -188,6 +198,8 @@ impl Fault {
                     | O::Truncate
                     | O::OpenLog
                     | O::IsHeld
+                    | O::OpenToTrim
+                    | O::Writers
             ),
             Self::Interrupted => matches!(
                 op,
@@ -282,6 +294,7 @@ pub(super) const ENOSPC: i32 = 28;
 pub(super) const EROFS: i32 = 30;
 pub(super) const ENAMETOOLONG: i32 = 36;
 pub(super) const ELOOP: i32 = 40;
+pub(super) const EOPNOTSUPP: i32 = 95;
 pub(super) const EDQUOT: i32 = 122;
 
 pub(super) fn errno(number: i32) -> io::Error {

@@ -62,9 +62,9 @@ impl Reader<'_> {
         self.criterion = None;
         match done {
             Ok(policy) => {
-                for (severity, source, fault) in
-                    effects::without_effect(&draft.given, &draft.settings)
-                {
+                let has_quota = self.settings.limits.quota.is_some();
+                let in_vain = effects::without_effect(&draft.given, &draft.settings, has_quota);
+                for (severity, source, fault) in in_vain {
                     self.sink.report(severity, &source, fault);
                 }
                 self.places.push(Place::new(source, pos, &words));

@@ -32,6 +32,7 @@ mod model;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod trims;
 mod verdicts;
 
 /// A promise that a plan breaks.
@@ -78,6 +79,7 @@ pub fn check(inventory: &Inventory, config: &Config, plan: &Plan) -> Vec<Violati
     verdicts::check(&world, plan, &mut found);
     evictions::check_needed(&world, plan, &ledger, &mut found);
     evictions::check_fair(&world, &mut found);
+    trims::check_needed(&world, &ledger, &mut found);
     free::check(&world, plan, &mut found);
     found.violations
 }

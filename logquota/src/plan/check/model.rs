@@ -23,6 +23,8 @@ pub(super) struct LogView<'a> {
     pub(super) rotated: bool,
     /// What its copies may occupy.
     pub(super) copied: u128,
+    /// What was cut off its head, and for which quota.
+    pub(super) cut: Option<(u128, Bytes)>,
 }
 
 /// A set with its logs in the order of the plan.
@@ -159,7 +161,7 @@ impl<'a> World<'a> {
             let place = &leftover.place;
             self.add_file((place.dir, &place.name), content, Some(&leftover.meta.stamp));
         }
-        LogView { log, archives, contents, rotated: false, copied: 0 }
+        LogView { log, archives, contents, rotated: false, copied: 0, cut: None }
     }
 
     /// A content that nobody holds yet.

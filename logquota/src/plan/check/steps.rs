@@ -191,6 +191,10 @@ fn act<'a>(
             let used = -i128::try_from(freed).unwrap_or(i128::MAX);
             Some(Change { used, dev: file.dev, ..Change::default() })
         }
+        Action::Trim { at, cut } => {
+            let file = source(world, index, step, at, found)?;
+            super::trims::play(world, (index, step), (at, file), *cut, found)
+        }
         Action::Delete { at, same_as, .. } => {
             let file = source(world, index, step, at, found)?;
             let shown = world.show(at);
@@ -306,7 +310,7 @@ fn is_twofold(world: &World<'_>, step: &Step, place: &Place) -> bool {
 }
 
 /// Whether a place is where the log of a step lives.
-fn is_active(world: &World<'_>, step: &Step, place: &Place) -> bool {
+pub(super) fn is_active(world: &World<'_>, step: &Step, place: &Place) -> bool {
     log_of(world, step).is_some_and(|log| (log.log.dir, &log.log.name) == (place.dir, &place.name))
 }
 

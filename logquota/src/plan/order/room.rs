@@ -61,7 +61,7 @@ impl Builder<'_> {
             match &step.action {
                 // It counts on, compressed.
                 Action::Delete { .. } if step.reason == Reason::Compressed => {}
-                Action::Delete { .. } | Action::Truncate { .. } => {
+                Action::Delete { .. } | Action::Truncate { .. } | Action::Trim { .. } => {
                     *used = used.minus(step.bytes);
                     total = total.minus(step.bytes);
                     left.bytes += i128::from(step.bytes.get());

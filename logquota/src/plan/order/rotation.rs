@@ -398,7 +398,7 @@ impl Builder<'_> {
                 "is due, but its archive `{archive}` cannot become number {number}: the name \
                  would have more than 255 bytes; give the log a shorter name"
             );
-            let not_now = NotNow { why, is_for_room: false };
+            let not_now = NotNow { why, is_for_room: false, is_error: true };
             self.impossible.extend(at.log.map(|log| ((at.set, log), not_now)));
             return None;
         }

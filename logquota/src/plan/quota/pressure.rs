@@ -6,21 +6,26 @@ use super::books::new_files;
 use crate::inventory::{Archive, LeftoverKind};
 use crate::plan::draft::{LogDraft, Rotation, SetDraft, Source};
 use crate::plan::rotate::new_label;
+use crate::plan::trim::cuttable;
 use crate::plan::{Context, Reason, Verdict};
 use crate::policy::Method;
 use crate::units::Bytes;
 
 /// An active file that has to give.
+#[derive(Clone, Copy)]
 pub(super) struct Pressed {
-    pool: usize,
-    bytes: Bytes,
-    files: u64,
-    made: i128,
+    pub(super) pool: usize,
+    pub(super) bytes: Bytes,
+    pub(super) files: u64,
+    pub(super) made: i128,
+    /// Its head is cut off; otherwise it is rotated away.
+    pub(super) is_cut: bool,
 }
 
 impl Evictions {
     /// Where archives alone cannot make room, the active files of logs above their share are
-    /// rotated, the largest first, and the archive that this makes is evicted at once.
+    /// rotated, the largest first, and the archive that this makes is evicted at once; or their
+    /// heads are cut off, if the policy permits that (`livetrim`).
     pub(super) fn press(
         &mut self,
         scope: Option<usize>,
@@ -33,24 +38,31 @@ impl Evictions {
             return;
         }
         let share = Bytes::new(limit.get().checked_div(bound.logs).unwrap_or(0));
-        let mut candidates: Vec<(Bytes, usize, Source)> = Vec::new();
+        let mut candidates: Vec<(Bytes, usize, How)> = Vec::new();
         for index in self.in_scope(scope) {
             let Some(pool) = self.pools.get(index) else { continue };
-            let draft = drafts.get(pool.set).and_then(|d| d.logs.get(pool.log));
-            if let Some(draft) = draft
+            let Some(set) = drafts.get(pool.set) else { continue };
+            if let Some(draft) = set.logs.get(pool.log)
                 && pool.used > share
                 && pool.gone == pool.items.len()
-                && let Some((bytes, source)) = pressable(draft)
+                && let Some((bytes, how)) = pressable(draft, set.set.space.block)
             {
-                candidates.push((bytes, index, source));
+                candidates.push((bytes, index, how));
             }
         }
         candidates.sort_by_key(|(bytes, index, _)| (std::cmp::Reverse(*bytes), *index));
-        for (bytes, index, source) in candidates {
+        for (bytes, index, how) in candidates {
             let used = self.bound(scope).used;
             if used <= limit {
                 break;
             }
+            let source = match how {
+                How::Rotated(source) => source,
+                How::Cut { most } => {
+                    self.cut((index, most), drafts, (used, limit), share);
+                    continue;
+                }
+            };
             let Some(pool) = self.pools.get(index) else { continue };
             let Some(draft) = drafts.get_mut(pool.set).and_then(|d| d.logs.get_mut(pool.log))
             else {
@@ -76,14 +88,18 @@ impl Evictions {
             let set = pool.set;
             self.add_inodes(set, -made);
             self.change(index, bytes, files, true, false);
-            self.pressed.push(Pressed { pool: index, bytes, files, made });
+            self.pressed.push(Pressed { pool: index, bytes, files, made, is_cut: false });
         }
     }
 
     /// Lets active files alone whose rotation the later decisions have made unnecessary.
     pub(super) fn let_go(&mut self, drafts: &mut [SetDraft<'_>]) {
         for pressed in std::mem::take(&mut self.pressed) {
-            let Pressed { pool: index, bytes, files, made } = pressed;
+            if pressed.is_cut {
+                self.cut_less(pressed, drafts);
+                continue;
+            }
+            let Pressed { pool: index, bytes, files, made, .. } = pressed;
             let Some((set, log)) = self.pools.get(index).map(|pool| (pool.set, pool.log)) else {
                 continue;
             };
@@ -131,11 +147,22 @@ impl Evictions {
     }
 }
 
-/// Allocated bytes that rotating the active file away would give back, or what an interrupted
-/// run has renamed already.
-fn pressable(draft: &LogDraft<'_>) -> Option<(Bytes, Source)> {
+/// How an active file gives.
+enum How {
+    Rotated(Source),
+    Cut { most: Bytes },
+}
+
+/// How an active file, or what an interrupted run has renamed already, can give, and what it
+/// occupies.
+fn pressable(draft: &LogDraft<'_>, block: Bytes) -> Option<(Bytes, How)> {
     let mut leftovers = draft.staying_leftovers();
     let renamed = leftovers.find(|leftover| leftover.kind == LeftoverKind::Renamed);
+    if draft.policy.live_trim && renamed.is_none() {
+        let most = cuttable(draft, block);
+        let active = draft.log.active.filter(|_| most > Bytes::ZERO)?;
+        return Some((active.stamp.allocated, How::Cut { most }));
+    }
     let (stamp, source) = match renamed {
         Some(leftover) => (leftover.meta.stamp, Source::Renamed),
         None => (draft.log.active.as_ref()?.stamp, Source::Active),
@@ -146,5 +173,5 @@ fn pressable(draft: &LogDraft<'_>) -> Option<(Bytes, Source)> {
         && draft.policy.method != Method::Copy
         && stamp.nlink <= 1
         && stamp.allocated > Bytes::ZERO;
-    can.then_some((stamp.allocated, source))
+    can.then_some((stamp.allocated, How::Rotated(source)))
 }

@@ -18,6 +18,7 @@ use crate::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use crate::units::{Bytes, Generation};
 
 mod promises;
+mod trims;
 
 const NOW: i64 = 1_800_000_000;
 const DIR: DirId = DirId(1);
