@@ -316,6 +316,20 @@ fn what_was_not_compressed_is_not_overwritten_and_no_duplicate_is_guessed() {
 }
 
 #[test]
+fn h42_what_a_program_has_made_longer_than_the_quota_has_room_for_is_taken_back() {
+    let config = "LOGS/a.log {\nsize 1\nrotate 2\nquota 1M\ncompress\ncompresscmd \
+                  BIN/packer\ncompressext .p\n}\n";
+    for (config, after) in
+        [(config.to_owned(), "a.log.1"), (config.replace("quota 1M\n", ""), "a.log.1.p")]
+    {
+        let place = Place::new(&config);
+        place.program("packer", "head -c 3000000 /dev/zero");
+        assert_code(&place.run(), 0);
+        assert_eq!(place.names(), [after]);
+    }
+}
+
+#[test]
 fn with_su_compressors_and_shred_are_wholly_that_user() {
     if needs_root() {
         return;
