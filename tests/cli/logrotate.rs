@@ -173,6 +173,57 @@ fn h35_a_run_of_logquota_on_the_same_folder_is_kept_apart() {
     assert_code(&alone, 0);
 }
 
+/// A folder that somebody is at work on.
+fn at_work(folder: &Path) -> File {
+    let held = File::open(folder).expect("opens");
+    flock(&held, FlockOperation::LockExclusive).expect("locked");
+    held
+}
+
+#[test]
+fn h35_a_folder_that_stays_locked_is_left_for_the_next_run_and_the_others_are_not() {
+    let config = "LOGS/a.log {\n size 1\n rotate 2\n olddir LOGS/old\n}\n\
+                  LOGS/b.log {\n size 1\n rotate 2\n create\n}\n";
+    let place = Place::new(config);
+    let old = place.log("old");
+    fs::create_dir(&old).expect("made");
+    place.sandbox.content("b.log", b"b\n", Duration::ZERO);
+    let _held = at_work(&old);
+    let output = place.run(&["-f"]);
+    assert_code(&output, 1);
+    let said = format!("error: {} is being worked on by logquota, skipping\n", old.display());
+    assert_eq!(text(&output.stderr), said);
+    assert_eq!(place.content("a.log").as_deref(), Some("zero\n"));
+    assert_eq!(place.content("b.log.1").as_deref(), Some("b\n"));
+    assert_eq!(place.entry(), None, "it was not rotated");
+    // Who only looks, and who wants no locks, is not kept waiting.
+    assert_code(&place.run(&["-d", "-f"]), 0);
+    assert_code(&place.run(&["-f", "--skip-state-lock"]), 0);
+    assert_eq!(place.content("old/a.log.1").as_deref(), Some("zero\n"));
+}
+
+#[test]
+fn h36_what_was_changed_while_a_run_waited_for_a_folder_is_planned_anew() {
+    let place = Place::new(ROTATE);
+    let held = at_work(&place.sandbox.logs());
+    let mut run = place.command(&["-f"]).spawn().expect("it starts");
+    // It has looked at the folder, and waits for it: two descriptors of it are open.
+    let logs = fs::canonicalize(place.sandbox.logs()).expect("a folder");
+    let opened = || {
+        let fds = fs::read_dir(format!("/proc/{}/fd", run.id())).into_iter().flatten().flatten();
+        fds.filter(|fd| fs::read_link(fd.path()).is_ok_and(|path| path == logs)).count()
+    };
+    while opened() < 2 {
+        std::thread::yield_now();
+    }
+    fs::rename(place.log("a.log"), place.log("a.log.1")).expect("renamed");
+    place.sandbox.content("a.log", b"two\n", Duration::ZERO);
+    drop(held);
+    assert_eq!(run.wait().expect("it ends").code(), Some(0));
+    assert_eq!(place.content("a.log.1").as_deref(), Some("two\n"));
+    assert_eq!(place.content("a.log.2").as_deref(), Some("zero\n"));
+}
+
 #[test]
 fn without_verbose_a_run_that_is_well_says_nothing() {
     let place = Place::new(ROTATE);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use crate::kit::{Sandbox, assert_code, command, needs, text};
+use crate::kit::{Sandbox, assert_code, command, needs, needs_root, text};
 
 /// A folder with programs that note what they are told.
 struct Place {
@@ -186,4 +186,173 @@ fn a_plan_shows_programs_and_apply_does_what_was_shown() {
     // What was packed by a program that nobody knows is handed to what unpacks gzip.
     assert_code(&output, 1);
     assert!(text(&output.stderr).contains("uncompress"), "{output:?}");
+}
+
+#[test]
+fn apply_mails_overwrites_and_starts_a_compressor() {
+    let place = Place::new(
+        "LOGS/a.log {\nsize 1\nrotate 1\ncompress\ncompresscmd BIN/packer\ncompressext .p\nmail \
+         me@x\nuncompresscmd BIN/unpacker\nshred\nshredcycles 5\n}\n",
+    );
+    place.program("unpacker", "tr A-Z a-z");
+    place.sandbox.content("a.log.1.p", b"ONE\n", OLD);
+    let file = place.sandbox.path("plan.json");
+    let plan = || {
+        let output = place.on_config("plan").arg("-o").arg(&file).output().expect("it starts");
+        assert_code(&output, 0);
+    };
+    let apply = || {
+        let mut apply = place.command("apply");
+        apply.arg("--mail").arg(place.sandbox.path("mailer")).arg(&file);
+        apply.output().expect("it starts")
+    };
+    plan();
+    let config = fs::read_to_string(&place.config).expect("there");
+    for (word, other) in [
+        ("mail me@x", "mail you@x"),
+        ("BIN/unpacker", "BIN/cat"),
+        ("compress\n", "compress\ncompressoptions -9\n"),
+        ("shredcycles 5", "shredcycles 6"),
+    ] {
+        let word = word.replace("BIN/", &place.sandbox.path("").display().to_string());
+        assert!(config.contains(&word), "{word}");
+        fs::write(&place.config, config.replace(&word, other)).expect("written");
+        assert_code(&apply(), 5);
+    }
+    fs::write(&place.config, config).expect("written");
+    assert_eq!(place.noted(), "");
+    assert_code(&apply(), 0);
+    assert_eq!(
+        place.noted(),
+        "mail LOGS/a.log.1.p me@x\none\nshred -u -n 5 -: ONE\nshred -u -n 5 -: zero\n"
+    );
+    assert_eq!(place.names(), ["a.log.1.p"]);
+    assert_eq!(fs::read(place.sandbox.logs().join("a.log.1.p")).expect("there"), b"ZERO\n");
+}
+
+#[test]
+fn with_rotate_0_the_log_is_mailed_however_it_is_rotated_and_stays_if_it_cannot_be() {
+    for method in ["create", "nocreate", "copytruncate", "renamecopy"] {
+        for when in ["maillast", "mailfirst"] {
+            let place = Place::new(&format!(
+                "LOGS/a.log {{\nsize 1\nrotate 0\n{method}\nmail me@x\n{when}\n}}\n"
+            ));
+            assert_code(&place.run(), 0);
+            assert_eq!(place.noted(), "mail LOGS/a.log.1 me@x\nzero\n", "{method} {when}");
+            assert!(!place.names().contains(&"a.log.1".to_owned()), "{method} {when}");
+            place.sandbox.content("a.log", b"two\n", Duration::ZERO);
+            place.program("mailer", "exit 1");
+            assert_code(&place.run(), 1);
+            let stays = fs::read(place.sandbox.logs().join("a.log.1")).expect("there");
+            assert_eq!(stays, b"two\n", "{method} {when}");
+        }
+    }
+    // Within limits there may be no room for a copy that is only mailed: it is one that stays.
+    let place =
+        Place::new("LOGS/a.log {\nsize 1\nrotate 0\ncopytruncate\nmail me@x\nquota 1M\n}\n");
+    assert_code(&place.run(), 0);
+    assert_eq!(
+        (place.noted().as_str(), place.names()),
+        ("", vec!["a.log".into(), "a.log.1".into()])
+    );
+}
+
+#[test]
+fn what_goes_by_age_is_mailed_first_and_what_goes_for_a_limit_is_not() {
+    const OLDER: Duration = Duration::from_secs(86_400 * 9);
+    let age = "LOGS/a.log {\nsize 1M\nrotate 9\nmaxage 5\nmail me@x\n}\n";
+    let place = Place::new(age);
+    place.sandbox.content("a.log.1", b"one\n", OLDER);
+    assert_code(&place.run(), 0);
+    assert_eq!(place.noted(), "mail LOGS/a.log.1 me@x\none\n");
+    assert_eq!(place.names(), ["a.log"]);
+    let place = Place::new(age);
+    place.sandbox.content("a.log.1", b"one\n", OLDER);
+    place.program("mailer", "exit 1");
+    assert_code(&place.run(), 1);
+    assert_eq!(place.names(), ["a.log", "a.log.1"]);
+    let place = Place::new("LOGS/a.log {\nsize 1M\nrotate 9\nmaxfiles 1\nmail me@x\n}\n");
+    place.sandbox.content("a.log.1", b"one\n", OLDER);
+    assert_code(&place.run(), 0);
+    assert_eq!((place.noted().as_str(), place.names()), ("", vec!["a.log".into()]));
+}
+
+#[test]
+fn a_mail_is_unpacked_by_what_is_named_or_else_by_what_fits_and_waits_for_postrotate() {
+    for (line, by) in [("", "unzstd"), ("uncompresscmd mine", "mine")] {
+        let place =
+            Place::new(&format!("LOGS/a.log {{\nsize 1\nrotate 1\nmail me@x\n{line}\n}}\n"));
+        for name in ["unzstd", "mine"] {
+            place.program(name, &format!("cat; echo by {name}"));
+        }
+        place.sandbox.content("a.log.1.zst", b"one\n", OLD);
+        assert_code(&place.run(), 0);
+        assert_eq!(place.noted(), format!("mail LOGS/a.log.1.zst me@x\none\nby {by}\n"));
+    }
+    let place = Place::new(
+        "LOGS/a.log {\nsize 1\nrotate 3\nmail me@x\nmailfirst\npostrotate\nexit 1\nendscript\n}\n",
+    );
+    assert_code(&place.run(), 1);
+    assert_eq!((place.noted().as_str(), place.names()), ("", vec!["a.log.1".into()]));
+}
+
+#[test]
+fn what_was_not_compressed_is_not_overwritten_and_no_duplicate_is_guessed() {
+    let config = "LOGS/a.log {\nsize 1\nrotate 2\ncompress\ncompresscmd BIN/packer\ncompressext \
+                  .p\nshred\n}\n";
+    let place = Place::new(config);
+    place.program("packer", "exit 3");
+    assert_code(&place.run(), 1);
+    assert_eq!((place.noted().as_str(), place.names()), ("", vec!["a.log.1".into()]));
+    // Whether a program's archive has the content of what lies beside it, nobody knows.
+    let place = Place::new(&config.replace("size 1", "size 1M"));
+    for name in ["a.log.1", "a.log.1.p"] {
+        place.sandbox.content(name, b"one\n", OLD);
+        let file = fs::File::options().write(true).open(place.sandbox.logs().join(name));
+        file.and_then(|file| file.set_modified(std::time::UNIX_EPOCH + OLD)).expect("set");
+    }
+    assert_code(&place.run(), 0);
+    assert_eq!(place.names(), ["a.log", "a.log.1", "a.log.1.p"]);
+}
+
+#[test]
+fn h42_what_a_program_has_made_longer_than_the_quota_has_room_for_is_taken_back() {
+    let config = "LOGS/a.log {\nsize 1\nrotate 2\nquota 1M\ncompress\ncompresscmd \
+                  BIN/packer\ncompressext .p\n}\n";
+    for (config, after) in
+        [(config.to_owned(), "a.log.1"), (config.replace("quota 1M\n", ""), "a.log.1.p")]
+    {
+        let place = Place::new(&config);
+        place.program("packer", "head -c 3000000 /dev/zero");
+        assert_code(&place.run(), 0);
+        assert_eq!(place.names(), [after]);
+    }
+}
+
+#[test]
+fn with_su_compressors_and_shred_are_wholly_that_user() {
+    if needs_root() {
+        return;
+    }
+    let place = Place::new(
+        "LOGS/a.log {\nsu nobody nogroup\nsize 1\nrotate 2\ncompress\ncompresscmd \
+         BIN/packer\ncompressext .p\nshred\n}\n",
+    );
+    let who = "id -u; id -ru; id -G; pwd";
+    place.program("packer", who);
+    place.program("shred", &format!("{{ {who}; }} >> {}", place.ran().display()));
+    let open = |path: PathBuf, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+    };
+    fs::write(place.ran(), "").expect("written");
+    open(place.ran(), 0o666);
+    open(place.sandbox.path(""), 0o755);
+    let nobody = Some(65_534);
+    for path in [place.sandbox.logs(), place.sandbox.logs().join("a.log")] {
+        std::os::unix::fs::chown(path, nobody, nobody).expect("root may");
+    }
+    assert_code(&place.run(), 0);
+    let packed = fs::read_to_string(place.sandbox.logs().join("a.log.1.p")).expect("there");
+    let expected = "65534\n65534\n65534\n/\n";
+    assert_eq!((packed.as_str(), place.noted().as_str()), (expected, expected));
 }

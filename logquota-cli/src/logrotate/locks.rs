@@ -56,7 +56,7 @@ impl Folders {
 
     /// Locks the folders that a plan changes.
     pub(super) fn lock(&mut self, plan: &Plan) -> Locked {
-        let Some(wait) = self.wait else { return Locked::AtOnce };
+        let Some(mut wait) = self.wait else { return Locked::AtOnce };
         let mut has_waited = false;
         let mut refused = BTreeMap::new();
         for (folder, sets) in changed(plan) {
@@ -70,6 +70,9 @@ impl Folders {
             }
             match taken {
                 Err(Error::Locked { .. }) => {
+                    // Whoever holds many folders keeps a run waiting no longer than with one.
+                    wait = Duration::ZERO;
+                    self.wait = Some(wait);
                     let why = format!("{} is being worked on by logquota, skipping", show(&folder));
                     refused.extend(sets.into_iter().map(|set| (set, why.clone())));
                 }

@@ -156,8 +156,9 @@ impl Runner<'_> {
         }
         let press = Press { plan: self.plan, fs: self.fs, known: &self.known };
         let who = self.acting_as;
+        let most = self.ledger.has_quota(job.set).then_some(job.room);
         let packed = press.compress(&job, &mut |source, before, new| {
-            press.pack_by(&job, program, &mut *hooks, who, (source, before, new))
+            press.pack_by(&job, (program, most), &mut *hooks, who, (source, before, new))
         });
         let packed = packed.map_err(|error| match error {
             Error::Hook { .. } => error,
@@ -339,11 +340,11 @@ impl Press<'_> {
         self.complete(job, (source, before), file)
     }
 
-    /// The same, by a program.
+    /// The same, by a program. What takes more room than there is, is known when it has ended.
     fn pack_by(
         &self,
         job: &Job<'_>,
-        program: &Program,
+        (program, most): (&Program, Option<Bytes>),
         hooks: &mut dyn Hooks,
         who: Option<Identity>,
         (source, before, new): Files<'_>,
@@ -360,6 +361,11 @@ impl Press<'_> {
         let nlink = if after.stamp.nlink == 0 { before.stamp.nlink } else { after.stamp.nlink };
         if !before.stamp.has_same_content(&Stamp { nlink, ..after.stamp }) {
             return Err(Error::StillWritten { path: from });
+        }
+        let temp = || path(self.plan, &job.temp);
+        let made = new.meta().map_err(Error::io(Op::Stat, temp()))?;
+        if most.is_some_and(|most| made.stamp.allocated > most) {
+            return Err(Error::io(Op::Write, temp())(ErrorKind::StorageFull.into()));
         }
         self.complete(job, (source, before), new)
     }

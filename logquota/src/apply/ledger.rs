@@ -51,6 +51,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a quota bounds what the set occupies.
+    pub(super) fn has_quota(&self, set: usize) -> bool {
+        self.global.is_some() || self.quota.get(set).is_some_and(Option::is_some)
+    }
+
     /// What is promised to running compressions.
     pub(super) fn outstanding(&self) -> Bytes {
         self.reserved.iter().copied().sum()

@@ -16,7 +16,7 @@ use super::rotate::rename_copy_name;
 use super::{Reason, Verdict};
 use crate::inventory::Archive;
 use crate::naming::{Label, Style, temporary_name};
-use crate::policy::{Count, Method, Policy};
+use crate::policy::{Count, Method, Policy, Rules};
 use crate::stamp::{Kind, Meta};
 use crate::units::{Age, Generation};
 
@@ -358,9 +358,11 @@ fn ending(draft: &LogDraft<'_>, last: Option<usize>) -> Last {
 
 /// Whether the new copy is made, also if it goes at once: to be mailed.
 pub(super) fn is_made(draft: &LogDraft<'_>, rotation: &Rotation) -> bool {
+    let is_mailed = draft.policy.mail.is_some();
     match rotation.gone {
         None => true,
-        Some(Reason::Count { .. }) => draft.classic.is_some() && draft.policy.mail.is_some(),
+        Some(Reason::Count { .. }) => is_mailed,
+        Some(Reason::MaxAge { .. }) => is_mailed && draft.policy.rules == Rules::Own,
         Some(_) => false,
     }
 }

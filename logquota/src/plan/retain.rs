@@ -80,11 +80,18 @@ fn by_age(draft: &mut LogDraft<'_>, context: &Context) {
     }
     if draft.policy.method == Method::Copy {
         draft.rotation = None;
-    } else if let Some(rotation) = &mut draft.rotation
+    } else if !goes_unmailed(draft)
+        && let Some(rotation) = &mut draft.rotation
         && rotation.source != Source::Copied
     {
         rotation.gone = Some(Reason::MaxAge { age, limit: Age::days(days.into()) });
     }
+}
+
+/// Whether the new archive could go only without the mail that was asked for: where every byte
+/// counts there may be no room for a copy that is made only to be mailed. It stays then.
+fn goes_unmailed(draft: &LogDraft<'_>) -> bool {
+    draft.has_limits && draft.policy.mail.is_some() && draft.policy.method != Method::Rename
 }
 
 fn by_count(draft: &mut LogDraft<'_>) {
@@ -93,6 +100,7 @@ fn by_count(draft: &mut LogDraft<'_>) {
         // The new archive goes after everybody has seen it; older ones are not touched, as in
         // logrotate. A plain copy would never be seen by anybody.
         if draft.policy.method != Method::Copy
+            && !goes_unmailed(draft)
             && let Some(rotation) = &mut draft.rotation
         {
             rotation.gone = Some(Reason::Count { generation: Generation::NEWEST, limit });
