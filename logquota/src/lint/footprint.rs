@@ -203,6 +203,8 @@ pub(super) fn footprint(policy: &Policy, given: &Circumstances) -> Footprint {
         on_top: Amount::growth(given.run_every).times(logs),
         missing,
     };
+    // A log waits, and grows, while its copy has no room beside it.
+    let may_wait = policy.method != Method::Rename;
     let makes_copies = policy.compress.is_some() || policy.method != Method::Rename;
     let quota = policy.limits.quota.map(|quota| (quota, Basis::Quota));
     let global = given.global.quota.map(|quota| (quota, Basis::GlobalQuota));
@@ -212,7 +214,7 @@ pub(super) fn footprint(policy: &Policy, given: &Circumstances) -> Footprint {
     {
         found.missing.clear();
         let rotated = found.after_run.bytes(given.daily);
-        if found.may_be_more || rotated.is_none_or(|bytes| bytes > quota) {
+        if found.may_be_more || may_wait || rotated.is_none_or(|bytes| bytes > quota) {
             // A run makes room first for what it makes, so nothing but growth comes on top.
             (found.after_run, found.basis) = (Amount::fixed(quota), basis);
             return found;
@@ -233,7 +235,7 @@ pub(super) fn footprint(policy: &Policy, given: &Circumstances) -> Footprint {
         (reserve(policy, given), actives.bytes(None), given.may_be_more)
     {
         let most = given.disk.unwrap_or(Bytes::MAX).minus(free).max(actives);
-        if found.after_run.bytes(None).is_none_or(|bytes| bytes > most) {
+        if may_wait || found.after_run.bytes(None).is_none_or(|bytes| bytes > most) {
             (found.after_run, found.basis) = (Amount::fixed(most), Basis::Reserve);
             found.missing.clear();
             return found;

@@ -60,6 +60,8 @@ struct Builder<'a> {
     made: HashMap<Place, usize>,
     impossible: PutOff,
     plain: HashSet<(usize, usize)>,
+    /// What compressions of copies may have added, by set.
+    grown: Vec<Bytes>,
 }
 
 pub(super) fn order(
@@ -82,6 +84,7 @@ pub(super) fn order(
         made: HashMap::new(),
         impossible: PutOff::new(),
         plain: HashSet::new(),
+        grown: vec![Bytes::ZERO; drafts.len()],
     };
     for (set, draft) in drafts.iter().enumerate() {
         for (log, log_draft) in draft.logs.iter().enumerate() {

@@ -339,6 +339,9 @@ impl Builder<'_> {
             room,
             keep,
         };
+        if let Some(grown) = self.grown.get_mut(set) {
+            *grown = grown.plus(room.minus(here.meta.stamp.allocated));
+        }
         let used = self.used.get(set).copied().unwrap_or_default();
         let bound = self.bound(set);
         if let Some(peak) = self.peak.get_mut(set) {

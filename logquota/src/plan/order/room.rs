@@ -19,16 +19,18 @@ struct Left {
 }
 
 impl Builder<'_> {
-    /// Whether the limits leave `room` beside the `source` that is compressed, whatever was
-    /// gained before.
+    /// Whether the limits leave `room` beside the `source` that is compressed, though what was
+    /// compressed before may have grown by that. Of what occupies nothing there is nothing to gain.
     pub(super) fn has_room(&self, set: usize, source: Bytes, room: Bytes) -> bool {
         let at = |amounts: &[Bytes]| amounts.get(set).copied().unwrap_or_default();
         let sum = |amounts: &[Bytes]| amounts.iter().copied().sum::<Bytes>();
         let quota = self.config.sets.get(set).and_then(|spec| spec.policy.limits.quota);
-        let (before, used) = (at(&self.before), at(&self.used));
+        let (before, used) = (at(&self.before), at(&self.used).plus(at(&self.grown)));
+        let all_used = sum(&self.used).plus(sum(&self.grown));
         let free = self.inventory.sets.get(set).map_or(Bytes::ZERO, |set| set.space.free);
-        admits(quota, before, used, source, room)
-            && admits(self.config.global.quota, sum(&self.before), sum(&self.used), source, room)
+        source > Bytes::ZERO
+            && admits(quota, before, used, source, room)
+            && admits(self.config.global.quota, sum(&self.before), all_used, source, room)
             && room <= free.plus(before).minus(used)
     }
 
