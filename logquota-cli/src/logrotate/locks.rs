@@ -64,6 +64,11 @@ impl Folders {
                 continue;
             }
             let mut taken = Lock::dir_together(&folder, Duration::ZERO);
+            if matches!(taken, Err(Error::Locked { .. })) && Lock::is_held_by_strangers(&folder) {
+                // Anybody who can open it can lock it, and must not stop rotation by that.
+                self.held.insert(folder, None);
+                continue;
+            }
             if matches!(taken, Err(Error::Locked { .. })) {
                 has_waited = true;
                 taken = Lock::dir_together(&folder, wait);

@@ -69,6 +69,26 @@ fn h35_who_has_no_rights_cannot_keep_it_from_working() {
 }
 
 #[test]
+fn h35_who_only_may_open_a_folder_cannot_stop_rotation_by_locking_it() {
+    if needs_root() || needs(&["setpriv", "flock"]) {
+        return;
+    }
+    for is_above in [false, true] {
+        let place = place();
+        let logs = place.logs();
+        let folder = if is_above { logs.parent().expect("a folder") } else { &logs };
+        let holder = holder(folder, "nobody");
+        let held = File::open(folder).expect("opens");
+        let taken = flock(&held, FlockOperation::NonBlockingLockExclusive);
+        assert!(taken.is_err(), "nobody has no lock");
+        let ran = place.run(&["-f"]);
+        end(holder);
+        assert_eq!((ran.code, ran.said.as_str()), (Some(0), ""));
+        assert_eq!(place.content("a.log.1").as_deref(), Some("content\n"));
+    }
+}
+
+#[test]
 fn h35_the_lock_of_a_dead_process_is_no_lock() {
     if needs_root() || needs(&["setpriv", "flock"]) {
         return;

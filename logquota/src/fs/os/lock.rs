@@ -12,11 +12,33 @@ use std::time::Duration;
 use fs2::FileExt;
 use rustix::fs::{Mode, OFlags};
 
-use super::resolve;
+use super::{read_small, resolve};
 use crate::error::{Error, Op, Result};
 
 /// How often a taken lock is tried again. `flock` can wait by itself, but only for ever.
 const POLL: Duration = Duration::from_millis(20);
+
+/// The most that is read of `/proc/locks`.
+const LOCKS_MAX: usize = 16 << 20;
+
+/// Who holds `file`, by the lines of `/proc/locks` (proc(5)); not who waits for it.
+fn holders(locks: &str, file: &str) -> Vec<i64> {
+    let of = |line: &str| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let is_flock = words.next() == Some("FLOCK");
+        let pid = words.nth(2)?.parse().ok()?;
+        (is_flock && words.next() == Some(file)).then_some(pid)
+    };
+    locks.lines().filter_map(of).collect()
+}
+
+/// The real user of a process.
+fn user_of(pid: i64) -> Option<u32> {
+    let status = read_small(Path::new(&format!("/proc/{pid}/status")), LOCKS_MAX).ok()?;
+    let status = String::from_utf8_lossy(&status).into_owned();
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
 
 /// A lock that is held until this is dropped or the process ends.
 #[derive(Debug)]
@@ -58,6 +80,31 @@ impl Lock {
     /// As [`Lock::dir`].
     pub fn dir_together(path: &Path, wait: Duration) -> Result<Self> {
         Self::take(open_dir(path)?, path, wait, FileExt::try_lock_shared)
+    }
+
+    /// Whether all that hold the lock of a directory are users who have no business with it:
+    /// neither root, nor this user, nor the directory's owner. From `/proc/locks`.
+    ///
+    /// # What is not guaranteed
+    ///
+    /// `false` also if it cannot be found out, as for a holder in another container.
+    #[must_use]
+    pub fn is_held_by_strangers(path: &Path) -> bool {
+        let Ok(stat) = open_dir(path).and_then(|fd| {
+            rustix::fs::fstat(fd).map_err(|error| Error::io(Op::Stat, path)(error.into()))
+        }) else {
+            return false;
+        };
+        let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+        let file = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
+        let locks = read_small(Path::new("/proc/locks"), LOCKS_MAX).unwrap_or_default();
+        let holders = holders(&String::from_utf8_lossy(&locks), &file);
+        let known = [0, rustix::process::getuid().as_raw(), stat.st_uid];
+        // A process that has ended has left the lock to a child of its own.
+        !holders.is_empty()
+            && holders
+                .iter()
+                .all(|pid| *pid > 0 && user_of(*pid).is_none_or(|user| !known.contains(&user)))
     }
 
     /// Locks a file, waiting at most `wait`. It is made, readable for its owner only, if it
@@ -103,5 +150,20 @@ impl Lock {
                 Err(error) => return Err(Error::io(Op::Lock, path)(error)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holders;
+
+    #[test]
+    fn who_holds_a_lock_is_told_from_who_waits_and_from_other_locks() {
+        let locks = "1: POSIX  ADVISORY  WRITE 10 00:2f:7 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 11 00:2f:7 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  READ 12 00:2f:7 0 EOF\n\
+                     3: FLOCK  ADVISORY  READ -1 00:2f:7 0 EOF\n\
+                     4: FLOCK  ADVISORY  READ 13 00:2f:70 0 EOF\nshort\n";
+        assert_eq!(holders(locks, "00:2f:7"), [11, -1]);
     }
 }
