@@ -85,6 +85,12 @@ fn h35_who_only_may_open_a_folder_cannot_stop_rotation_by_locking_it() {
         end(holder);
         assert_eq!((ran.code, ran.said.as_str()), (Some(0), ""));
         assert_eq!(place.content("a.log.1").as_deref(), Some("content\n"));
+        // Whose it is can be told though flock(1), which took it, has ended.
+        let holder = self::holder(folder, "root");
+        let ran = place.run(&["-f"]);
+        end(holder);
+        assert_eq!(ran.code, Some(1), "{}", ran.said);
+        assert_eq!(place.content("a.log.2"), None);
     }
 }
 

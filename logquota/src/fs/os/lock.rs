@@ -6,12 +6,13 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs2::FileExt;
 use rustix::fs::{Mode, OFlags};
 
+use super::open_deleted::numbers;
 use super::{read_small, resolve};
 use crate::error::{Error, Op, Result};
 
@@ -21,19 +22,36 @@ const POLL: Duration = Duration::from_millis(20);
 /// The most that is read of `/proc/locks`.
 const LOCKS_MAX: usize = 16 << 20;
 
-/// Who holds `file`, by the lines of `/proc/locks` (proc(5)); not who waits for it.
-fn holders(locks: &str, file: &str) -> Vec<i64> {
+/// Who holds `file`, by the lines of `/proc/locks` (proc(5)); not who waits for it. None if one
+/// of them is in another container and has no number here.
+fn holders(locks: &str, file: &str) -> Option<Vec<u32>> {
     let of = |line: &str| {
         let mut words = line.split_ascii_whitespace().skip(1);
         let is_flock = words.next() == Some("FLOCK");
-        let pid = words.nth(2)?.parse().ok()?;
+        let pid: i64 = words.nth(2)?.parse().ok()?;
         (is_flock && words.next() == Some(file)).then_some(pid)
     };
-    locks.lines().filter_map(of).collect()
+    let pids = locks.lines().filter_map(of);
+    pids.map(|pid| u32::try_from(pid).ok().filter(|pid| *pid > 0)).collect()
+}
+
+/// The users of the processes through whose handles `file` is locked, as far as they can be seen.
+fn users_with(file: &str) -> Vec<u32> {
+    let has_lock = |pid: &u32| {
+        let folder = PathBuf::from(format!("/proc/{pid}/fdinfo"));
+        numbers(&folder).unwrap_or_default().into_iter().any(|fd| {
+            let text = read_small(&folder.join(fd.to_string()), LOCKS_MAX).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let locks: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("lock:")).collect();
+            holders(&locks.join("\n"), file).is_none_or(|pids| !pids.is_empty())
+        })
+    };
+    let pids = numbers(Path::new("/proc")).unwrap_or_default().into_iter();
+    pids.filter(has_lock).filter_map(user_of).collect()
 }
 
 /// The real user of a process.
-fn user_of(pid: i64) -> Option<u32> {
+fn user_of(pid: u32) -> Option<u32> {
     let status = read_small(Path::new(&format!("/proc/{pid}/status")), LOCKS_MAX).ok()?;
     let status = String::from_utf8_lossy(&status).into_owned();
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
@@ -100,11 +118,12 @@ impl Lock {
         let locks = read_small(Path::new("/proc/locks"), LOCKS_MAX).unwrap_or_default();
         let holders = holders(&String::from_utf8_lossy(&locks), &file);
         let known = [0, rustix::process::getuid().as_raw(), stat.st_uid];
-        // A process that has ended has left the lock to a child of its own.
-        !holders.is_empty()
-            && holders
-                .iter()
-                .all(|pid| *pid > 0 && user_of(*pid).is_none_or(|user| !known.contains(&user)))
+        let is_stranger = |pid: &u32| {
+            // A process that has ended has left the lock to a child of its own.
+            let users = user_of(*pid).map_or_else(|| users_with(&file), |user| vec![user]);
+            !users.is_empty() && !users.iter().any(|user| known.contains(user))
+        };
+        holders.is_some_and(|pids| !pids.is_empty() && pids.iter().all(is_stranger))
     }
 
     /// Locks a file, waiting at most `wait`. It is made, readable for its owner only, if it
@@ -164,6 +183,10 @@ mod tests {
                      2: -> FLOCK  ADVISORY  READ 12 00:2f:7 0 EOF\n\
                      3: FLOCK  ADVISORY  READ -1 00:2f:7 0 EOF\n\
                      4: FLOCK  ADVISORY  READ 13 00:2f:70 0 EOF\nshort\n";
-        assert_eq!(holders(locks, "00:2f:7"), [11, -1]);
+        assert_eq!(holders(locks, "00:2f:70"), Some(vec![13]));
+        assert_eq!(holders(locks, "00:2f:71"), Some(Vec::new()));
+        let (known, _) = locks.split_once("3: FLOCK").expect("another line");
+        assert_eq!(holders(known, "00:2f:7"), Some(vec![11]));
+        assert_eq!(holders(locks, "00:2f:7"), None, "one that cannot be seen");
     }
 }

@@ -98,7 +98,7 @@ fn command(process: &Path) -> OsString {
 }
 
 /// The names in a folder that are numbers.
-fn numbers(folder: &Path) -> io::Result<Vec<u32>> {
+pub(super) fn numbers(folder: &Path) -> io::Result<Vec<u32>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::open(folder, flags, Mode::empty())?;
     let mut found = Vec::new();
