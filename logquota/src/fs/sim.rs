@@ -215,6 +215,14 @@ impl SimFs {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A file whose sync failed is not durable, though a later sync may succeed.
+    fn synced(&self, ino: disk::Ino, result: io::Result<()>) -> io::Result<()> {
+        if result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted) {
+            self.lock().disk.lost.insert(ino);
+        }
+        result
+    }
+
     /// Lets call number `call` (1 is the first) fail, if the fault [applies](Fault::applies_to)
     /// to it. With [`Times::Forever`] also every later call that it applies to.
     pub fn fail_at(&self, call: u64, fault: Fault, times: Times) {

@@ -169,12 +169,7 @@ impl AppendFile for Log {
 
     fn sync(&self) -> io::Result<()> {
         let result = self.call(SimOp::Sync, |state, _| state.disk.sync_file(self.ino));
-        if let Err(error) = &result
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            self.fs.lock().disk.lost.insert(self.ino);
-        }
-        result
+        self.fs.synced(self.ino, result)
     }
 
     fn hold(&self, hold: Hold) -> io::Result<bool> {

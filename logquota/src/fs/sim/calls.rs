@@ -425,12 +425,7 @@ impl NewFile for Handle<'_> {
     fn sync(&mut self) -> io::Result<()> {
         self.give_back()?;
         let result = self.call(SimOp::Sync, |state, _| state.disk.sync_file(self.ino));
-        if let Err(error) = &result
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            self.fs.lock().disk.lost.insert(self.ino);
-        }
-        result
+        self.fs.synced(self.ino, result)
     }
 
     fn meta(&self) -> io::Result<Meta> {

@@ -41,12 +41,7 @@ impl TrimFile for Handle<'_> {
 
     fn sync(&self) -> io::Result<()> {
         let result = self.call(SimOp::Sync, |state, _| state.disk.sync_file(self.ino));
-        if let Err(error) = &result
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            self.fs.lock().disk.lost.insert(self.ino);
-        }
-        result
+        self.fs.synced(self.ino, result)
     }
 }
 
