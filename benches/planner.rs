@@ -18,7 +18,7 @@ fn meta(ino: u64, len: u64) -> Meta {
     let id = FileId { dev: 1, ino, btime: Some(time) };
     let allocated = Bytes::new(len).in_blocks(Bytes::kib(4));
     let stamp = Stamp { id, len, allocated, mtime: time, ctime: time, nlink: 1 };
-    Meta { stamp, kind: Kind::File, mode: 0o640, uid: 0, gid: 0, mount: 1 }
+    Meta { stamp, accessed: stamp.mtime, kind: Kind::File, mode: 0o640, uid: 0, gid: 0, mount: 1 }
 }
 
 fn inventory(logs: u64) -> Inventory {

@@ -90,6 +90,9 @@ pub enum Kind {
 pub struct Meta {
     /// Identity, sizes and times.
     pub stamp: Stamp,
+    /// When it was last read, as far as the mount keeps that. Goes on to what is made from it;
+    /// decides nothing and identifies nothing.
+    pub accessed: Timestamp,
     /// What kind of thing it is.
     pub kind: Kind,
     /// Permission bits (`st_mode & 0o7777`).

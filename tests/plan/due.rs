@@ -47,7 +47,15 @@ impl Ask {
         let log = Log {
             dir: DirId(1),
             name: "app.log".into(),
-            active: Some(Meta { stamp, kind: Kind::File, mode: 0o640, uid: 0, gid: 0, mount: 1 }),
+            active: Some(Meta {
+                stamp,
+                accessed: stamp.mtime,
+                kind: Kind::File,
+                mode: 0o640,
+                uid: 0,
+                gid: 0,
+                mount: 1,
+            }),
             archive_dir: DirId(1),
             archives: Vec::new(),
             leftovers: Vec::new(),

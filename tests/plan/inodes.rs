@@ -25,7 +25,7 @@ fn meta(ino: u64, kib: u64) -> Meta {
         ctime: time,
         nlink: 1,
     };
-    Meta { stamp, kind: Kind::File, mode: 0o640, uid: 0, gid: 0, mount: 1 }
+    Meta { stamp, accessed: stamp.mtime, kind: Kind::File, mode: 0o640, uid: 0, gid: 0, mount: 1 }
 }
 
 fn log(name: &str, active: Meta, archives: Vec<Archive>) -> Log {

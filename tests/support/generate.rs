@@ -404,7 +404,15 @@ impl Builder {
             ctime: time,
             nlink: 1,
         };
-        Meta { stamp, kind: Kind::File, mode: 0o600 | mode, uid: 0, gid: 0, mount: dev }
+        Meta {
+            stamp,
+            accessed: stamp.mtime,
+            kind: Kind::File,
+            mode: 0o600 | mode,
+            uid: 0,
+            gid: 0,
+            mount: dev,
+        }
     }
 
     fn archives(

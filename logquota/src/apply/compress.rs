@@ -381,7 +381,7 @@ impl Press<'_> {
         let attributes = Attributes {
             mode: Some(before.mode & 0o7777),
             owner: Some((before.uid, before.gid)),
-            times: Some((before.stamp.mtime, before.stamp.mtime)),
+            times: Some((before.accessed, before.stamp.mtime)),
         };
         let acl = source.acl().map_err(Error::io(Op::Stat, path(self.plan, job.from)))?;
         let set = file.set_access(&attributes, acl.as_ref());

@@ -153,7 +153,7 @@ impl OpenCopy<'_> {
         let attributes = Attributes {
             mode: Some(meta.mode & 0o7777),
             owner: Some((meta.uid, meta.gid)),
-            times: keeps_time.then_some((meta.stamp.mtime, meta.stamp.mtime)),
+            times: keeps_time.then_some((meta.accessed, meta.stamp.mtime)),
         };
         let acl = self.source.acl()?;
         self.copy.set_access(&attributes, acl.as_ref())?;

@@ -231,6 +231,7 @@ fn statx(fd: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Result<Meta> {
             ctime: time(found.stx_ctime),
             nlink: found.stx_nlink,
         },
+        accessed: time(found.stx_atime),
         kind: kind(file_type),
         mode: u32::from(found.stx_mode) & 0o7777,
         uid: found.stx_uid,

@@ -193,6 +193,7 @@ impl Disk {
                 ctime: node.ctime,
                 nlink: node.nlink,
             },
+            accessed: node.mtime,
             kind: node.kind(),
             mode: node.mode,
             uid: node.uid,

@@ -38,7 +38,7 @@ fn meta(ino: u64, kib: u64) -> Meta {
         ctime: time,
         nlink: 1,
     };
-    Meta { stamp, kind: Kind::File, mode: 0o640, uid: 0, gid: 4, mount: 1 }
+    Meta { stamp, accessed: stamp.mtime, kind: Kind::File, mode: 0o640, uid: 0, gid: 4, mount: 1 }
 }
 
 /// A log with an active file and archives `.1`, `.2`, … of so many KiB.
