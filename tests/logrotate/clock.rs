@@ -29,11 +29,13 @@ impl Clock {
         self.now != self.real
     }
 
-    /// Whether an hour began since or just before: what is due may have changed in between, and
-    /// in its first second `now` is on the hour.
+    /// Whether a second began since, or an hour just before: what is due may have changed in
+    /// between, and in its first second `now` is on the hour.
     pub(crate) fn is_unclear(&self) -> bool {
         let hour = |at: NaiveDateTime| at.format("%d%H").to_string();
-        hour(Utc::now().naive_utc()) != hour(self.real - Duration::seconds(2))
+        let second = |at: NaiveDateTime| at.and_utc().timestamp();
+        second(Utc::now().naive_utc()) != second(self.real)
+            || hour(self.real) != hour(self.real - Duration::seconds(2))
     }
 
     /// `-3d` from now; `now`.
@@ -114,9 +116,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_unclear_when_an_hour_begins() {
+    fn a_clock_is_unclear_when_a_second_begins() {
         let mut clock = Clock::start();
-        clock.real -= Duration::hours(1);
+        clock.real -= Duration::seconds(1);
         assert!(clock.is_unclear());
     }
 

@@ -19,6 +19,9 @@ const THEIRS: &str = "/usr/sbin/logrotate";
 /// Cases at a time. They mostly wait for processes.
 pub(crate) const THREADS: usize = 3;
 
+/// How often a case is done that has a second begin in it each time.
+const TRIES: u32 = 5;
+
 /// What is run, by `LOGQUOTA_UNDER_TEST`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Under {
@@ -111,15 +114,20 @@ pub(crate) fn judge(case: &Case) -> Result<(), String> {
 }
 
 /// Whether the case ends as it should.
+///
+/// Ages, names and what is due depend on the second, and the second side may have been in the next
+/// one. Then it is done again; a case that takes longer than that each time has its last result.
 fn outcome(case: &Case) -> Result<(), String> {
     let place = Place::new();
+    let mut tries = 1;
     loop {
         let clock = Clock::start();
         let result = both(case, &place, clock);
-        // What is due may depend on the hour, and the second side was in the next one.
-        if result.is_ok() || !clock.is_unclear() {
+        if result.is_ok() || !clock.is_unclear() || tries == TRIES {
             return result;
         }
+        println!("{} differs when a second begins, and is tried again", case.name);
+        tries += 1;
     }
 }
 
