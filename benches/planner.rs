@@ -29,7 +29,7 @@ fn inventory(logs: u64) -> Inventory {
         let archive = |k: u64| {
             let archive = OsString::from(format!("log{n:07}.log.{k}.gz"));
             let parsed = naming.parse(&name, &archive).expect("a name of ours");
-            Archive { name: archive, parsed, meta: meta(n * 10 + k, 20_000 + n % 977) }
+            Archive::new(&archive, parsed, &meta(n * 10 + k, 20_000 + n % 977))
         };
         Log {
             dir,

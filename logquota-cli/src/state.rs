@@ -149,7 +149,7 @@ impl State {
         }
         for log in inventory.sets.iter_mut().flat_map(|set| &mut set.logs) {
             if log.last_rotated.is_none() {
-                let newest = log.archives.first().map(|archive| archive.meta.stamp.mtime.secs);
+                let newest = log.archives.first().map(|archive| archive.stamp().mtime.secs);
                 let newest = newest.and_then(|secs| DateTime::from_timestamp(secs, 0));
                 log.last_rotated = newest.map(|at| clock::local(at).naive_local());
             }

@@ -7,9 +7,15 @@ use std::path::PathBuf;
 
 use chrono::NaiveDateTime;
 
-use crate::naming::ArchiveName;
 use crate::stamp::{FileId, Meta, Stamp};
 use crate::units::Bytes;
+
+mod archive;
+mod names;
+
+pub use self::archive::Archive;
+pub(crate) use self::archive::Commons;
+pub(crate) use self::names::Names;
 
 /// A directory that the file-system layer holds for us. Names are relative to one of these
 /// and have a single component, always.
@@ -49,18 +55,6 @@ pub struct Place {
     pub dir: DirId,
     /// A single component.
     pub name: OsString,
-}
-
-/// An archive as it was scanned. Under logrotate's rules it may be a link, a folder or a pipe
-/// that has the name of one: that is renamed like the others, and neither opened nor deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Archive {
-    /// Its file name in the log's archive folder.
-    pub name: OsString,
-    /// What the name says.
-    pub parsed: ArchiveName,
-    /// What was seen of it.
-    pub meta: Meta,
 }
 
 /// Half-done work of an interrupted run, proven to be ours.
@@ -245,22 +239,13 @@ fn by_path(ranks: &Ranks, a: &Log, b: &Log) -> Ordering {
     by_dir.then_with(|| a.name.cmp(&b.name)).then_with(|| a.dir.cmp(&b.dir))
 }
 
-impl Archive {
-    /// Newest first, by what the names say.
-    #[must_use]
-    pub fn newest_first(&self, other: &Self) -> Ordering {
-        self.parsed.newest_first(&other.parsed).then_with(|| self.name.cmp(&other.name))
-    }
-}
-
 impl Log {
     /// Stamps of everything that is counted for this log.
-    pub fn stamps(&self) -> impl Iterator<Item = &Stamp> {
-        self.active
-            .iter()
-            .chain(self.archives.iter().map(|a| &a.meta))
-            .chain(self.leftovers.iter().map(|l| &l.meta))
-            .map(|meta| &meta.stamp)
+    pub fn stamps(&self) -> impl Iterator<Item = Stamp> {
+        let active = self.active.iter().map(|meta| meta.stamp);
+        active
+            .chain(self.archives.iter().map(Archive::stamp))
+            .chain(self.leftovers.iter().map(|leftover| leftover.meta.stamp))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -23,13 +24,8 @@ pub use self::temp::{is_temporary_shape, temporary_name};
 pub enum Label {
     /// `.N`: the higher, the older.
     Number(u32),
-    /// A date in the log's format; `key` orders, `text` is what the name has.
-    Date {
-        /// Year, month, day, hour, minute, second as far as the format has them.
-        key: Vec<i64>,
-        /// The text in the name.
-        text: String,
-    },
+    /// A date in the log's format. Shared: logs are rotated together.
+    Date(Arc<Date>),
     /// `.SEQUENCE-TIME`: the sequence number decides the order, the time is for people.
     Sequence {
         /// The higher, the newer.
@@ -37,6 +33,15 @@ pub enum Label {
         /// Seconds since the epoch.
         at: i64,
     },
+}
+
+/// A date in the name of an archive.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date {
+    /// What orders: year, month, day, hour, minute, second as far as the format has them.
+    pub key: Box<[i64]>,
+    /// The text in the name.
+    pub text: Box<str>,
 }
 
 /// A file name, taken apart.
@@ -62,27 +67,35 @@ impl ArchiveName {
     /// than dated ones: that is the order in which a log moves between the styles.
     #[must_use]
     pub fn newest_first(&self, other: &Self) -> Ordering {
-        let rank = |label: &Label| match label {
-            Label::Sequence { .. } => 0,
-            Label::Number(_) => 1,
-            Label::Date { .. } => 2,
-        };
-        let by_style =
-            other.own_style.cmp(&self.own_style).then(rank(&self.label).cmp(&rank(&other.label)));
-        by_style
-            .then_with(|| match (&self.label, &other.label) {
-                (Label::Number(a), Label::Number(b)) => a.cmp(b),
-                (Label::Sequence { number: a, at: s }, Label::Sequence { number: b, at: t }) => {
-                    b.cmp(a).then(t.cmp(s))
-                }
-                (Label::Date { key: a, text: s }, Label::Date { key: b, text: t }) => {
-                    b.cmp(a).then_with(|| t.cmp(s))
-                }
-                _ => Ordering::Equal,
-            })
-            // A plain file is what a compressed one of the same label is made from.
-            .then_with(|| self.suffix.cmp(&other.suffix))
+        newest_first(
+            (self.own_style, &self.label, &self.suffix),
+            (other.own_style, &other.label, &other.suffix),
+        )
     }
+}
+
+/// See [`ArchiveName::newest_first`]: of whether it is in the policy's own style, label and suffix.
+pub(crate) fn newest_first(
+    (own, label, suffix): (bool, &Label, &str),
+    (other_own, other, other_suffix): (bool, &Label, &str),
+) -> Ordering {
+    let rank = |label: &Label| match label {
+        Label::Sequence { .. } => 0,
+        Label::Number(_) => 1,
+        Label::Date(_) => 2,
+    };
+    let by_style = other_own.cmp(&own).then(rank(label).cmp(&rank(other)));
+    by_style
+        .then_with(|| match (label, other) {
+            (Label::Number(a), Label::Number(b)) => a.cmp(b),
+            (Label::Sequence { number: a, at: s }, Label::Sequence { number: b, at: t }) => {
+                b.cmp(a).then(t.cmp(s))
+            }
+            (Label::Date(a), Label::Date(b)) => b.cmp(a),
+            _ => Ordering::Equal,
+        })
+        // A plain file is what a compressed one of the same label is made from.
+        .then_with(|| suffix.cmp(other_suffix))
 }
 
 /// How new archives are labelled.
@@ -257,7 +270,7 @@ impl Naming {
                 Style::Numbered { .. } => split_number(rest),
                 Style::Sequence => split_sequence(rest),
                 Style::Dated { format, .. } => {
-                    format.split(rest).map(|(base, key, text)| (base, Label::Date { key, text }))
+                    format.split(rest).map(|(base, date)| (base, Label::Date(Arc::new(date))))
                 }
             };
             found.extend(split.map(|(base, label)| (base, label, own)));
@@ -284,7 +297,7 @@ impl Naming {
 fn label_text(label: &Label) -> String {
     match label {
         Label::Number(n) => format!(".{n}"),
-        Label::Date { text, .. } => text.clone(),
+        Label::Date(date) => date.text.to_string(),
         Label::Sequence { number, at } => {
             let at = DateTime::<Utc>::from_timestamp(*at, 0).unwrap_or_default();
             format!(".{number:010}-{}", at.format("%Y%m%dT%H%M%SZ"))

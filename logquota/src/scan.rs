@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::fs::ReadFs;
 use crate::inventory::{Dir, DirId, Inventory, Log, Note, Set, Space};
 use crate::policy::{Config, Selector};
+use crate::stamp::Stamp;
 use crate::units::Bytes;
 
 mod ahead;
@@ -30,7 +31,6 @@ mod drafts;
 mod foreign;
 mod leftovers;
 mod look;
-mod names;
 #[cfg(feature = "logrotate")]
 mod others;
 pub(crate) mod pattern;
@@ -231,16 +231,14 @@ fn note_unmatched(world: &mut World<'_>, matched: &HashSet<usize>) {
 /// Takes out what a rename made visible twice: one inode with one name is one file.
 fn count_once(inventory: &mut Inventory) {
     let mut seen = HashSet::new();
-    let mut is_new = |meta: &crate::stamp::Meta| {
-        meta.stamp.nlink > 1 || seen.insert((meta.stamp.id.dev, meta.stamp.id.ino))
-    };
+    let mut is_new = |stamp: &Stamp| stamp.nlink > 1 || seen.insert((stamp.id.dev, stamp.id.ino));
     for log in inventory.sets.iter_mut().flat_map(|set| &mut set.logs) {
         if let Some(active) = &log.active {
-            is_new(active);
+            is_new(&active.stamp);
         }
     }
     for log in inventory.sets.iter_mut().flat_map(|set| &mut set.logs) {
-        log.archives.retain(|archive| is_new(&archive.meta));
-        log.leftovers.retain(|leftover| is_new(&leftover.meta));
+        log.archives.retain(|archive| is_new(&archive.stamp()));
+        log.leftovers.retain(|leftover| is_new(&leftover.meta.stamp));
     }
 }

@@ -94,7 +94,7 @@ fn our_paths(inventory: &Inventory, done: &Run) -> std::collections::BTreeSet<Pa
     let mut ours = std::collections::BTreeSet::new();
     for log in inventory.sets.iter().flat_map(|set| &set.logs).filter(|l| l.blocked.is_none()) {
         ours.insert(inventory.path(log.dir, &log.name));
-        ours.extend(log.archives.iter().map(|a| inventory.path(log.archive_dir, &a.name)));
+        ours.extend(log.archives.iter().map(|a| inventory.path(log.archive_dir, a.name())));
         let leftovers = log.leftovers.iter().map(|l| &l.place);
         ours.extend(leftovers.map(|place| inventory.path(place.dir, &place.name)));
     }

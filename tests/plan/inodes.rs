@@ -50,7 +50,7 @@ fn an_empty_log_that_was_copied_gives_its_inode_back() {
         Policy::default().rotate_when(RotateWhen::Daily).keep_count(1).compress(Codec::Gzip);
     policy.method = Method::RenameCopy;
     let parsed = policy.naming.parse("a.log".as_ref(), "a.log.1.gz".as_ref()).expect("an archive");
-    let old = Archive { name: "a.log.1.gz".into(), parsed, meta: meta(102, 4) };
+    let old = Archive::new("a.log.1.gz".as_ref(), parsed, &meta(102, 4));
     let logs = vec![log("a.log", meta(101, 160), vec![old]), log("b.log", meta(103, 0), vec![])];
     let space = Space {
         total: Bytes::gib(1),

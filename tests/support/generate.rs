@@ -490,7 +490,7 @@ impl Builder {
         let name = naming.format(&log.name, label, suffix);
         let Some(parsed) = naming.parse(&log.name, &name) else { return };
         if self.taken.insert((log.archive_dir, name.clone())) {
-            log.archives.push(Archive { name, parsed, meta });
+            log.archives.push(Archive::new(&name, parsed, &meta));
         }
     }
 

@@ -138,7 +138,7 @@ fn has_room(
 fn any_meta(inventory: &Inventory) -> Option<Meta> {
     let logs = inventory.sets.iter().flat_map(|set| &set.logs);
     let metas = logs.flat_map(|log| {
-        let archives = log.archives.iter().map(|archive| archive.meta);
+        let archives = log.archives.iter().map(Archive::meta);
         log.active.into_iter().chain(archives).chain(log.leftovers.iter().map(|l| l.meta))
     });
     metas.into_iter().next()
@@ -150,7 +150,7 @@ fn files_of(inventory: &Inventory) -> Files {
         let active = Place { dir: log.dir, name: log.name.clone() };
         files.extend(log.active.map(|meta| (active, meta)));
         files.extend(log.archives.iter().map(|archive| {
-            (Place { dir: log.archive_dir, name: archive.name.clone() }, archive.meta)
+            (Place { dir: log.archive_dir, name: archive.name().to_owned() }, archive.meta())
         }));
         files.extend(log.leftovers.iter().map(|l| (l.place.clone(), l.meta)));
     }
@@ -214,7 +214,7 @@ fn look(log: &mut Log, naming: &logquota::Naming, files: &Files) {
         } else if place.dir == log.archive_dir
             && let Some(parsed) = naming.parse(&log.name, &place.name)
         {
-            log.archives.push(Archive { name: place.name.clone(), parsed, meta: *meta });
+            log.archives.push(Archive::new(&place.name, parsed, meta));
         }
     }
 }

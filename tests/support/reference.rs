@@ -98,7 +98,7 @@ struct State<'a> {
 
 impl State<'_> {
     fn used(&self) -> u64 {
-        let kept: u64 = self.kept.iter().map(|a| a.meta.stamp.allocated.get()).sum();
+        let kept: u64 = self.kept.iter().map(|a| a.stamp().allocated.get()).sum();
         kept + self.active + self.new.unwrap_or(0)
     }
 }
@@ -136,7 +136,7 @@ fn look<'a>(
         state.new = Some(std::mem::take(&mut state.active));
     }
     let mut remove = |archive: &Archive, why: Why| {
-        let name = archive.name.to_string_lossy().into_owned();
+        let name = archive.name().to_string_lossy().into_owned();
         decided.remove.insert((at.0, at.1, name), why);
     };
     let now = context.now.timestamp();
@@ -145,7 +145,7 @@ fn look<'a>(
         days > 0 && now > secs && (now - secs) / 86_400 > i64::from(days)
     };
     state.kept.retain(|archive| {
-        let is_old = is_old(archive.meta.stamp.mtime.secs);
+        let is_old = is_old(archive.stamp().mtime.secs);
         if is_old {
             remove(archive, Why::MaxAge);
         }
@@ -163,7 +163,7 @@ fn look<'a>(
         Count::AtMost(limit) if state.rotates => {
             let mut stays = limit - 1;
             state.kept.retain(|archive| {
-                let counts = archive.parsed.own_style;
+                let counts = archive.is_own_style();
                 let is_kept = !counts || stays > 0;
                 if counts && is_kept {
                     stays -= 1;
@@ -198,7 +198,7 @@ fn meet_quota(set: &Set, policy: &Policy, states: &mut [State<'_>], decided: &mu
         let Some((_, std::cmp::Reverse(at))) = largest else { break };
         let victim = states[at].kept.pop();
         let bytes = match victim {
-            Some(archive) => archive.meta.stamp.allocated.get(),
+            Some(archive) => archive.stamp().allocated.get(),
             None => states[at].new.take().unwrap_or(0),
         };
         gone.push((at, victim, bytes));
@@ -245,7 +245,7 @@ fn meet_quota(set: &Set, policy: &Policy, states: &mut [State<'_>], decided: &mu
         let (number, log) = states[at].at;
         match victim {
             Some(archive) => {
-                let name = archive.name.to_string_lossy().into_owned();
+                let name = archive.name().to_string_lossy().into_owned();
                 decided.remove.insert((number, log, name), Why::Quota);
             }
             None => {

@@ -326,7 +326,7 @@ impl Machine {
                 this.active = Some(active);
             }
             for archive in &log.archives {
-                let path = inventory.path(log.archive_dir, &archive.name);
+                let path = inventory.path(log.archive_dir, archive.name());
                 let Some(entry) = files.remove(&path) else {
                     return Err(format!("{} is of two logs", path.display()));
                 };

@@ -40,7 +40,7 @@ impl fmt::Debug for Case {
                     line(f, &log.name, meta)?;
                 }
                 for archive in &log.archives {
-                    line(f, &archive.name, &archive.meta)?;
+                    line(f, archive.name(), &archive.meta())?;
                 }
                 for leftover in &log.leftovers {
                     write!(f, "  {:?}", leftover.kind)?;

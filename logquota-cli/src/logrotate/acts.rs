@@ -40,7 +40,7 @@ fn date_suffix(scene: &Scene<'_>, spec: &SetSpec) -> String {
         _ => DateFormat::daily().label(now, DateShift::default()),
     };
     match label {
-        Label::Date { text, .. } => text,
+        Label::Date(date) => date.text.to_string(),
         _ => String::new(),
     }
 }

@@ -78,8 +78,8 @@ impl Core {
         let seen = upkeep::look(env)?;
         let refusal = upkeep::refusal(&seen);
         let since = seen.log().and_then(|log| {
-            let newest = log.archives.iter().find_map(|archive| match archive.parsed.label {
-                Label::Sequence { at, .. } => Some(at),
+            let newest = log.archives.iter().find_map(|archive| match archive.label() {
+                Label::Sequence { at, .. } => Some(*at),
                 _ => None,
             });
             let stamp = log.active.as_ref().map(|meta| meta.stamp);

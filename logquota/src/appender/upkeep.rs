@@ -95,15 +95,14 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
         // What we are just making is no leftover.
         log.leftovers.retain(|leftover| !books.is_making(&leftover.place.name));
         for archive in &log.archives {
-            if let Label::Sequence { number, .. } = archive.parsed.label {
-                books.saw_number(number);
+            if let Label::Sequence { number, .. } = archive.label() {
+                books.saw_number(*number);
             }
-            let stamp = &archive.meta.stamp;
+            let stamp = &archive.stamp();
             let bytes = stamp.allocated.get();
             // Blocks of what is still being written back are noted later.
-            let bytes =
-                if archive.parsed.is_plain() { bytes.max(books.claim(stamp.len)) } else { bytes };
-            found.push((archive.name.clone(), bytes, stamp.id));
+            let bytes = if archive.is_plain() { bytes.max(books.claim(stamp.len)) } else { bytes };
+            found.push((archive.name().to_owned(), bytes, stamp.id));
         }
         let leftovers = log.leftovers.iter().map(|leftover| {
             let stamp = &leftover.meta.stamp;
@@ -115,7 +114,7 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
     let seen: u64 = inventory.sets.iter().map(|set| set.used().minus(set.overhead).get()).sum();
     books.end_look(epoch, directory, found.iter().map(|(name, bytes, id)| (&**name, *bytes, *id)));
     for archive in inventory.sets.iter().flat_map(|set| &set.logs).flat_map(|log| &log.archives) {
-        books.found(&archive.name, &archive.meta.stamp.id);
+        books.found(archive.name(), &archive.stamp().id);
     }
     let active = inventory.sets.first().and_then(|set| set.logs.first()?.active.as_ref());
     books.forget_orphans(epoch, active.map(|meta| &meta.stamp.id));
@@ -148,16 +147,16 @@ pub(super) fn close(env: &Env, seen: &Seen) {
 pub(super) fn remove_empty(env: &Env, seen: &Seen, ours: Option<&FileId>) -> bool {
     let Some(log) = seen.log() else { return false };
     let mut removed = false;
-    for archive in log.archives.iter().filter(|archive| archive.meta.stamp.len == 0) {
+    for archive in log.archives.iter().filter(|archive| archive.stamp().len == 0) {
         let goes = match ours {
-            Some(id) => archive.meta.stamp.id == *id,
+            Some(id) => archive.stamp().id == *id,
             None => {
-                matches!(archive.parsed.label, Label::Sequence { .. })
-                    && matches!(env.fs.is_held(log.archive_dir, &archive.name), Ok(false))
+                matches!(archive.label(), Label::Sequence { .. })
+                    && matches!(env.fs.is_held(log.archive_dir, archive.name()), Ok(false))
             }
         };
-        if goes && env.fs.remove(log.archive_dir, &archive.name).is_ok() {
-            lock(&env.books).removed(&archive.name);
+        if goes && env.fs.remove(log.archive_dir, archive.name()).is_ok() {
+            lock(&env.books).removed(archive.name());
             removed = true;
         }
     }
@@ -231,7 +230,7 @@ fn tidy_seen(env: &Env, goal: Goal, seen: &Seen) -> Result<bool> {
     let (policy, free) = {
         let last = seen.log().and_then(|log| {
             let active = log.active.as_ref().map(|meta| meta.stamp.mtime.secs);
-            active.into_iter().chain(log.archives.first().map(|a| a.meta.stamp.mtime.secs)).max()
+            active.into_iter().chain(log.archives.first().map(|a| a.stamp().mtime.secs)).max()
         });
         let believes = env.policy.max_age_days.is_none() || env.believes_clock(now, last);
         limits(env, goal, seen, believes)

@@ -1,7 +1,10 @@
 //! logrotate's `dateformat`: what it prints and what it recognises.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Datelike as _, Duration, FixedOffset, NaiveDate, Timelike as _};
 
+use super::{Date, Label};
 use crate::units::Age;
 
 /// Which moment a date names, besides now.
@@ -169,7 +172,7 @@ impl DateFormat {
 
     /// The date that a rotation at `now` gets: the text, and what orders it.
     #[must_use]
-    pub fn label(&self, now: DateTime<FixedOffset>, shift: DateShift) -> super::Label {
+    pub fn label(&self, now: DateTime<FixedOffset>, shift: DateShift) -> Label {
         let mut at = now;
         if shift.yesterday {
             // The hour alone is set, as logrotate does: minutes and seconds are those of now.
@@ -189,22 +192,23 @@ impl DateFormat {
                 Part::Field(field) => text.push_str(&at.format(&format!("%{field}")).to_string()),
             }
         }
-        let key = self.split(text.as_bytes()).map(|(_, key, _)| key).unwrap_or_else(|| {
-            vec![
+        let date = self.split(text.as_bytes()).map(|(_, date)| date);
+        let date = date.unwrap_or_else(|| Date {
+            key: Box::new([
                 i64::from(at.year()),
                 i64::from(at.month()),
                 i64::from(at.day()),
                 i64::from(at.hour()),
-            ]
+            ]),
+            text: text.clone().into(),
         });
-        super::Label::Date { key, text }
+        Label::Date(Arc::new(Date { text: text.into(), ..date }))
     }
 
-    /// Takes the date off the end of `rest`: what stands before it, what orders it, its
-    /// text. Each field is digits of a fixed width; whether that date exists is not asked,
+    /// Takes the date off the end of `rest`: what stands before it, and the date. Each field is digits of a fixed width; whether that date exists is not asked,
     /// as in logrotate.
     #[must_use]
-    pub fn split<'a>(&self, rest: &'a [u8]) -> Option<(&'a [u8], Vec<i64>, String)> {
+    pub fn split<'a>(&self, rest: &'a [u8]) -> Option<(&'a [u8], Date)> {
         let mut end = rest.len();
         let mut fields: Vec<(char, i64)> = Vec::new();
         for part in self.parts.iter().rev() {
@@ -229,7 +233,7 @@ impl DateFormat {
             }
         }
         let (base, text) = rest.split_at_checked(end)?;
-        let text = std::str::from_utf8(text).ok()?.to_owned();
+        let text = std::str::from_utf8(text).ok()?.into();
         let mut key = Vec::new();
         if self.explicit {
             for wanted in
@@ -240,7 +244,7 @@ impl DateFormat {
         } else {
             key.extend(fields.iter().rev().map(|(_, n)| *n));
         }
-        Some((base, key, text))
+        Some((base, Date { key: key.into(), text }))
     }
 
     /// The moment by which logrotate orders a date that is perhaps none, as strptime(3) and
@@ -315,7 +319,6 @@ fn take_number(rest: &mut &[u8], digits: usize, from: i64, to: i64) -> Option<i6
 
 #[cfg(test)]
 mod tests {
-    use super::super::Label;
     use super::*;
 
     fn at(text: &str) -> DateTime<FixedOffset> {
@@ -324,7 +327,7 @@ mod tests {
 
     fn text(format: &str, now: &str, shift: DateShift) -> String {
         match DateFormat::new(format).expect(format).label(at(now), shift) {
-            Label::Date { text, .. } => text,
+            Label::Date(date) => date.text.to_string(),
             other => panic!("{other:?}"),
         }
     }

@@ -135,11 +135,11 @@ fn obstacle(draft: &LogDraft<'_>, target: &Target, copies: &OldCopies) -> Option
         return None;
     }
     let packed = suffix(draft.policy);
-    let label = |index: &usize| draft.copy(*index).map(|(a, _)| a.parsed.label.clone());
+    let label = |index: &usize| draft.copy(*index).map(|(a, _)| a.label().clone());
     let late = copies.late.iter().filter_map(label);
     let moved = copies.moves.iter().filter_map(|(index, number)| {
         let (archive, _) = draft.copy(*index)?;
-        let is_packed = copies.late.contains(index) || !archive.parsed.is_plain();
+        let is_packed = copies.late.contains(index) || !archive.is_plain();
         Some((Label::Number(*number), if is_packed { packed } else { "" }))
     });
     let late = late.map(|label| (label, packed));
@@ -161,7 +161,7 @@ fn obstacle(draft: &LogDraft<'_>, target: &Target, copies: &OldCopies) -> Option
 /// Why an old copy goes by its age, if it does.
 fn too_old(draft: &LogDraft<'_>, archive: &Archive, now: DateTime<FixedOffset>) -> Option<Reason> {
     let limit = Age::days(draft.policy.max_age_days.filter(|days| *days > 0)?.into());
-    let age = Age::between(now.timestamp(), archive.meta.stamp.mtime.secs);
+    let age = Age::between(now.timestamp(), archive.stamp().mtime.secs);
     (age.whole_days() > limit.whole_days()).then_some(Reason::MaxAge { age, limit })
 }
 
@@ -170,7 +170,7 @@ fn with_suffix<'d>(
     draft: &'d LogDraft<'_>,
     suffix: &'d str,
 ) -> impl DoubleEndedIterator<Item = (usize, &'d Archive)> {
-    draft.copies().into_iter().filter(move |(_, a)| a.parsed.own_style && a.parsed.suffix == suffix)
+    draft.copies().into_iter().filter(move |(_, a)| a.is_own_style() && a.suffix() == suffix)
 }
 
 /// Copies that have a place among the others, newest first, with those that are compressed late.
@@ -179,14 +179,13 @@ fn with_suffix<'d>(
 fn counted<'d>(draft: &'d LogDraft<'_>, late: &[usize]) -> Vec<(usize, &'d Archive)> {
     let packed = suffix(draft.policy);
     let twins: HashSet<&Label> = if draft.has_limits {
-        with_suffix(draft, packed).map(|(_, archive)| &archive.parsed.label).collect()
+        with_suffix(draft, packed).map(|(_, archive)| archive.label()).collect()
     } else {
         HashSet::new()
     };
-    let stays =
-        |a: &Archive| draft.has_limits && a.parsed.is_plain() && !twins.contains(&a.parsed.label);
+    let stays = |a: &Archive| draft.has_limits && a.is_plain() && !twins.contains(a.label());
     let is_counted = |(index, a): &(usize, &Archive)| {
-        late.contains(index) || a.parsed.own_style && (a.parsed.suffix == packed || stays(a))
+        late.contains(index) || a.is_own_style() && (a.suffix() == packed || stays(a))
     };
     draft.copies().into_iter().filter(is_counted).collect()
 }
@@ -196,11 +195,11 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
     let packed = suffix(policy);
     let at = |number: u32, suffix: &str| {
         with_suffix(draft, suffix)
-            .find(|(_, archive)| archive.parsed.label == Label::Number(number))
+            .find(|(_, archive)| *archive.label() == Label::Number(number))
             .map(|(index, _)| index)
     };
-    let number = |archive: &Archive| match archive.parsed.label {
-        Label::Number(number) => number,
+    let number = |archive: &Archive| match archive.label() {
+        Label::Number(number) => *number,
         _ => 0,
     };
     let counted = counted(draft, &[]);
@@ -211,11 +210,11 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         Count::Unlimited => (highest().saturating_add(1).max(start.saturating_add(1)), false),
     };
     let archive = |index: usize| draft.copy(index).map(|(archive, _)| archive);
-    let is_stuck = |index: usize| archive(index).is_some_and(|a| a.meta.kind != Kind::File);
+    let is_stuck = |index: usize| archive(index).is_some_and(|a| a.kind() != Kind::File);
     let may_pack =
-        |index: usize| archive(index).is_some_and(|a| is_packable(&a.meta)) && !is_stuck(index);
+        |index: usize| archive(index).is_some_and(|a| is_packable(&a.meta())) && !is_stuck(index);
     let stopped = |index: usize| OldCopies {
-        stops: archive(index).map(|a| a.name.clone()),
+        stops: archive(index).map(|a| a.name().to_owned()),
         ..OldCopies::default()
     };
     let mut found = OldCopies::default();
@@ -247,11 +246,11 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         .collect();
     slots.sort_unstable_by(|a, b| b.cmp(a));
     let is_old = |index: usize| archive(index).is_some_and(|a| too_old(draft, a, now).is_some());
-    let at_end = counted.iter().find(|(_, a)| a.parsed.label == Label::Number(end));
+    let at_end = counted.iter().find(|(_, a)| *a.label() == Label::Number(end));
     let stale = at_end.filter(|_| is_limited).map(|(index, _)| *index);
     let mut last = stale;
     // Plain ones beside a compressed one of their number stay where they are.
-    let is_plain = |index: usize| archive(index).is_some_and(|a| a.parsed.is_plain());
+    let is_plain = |index: usize| archive(index).is_some_and(|a| a.is_plain());
     let mut stays: HashSet<u32> = with_suffix(draft, "")
         .filter(|(index, _)| draft.has_limits && !counted.iter().any(|(other, _)| other == index))
         .map(|(_, archive)| number(archive))
@@ -297,15 +296,17 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
     let packed = suffix(policy);
     let mut found = OldCopies::default();
     if !draft.stays_plain && policy.compress.as_ref().is_some_and(|compress| compress.delay) {
-        let is_free = |plain: &Archive| {
-            !with_suffix(draft, packed).any(|(_, a)| a.parsed.label == plain.parsed.label)
-        };
+        let is_free =
+            |plain: &Archive| !with_suffix(draft, packed).any(|(_, a)| a.label() == plain.label());
         for (index, archive) in with_suffix(draft, "").rev() {
-            if archive.meta.kind != Kind::File {
+            if archive.kind() != Kind::File {
                 // It would have to be opened.
-                return OldCopies { stops: Some(archive.name.clone()), ..OldCopies::default() };
+                return OldCopies {
+                    stops: Some(archive.name().to_owned()),
+                    ..OldCopies::default()
+                };
             }
-            if is_free(archive) && is_packable(&archive.meta) {
+            if is_free(archive) && is_packable(&archive.meta()) {
                 found.late.push(index);
             }
         }
@@ -324,7 +325,7 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
         *place < surplus || too_old(draft, archive, now).is_some()
     };
     let going = candidates.iter().enumerate().filter(goes).map(|(_, candidate)| candidate);
-    let (gone, stuck): (Vec<_>, Vec<_>) = going.partition(|(_, a)| a.meta.kind == Kind::File);
+    let (gone, stuck): (Vec<_>, Vec<_>) = going.partition(|(_, a)| a.kind() == Kind::File);
     found.gone = gone.iter().map(|(index, _)| *index).collect();
     found.stuck = stuck.iter().map(|(index, _)| *index).collect();
     let last = found.gone.pop();
@@ -332,7 +333,7 @@ fn dated(draft: &LogDraft<'_>, target: &Target, now: DateTime<FixedOffset>) -> O
     let packed_name = draft.policy.naming.format(&draft.log.name, &target.label, packed);
     let is_there = |name: &OsStr| {
         let mut copies = draft.copies().into_iter();
-        copies.any(|(index, a)| a.name == name && !found.gone.contains(&index))
+        copies.any(|(index, a)| a.name() == name && !found.gone.contains(&index))
             || draft.is_obstacle(name)
     };
     found.stops = [packed_name, target.plain.clone()].into_iter().find(|name| is_there(name));

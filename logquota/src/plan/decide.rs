@@ -59,7 +59,7 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
             draft.archives().map(move |(_, archive, verdict)| ArchiveVerdict {
                 set,
                 log,
-                name: archive.name.clone(),
+                name: archive.name().to_owned(),
                 verdict: verdict.clone(),
             })
         })
@@ -221,8 +221,8 @@ fn look_at(
         draft.recreate = log.active.is_none() && policy.create.is_some();
         let stamp = leftover.meta.stamp;
         let is_copied = newest.is_some_and(|archive| {
-            let copy = archive.meta.stamp;
-            archive.parsed.is_plain() && (copy.len, copy.mtime) == (stamp.len, stamp.mtime)
+            let copy = archive.stamp();
+            archive.is_plain() && (copy.len, copy.mtime) == (stamp.len, stamp.mtime)
         });
         if is_copied {
             draft.renamed_is_copied = true;
@@ -238,8 +238,8 @@ fn look_at(
         let is_copied = policy.method == Method::CopyTruncate
             && active.stamp.len > 0
             && newest.is_some_and(|archive| {
-                let copy = archive.meta.stamp;
-                archive.parsed.is_plain()
+                let copy = archive.stamp();
+                archive.is_plain()
                     && (copy.len, copy.mtime) == (active.stamp.len, active.stamp.mtime)
             });
         if is_copied {
@@ -252,7 +252,7 @@ fn look_at(
         // that: the new log is made before anything is compressed.
         draft.recreate = policy.create.is_some()
             && matches!(policy.method, Method::Rename | Method::RenameCopy)
-            && newest.is_some_and(|archive| archive.parsed.is_plain());
+            && newest.is_some_and(|archive| archive.is_plain());
         return;
     };
     match new_label(log, policy, context, |_, _| true) {
@@ -346,10 +346,8 @@ fn look_classic(
             let Some((archive, _)) = draft.copy(*index) else { continue };
             let number = copies.moves.iter().find(|(moved, _)| moved == index).map(|(_, to)| *to);
             let name = match number {
-                Some(to) => {
-                    policy.naming.format(&log.name, &Label::Number(to), &archive.parsed.suffix)
-                }
-                None => archive.name.clone(),
+                Some(to) => policy.naming.format(&log.name, &Label::Number(to), archive.suffix()),
+                None => archive.name().to_owned(),
             };
             let copy = crate::error::printable(inventory.path(log.archive_dir, &name));
             let why = format!("Failed to remove old log {copy}: it is no regular file");

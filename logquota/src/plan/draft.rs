@@ -152,11 +152,14 @@ impl<'a> LogDraft<'a> {
             .archives
             .iter()
             .map(|archive| {
-                Verdict::Keep(match archive.meta {
-                    _ if log.blocked.is_some() => kept,
-                    meta if meta.kind != Kind::File => Why::NoFile,
-                    meta if meta.stamp.nlink > 1 => Why::HardLinked,
-                    _ => kept,
+                Verdict::Keep(if log.blocked.is_some() {
+                    kept
+                } else if archive.kind() != Kind::File {
+                    Why::NoFile
+                } else if archive.stamp().nlink > 1 {
+                    Why::HardLinked
+                } else {
+                    kept
                 })
             })
             .collect();
@@ -213,7 +216,7 @@ impl<'a> LogDraft<'a> {
     /// An archive, or a log that is a copy of this one, and what a step that acts on it must find.
     pub(super) fn copy(&self, index: usize) -> Option<(&Archive, Expect)> {
         if let Some(archive) = self.log.archives.get(index) {
-            return Some((archive, Expect::Unchanged(archive.meta.stamp)));
+            return Some((archive, Expect::Unchanged(archive.stamp())));
         }
         let behind = index.checked_sub(self.log.archives.len())?;
         self.twofold().get(behind).map(|(archive, expect)| (archive, *expect))
@@ -234,14 +237,14 @@ impl<'a> LogDraft<'a> {
             all.sort_by(|(_, a), (_, b)| a.newest_first(b));
         }
         if let Style::Dated { format, .. } = &self.policy.naming.style {
-            let moment = |archive: &Archive| match &archive.parsed.label {
-                Label::Date { text, .. } => format.moment(text),
+            let moment = |archive: &Archive| match archive.label() {
+                Label::Date(date) => format.moment(&date.text),
                 _ => None,
             };
             // Where there is none for one there is none for any.
             all.sort_by_cached_key(|(_, archive)| {
                 let moment = moment(archive);
-                Reverse(moment.map(|moment| (moment, archive.name.clone())))
+                Reverse(moment.map(|moment| (moment, archive.name().to_owned())))
             });
         }
         all
@@ -287,15 +290,15 @@ impl<'a> LogDraft<'a> {
             && self.log.archives.first().is_some_and(|newest| std::ptr::eq(newest, archive));
         !self.is_blocked()
             && !is_spared
-            && archive.meta.kind == Kind::File
-            && (archive.meta.stamp.nlink <= 1 || self.policy.allow_hard_links)
+            && archive.kind() == Kind::File
+            && (archive.stamp().nlink <= 1 || self.policy.allow_hard_links)
     }
 
     /// The copy that an interrupted run has made, if it stays. (If it had to go for space there
     /// is nothing left to compare with.)
     pub(super) fn copy_made(&self) -> Option<Place> {
         let (_, copy) = self.kept().next().filter(|(index, _)| *index == 0)?;
-        Some(Place { dir: self.log.archive_dir, name: copy.name.clone() })
+        Some(Place { dir: self.log.archive_dir, name: copy.name().to_owned() })
     }
 
     /// The file that a rotation turns into an archive.

@@ -3,7 +3,7 @@
 use super::blocked::why;
 use super::draft::{LogDraft, SetDraft};
 use super::{Context, Goal, Problem, retain};
-use crate::inventory::{Inventory, LeftoverKind, Set};
+use crate::inventory::{Archive, Inventory, LeftoverKind, Set};
 
 /// Looks at one set. No log of it is due, and none is made.
 pub(super) fn look(
@@ -26,16 +26,16 @@ pub(super) fn look(
 /// Nothing of a log gives way where there is enough already, nor on other file systems.
 fn look_at(draft: &mut LogDraft<'_>, set: &Set, goal: Goal) {
     let log = draft.log;
-    let archives = log.archives.iter().map(|archive| &archive.meta);
-    let mut files = archives.chain(log.leftovers.iter().map(|leftover| &leftover.meta));
+    let archives = log.archives.iter().map(Archive::stamp);
+    let mut files = archives.chain(log.leftovers.iter().map(|leftover| leftover.meta.stamp));
     let is_wanted = goal.dev == set.dev
         && goal.wanted > set.space.free
-        && files.all(|meta| meta.stamp.id.dev == goal.dev);
+        && files.all(|stamp| stamp.id.dev == goal.dev);
     draft.is_aside = !is_wanted;
-    let newest = log.archives.first().filter(|archive| archive.parsed.is_plain());
+    let newest = log.archives.first().filter(|archive| archive.is_plain());
     let renamed = log.leftovers.iter().find(|l| l.kind == LeftoverKind::Renamed);
     draft.renamed_is_copied = renamed.zip(newest).is_some_and(|(leftover, copy)| {
-        let (copy, renamed) = (copy.meta.stamp, leftover.meta.stamp);
+        let (copy, renamed) = (copy.stamp(), leftover.meta.stamp);
         (copy.len, copy.mtime) == (renamed.len, renamed.mtime)
     });
     // Without an active file the newest one may be it, renamed by a run that was interrupted:

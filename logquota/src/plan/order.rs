@@ -212,7 +212,7 @@ impl Builder<'_> {
                     .log
                     .archives
                     .first()
-                    .map(|copy| Place { dir: draft.log.archive_dir, name: copy.name.clone() }),
+                    .map(|copy| Place { dir: draft.log.archive_dir, name: copy.name().to_owned() }),
                 LeftoverKind::Renamed => continue,
             };
             self.push(
@@ -227,16 +227,18 @@ impl Builder<'_> {
             if *reason != Reason::Duplicate {
                 continue;
             }
-            let stamp = archive.meta.stamp;
+            let stamp = archive.stamp();
             let twin = draft.log.archives.iter().enumerate().find(|(other, twin)| {
                 *other != index
-                    && !twin.parsed.is_plain()
-                    && twin.parsed.label == archive.parsed.label
-                    && twin.meta.stamp.mtime == stamp.mtime
+                    && !twin.is_plain()
+                    && twin.label() == archive.label()
+                    && twin.stamp().mtime == stamp.mtime
             });
-            let same_as =
-                twin.map(|(_, twin)| Place { dir: draft.log.archive_dir, name: twin.name.clone() });
-            let place = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+            let same_as = twin.map(|(_, twin)| Place {
+                dir: draft.log.archive_dir,
+                name: twin.name().to_owned(),
+            });
+            let place = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
             let at = self.asked(At::log(set, log), draft, &place);
             self.push(
                 at,
@@ -261,9 +263,9 @@ impl Builder<'_> {
             })
             .collect();
         for (_, archive, reason) in going.into_iter().rev() {
-            let place = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
-            let expect = Expect::Unchanged(archive.meta.stamp);
-            let bytes = archive.meta.stamp.freed_by_unlink();
+            let place = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
+            let expect = Expect::Unchanged(archive.stamp());
+            let bytes = archive.stamp().freed_by_unlink();
             let at = At::log(set, log).after(self.mail_old(set, log, draft, archive, reason));
             self.delete(at, draft, place, expect, bytes, reason.clone());
         }

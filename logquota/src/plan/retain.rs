@@ -32,17 +32,17 @@ fn duplicates(draft: &mut LogDraft<'_>) {
     let archives = &draft.log.archives;
     let twin = |plain: &Archive| {
         archives.iter().any(|other| {
-            !other.parsed.is_plain()
-                && other.meta.kind == Kind::File
-                && is_ours(&other.parsed.suffix, draft)
-                && other.parsed.label == plain.parsed.label
-                && other.meta.stamp.mtime == plain.meta.stamp.mtime
+            !other.is_plain()
+                && other.kind() == Kind::File
+                && is_ours(other.suffix(), draft)
+                && other.label() == plain.label()
+                && other.stamp().mtime == plain.stamp().mtime
         })
     };
     let found: Vec<usize> = draft
         .archives()
-        .filter(|(_, archive, _)| archive.parsed.is_plain() && archive.meta.stamp.nlink <= 1)
-        .filter(|(_, archive, _)| archive.meta.kind == Kind::File)
+        .filter(|(_, archive, _)| archive.is_plain() && archive.stamp().nlink <= 1)
+        .filter(|(_, archive, _)| archive.kind() == Kind::File)
         .filter(|(_, archive, _)| twin(archive))
         .map(|(index, ..)| index)
         .collect();
@@ -64,7 +64,7 @@ fn by_age(draft: &mut LogDraft<'_>, context: &Context) {
     let expired: Vec<(usize, Age)> = draft
         .kept()
         .filter(|(_, archive)| draft.may_delete(archive))
-        .map(|(index, archive)| (index, Age::between(now, archive.meta.stamp.mtime.secs)))
+        .map(|(index, archive)| (index, Age::between(now, archive.stamp().mtime.secs)))
         .filter(|(_, age)| age.whole_days() > u64::from(days))
         .collect();
     for (index, age) in expired {
@@ -112,7 +112,7 @@ fn by_count(draft: &mut LogDraft<'_>) {
     let keep = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(new);
     let surplus: Vec<(usize, Generation)> = draft
         .kept()
-        .filter(|(_, archive)| archive.parsed.own_style)
+        .filter(|(_, archive)| archive.is_own_style())
         .enumerate()
         .skip(keep)
         .filter(|(_, (_, archive))| draft.may_delete(archive))

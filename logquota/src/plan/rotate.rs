@@ -118,8 +118,8 @@ pub(super) fn new_label(
             Label::Number(first_free(*start, &taken))
         }
         Style::Sequence => {
-            let newest = log.archives.iter().filter_map(|archive| match archive.parsed.label {
-                Label::Sequence { number, .. } => Some(number),
+            let newest = log.archives.iter().filter_map(|archive| match archive.label() {
+                Label::Sequence { number, .. } => Some(*number),
                 _ => None,
             });
             let blocked = log.obstacles.iter().filter_map(|name| {
@@ -156,10 +156,11 @@ pub(super) fn new_label(
     }
     if matches!(naming.style, Style::Dated { .. }) {
         let staying = log.archives.iter().enumerate().filter(|(index, a)| stays(*index, a));
-        let existing = staying.map(|(_, archive)| &archive.name).chain(&log.obstacles);
+        let existing = staying.map(|(_, archive)| archive.name());
+        let existing = existing.chain(log.obstacles.iter().map(|name| name.as_os_str()));
         for taken in existing {
             if *taken == name || *taken == plain {
-                return Err(NoName::Exists(taken.clone()));
+                return Err(NoName::Exists(taken.to_owned()));
             }
         }
     }

@@ -91,7 +91,7 @@ impl<'a> Roles<'a> {
             }
             twofold.settled.push(name.clone());
             let found = after(other, active, context);
-            let copy = |meta| Archive { name: name.clone(), parsed, meta };
+            let copy = |meta| Archive::new(name, parsed, &meta);
             twofold.copies.extend(found.map(|(meta, expect)| (copy(meta), expect)));
         }
         if let Some(log) = draft.logs.get_mut(number) {

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::claims::{Claim, Strength};
-use super::walk::World;
+use super::walk::{Folder, World};
 use crate::error::{Error, Op};
 use crate::naming::{ArchiveName, Naming, is_temporary_shape};
 use crate::policy::Method;
@@ -26,7 +26,8 @@ pub(super) struct Draft {
     pub(super) name: OsString,
     /// Folder of its archives, or why there is none.
     pub(super) archive_folder: Result<usize, String>,
-    pub(super) archives: Vec<(OsString, ArchiveName)>,
+    /// Where their names begin in the text of that folder.
+    pub(super) archives: Vec<u32>,
     /// Names of archives of it that belong to another log.
     pub(super) taken: Vec<OsString>,
 }
@@ -40,7 +41,10 @@ pub(super) struct Drafts<'w, 'a> {
     /// For each folder: the namings of the sets that want something there.
     namings_in: Vec<Vec<usize>>,
     found: Vec<Draft>,
-    index: HashMap<(usize, OsString), usize>,
+    /// For each folder and name there: the log it is, counted from 1; 0 if it is none.
+    logs_by_name: Vec<Vec<u32>>,
+    /// Logs whose name is not there.
+    logs_absent: HashMap<(usize, OsString), usize>,
     /// Archive folders by folder and set.
     archive_folders: HashMap<(usize, usize), Result<usize, String>>,
     /// Logs with their archives elsewhere, by archive folder, naming and name.
@@ -48,7 +52,7 @@ pub(super) struct Drafts<'w, 'a> {
     /// Whether a name is a file, for folders that are given whole.
     is_file: HashMap<(usize, OsString), bool>,
     /// Archives in another style of logs that are not there, as far as is known.
-    later: Vec<(usize, OsString)>,
+    later: Vec<(usize, usize)>,
 }
 
 /// All logs with the names of their archives.
@@ -72,7 +76,8 @@ pub(super) fn drafts(world: &mut World<'_>) -> Vec<Draft> {
         naming_of,
         namings_in: Vec::new(),
         found: Vec::new(),
-        index: HashMap::new(),
+        logs_by_name: Vec::new(),
+        logs_absent: HashMap::new(),
         archive_folders: HashMap::new(),
         elsewhere: HashMap::new(),
         is_file: HashMap::new(),
@@ -99,6 +104,8 @@ impl Drafts<'_, '_> {
         for folder in 0..self.world.folders.len() {
             self.list(folder);
         }
+        let names = |folder: &Folder| vec![0; folder.names.len()];
+        self.logs_by_name = self.world.folders.iter().map(names).collect();
         for folder in 0..with_logs {
             let namings = self.distinct_namings(&self.sets_of(folder));
             self.namings_in.push(namings);
@@ -107,7 +114,6 @@ impl Drafts<'_, '_> {
         let names = self.world.folders.iter().take(with_logs).map(|folder| folder.names.len());
         let names = names.sum();
         self.found.reserve_exact(names);
-        self.index.reserve(names);
         for folder in 0..with_logs {
             self.sort_out(folder);
         }
@@ -190,16 +196,16 @@ impl Drafts<'_, '_> {
         for at in 0..count {
             let name = self.world.folders.get(folder).and_then(|f| f.names.get(at));
             if let Some(name) = name.map(OsStr::to_owned) {
-                self.sort_out_name(folder, &name);
+                self.sort_out_name((folder, at), &name);
             }
         }
     }
 
-    fn sort_out_name(&mut self, folder: usize, name: &OsStr) {
+    fn sort_out_name(&mut self, (folder, at): (usize, usize), name: &OsStr) {
         let claim = self.owner(folder, name);
         if claim.is_some_and(|claim| claim.strength == Strength::Literal) {
             // It was named as a log, so it is no archive; one of that name is in the way.
-            if let Some((log, _, _)) = self.archive_of(folder, name, 0, &mut false)
+            if let Some((log, _)) = self.archive_of(folder, name, 0, &mut false)
                 && let Some(draft) = self.found.get_mut(log)
             {
                 draft.taken.push(name.to_owned());
@@ -207,19 +213,27 @@ impl Drafts<'_, '_> {
             return;
         }
         let mut is_open = false;
-        if let Some((log, parsed, at_home)) = self.archive_of(folder, name, 0, &mut is_open) {
+        if let Some((log, at_home)) = self.archive_of(folder, name, 0, &mut is_open) {
             // Copies beside a log whose archives are elsewhere are from before that was
             // configured, and are left alone.
-            if at_home && let Some(draft) = self.found.get_mut(log) {
-                draft.archives.push((name.to_owned(), parsed));
+            if at_home {
+                self.add_archive(log, (folder, at));
             }
             return;
         }
         if is_open {
-            self.later.push((folder, name.to_owned()));
+            self.later.push((folder, at));
             return;
         }
         self.draft_if_log(folder, name);
+    }
+
+    /// `at` is the place of its name in `folder`, which is the log's for archives.
+    fn add_archive(&mut self, log: usize, (folder, at): (usize, usize)) {
+        let start = self.world.folders.get(folder).and_then(|folder| folder.names.start(at));
+        if let (Some(draft), Some(start)) = (self.found.get_mut(log), start) {
+            draft.archives.push(start);
+        }
     }
 
     fn draft_if_log(&mut self, folder: usize, name: &OsStr) {
@@ -245,16 +259,15 @@ impl Drafts<'_, '_> {
     /// Archives in a style that is not the policy's do not prove a log of their own. By now
     /// all logs are known.
     fn sort_out_later(&mut self) {
-        for (folder, name) in std::mem::take(&mut self.later) {
-            let known = self.candidates(folder, &name).into_iter().find_map(|(base, parsed, _)| {
-                self.index.get(&(folder, base)).map(|log| (*log, parsed))
-            });
-            match known {
-                Some((log, parsed)) => {
-                    if let Some(draft) = self.found.get_mut(log)
-                        && draft.archive_folder == Ok(folder)
-                    {
-                        draft.archives.push((name, parsed));
+        for (folder, at) in std::mem::take(&mut self.later) {
+            let name = self.world.folders.get(folder).and_then(|f| f.names.get(at));
+            let Some(name) = name.map(OsStr::to_owned) else { continue };
+            let mut candidates = self.candidates(folder, &name).into_iter();
+            match candidates.find_map(|(base, ..)| self.log_at(folder, &base)) {
+                Some(log) => {
+                    let draft = self.found.get(log);
+                    if draft.is_some_and(|draft| draft.archive_folder == Ok(folder)) {
+                        self.add_archive(log, (folder, at));
                     }
                 }
                 None => self.draft_if_log(folder, &name),
@@ -283,7 +296,7 @@ impl Drafts<'_, '_> {
             for at in 0..count {
                 let name = self.world.folders.get(archives).and_then(|f| f.names.get(at));
                 if let Some(name) = name.map(OsStr::to_owned) {
-                    self.sort_out_archive(archives, &name, &sources, &namings);
+                    self.sort_out_archive((archives, at), &name, &sources, &namings);
                 }
             }
         }
@@ -305,12 +318,12 @@ impl Drafts<'_, '_> {
 
     fn sort_out_archive(
         &mut self,
-        archives: usize,
+        (archives, at): (usize, usize),
         name: &OsStr,
         sources: &[(usize, usize)],
         namings: &[usize],
     ) {
-        if self.index.contains_key(&(archives, name.to_owned())) {
+        if self.log_at(archives, name).is_some() {
             return;
         }
         for naming in namings {
@@ -320,9 +333,11 @@ impl Drafts<'_, '_> {
                     Some(log) => Some(*log),
                     None => self.log_without_file(&base, *naming, &parsed, sources),
                 };
-                if let Some(draft) = log.and_then(|log| self.found.get_mut(log)) {
-                    draft.archives.push((name.to_owned(), parsed));
-                    return;
+                let has_them_there = |log: &usize| {
+                    self.found.get(*log).is_some_and(|d| d.archive_folder == Ok(archives))
+                };
+                if let Some(log) = log.filter(has_them_there) {
+                    return self.add_archive(log, (archives, at));
                 }
             }
         }
@@ -381,11 +396,11 @@ impl Drafts<'_, '_> {
         name: &OsStr,
         nested: u8,
         is_open: &mut bool,
-    ) -> Option<(usize, ArchiveName, bool)> {
+    ) -> Option<(usize, bool)> {
         for (base, parsed, claim) in self.candidates(folder, name) {
-            if let Some(log) = self.index.get(&(folder, base.clone())) {
-                let at_home = self.found.get(*log)?.archive_folder == Ok(folder);
-                return Some((*log, parsed, at_home));
+            if let Some(log) = self.log_at(folder, &base) {
+                let at_home = self.found.get(log)?.archive_folder == Ok(folder);
+                return Some((log, at_home));
             }
             let exists = match claim.strength {
                 Strength::Literal | Strength::FolderLog => true,
@@ -405,7 +420,7 @@ impl Drafts<'_, '_> {
             }
             let log = self.draft(folder, &base, claim);
             let at_home = self.found.get(log)?.archive_folder == Ok(folder);
-            return Some((log, parsed, at_home));
+            return Some((log, at_home));
         }
         None
     }
@@ -427,8 +442,8 @@ impl Drafts<'_, '_> {
     }
 
     fn draft(&mut self, folder: usize, name: &OsStr, claim: Claim) -> usize {
-        if let Some(known) = self.index.get(&(folder, name.to_owned())) {
-            return *known;
+        if let Some(known) = self.log_at(folder, name) {
+            return known;
         }
         let archive_folder = self.archive_folder(folder, claim.set);
         self.found.push(Draft {
@@ -440,8 +455,26 @@ impl Drafts<'_, '_> {
             taken: Vec::new(),
         });
         let log = self.found.len() - 1;
-        self.index.insert((folder, name.to_owned()), log);
+        let place = self.world.folders.get(folder).and_then(|f| f.names.position(name));
+        let slot = place.and_then(|at| self.logs_by_name.get_mut(folder)?.get_mut(at));
+        match (slot, u32::try_from(self.found.len())) {
+            (Some(slot), Ok(number)) => *slot = number,
+            _ => {
+                self.logs_absent.insert((folder, name.to_owned()), log);
+            }
+        }
         log
+    }
+
+    /// The log of that name in `folder`.
+    fn log_at(&self, folder: usize, name: &OsStr) -> Option<usize> {
+        let place = self.world.folders.get(folder).and_then(|f| f.names.position(name));
+        let number = place.and_then(|at| self.logs_by_name.get(folder)?.get(at));
+        match number.and_then(|number| usize::try_from(*number).ok()).unwrap_or(0) {
+            0 if self.logs_absent.is_empty() => None,
+            0 => self.logs_absent.get(&(folder, name.to_owned())).copied(),
+            number => Some(number - 1),
+        }
     }
 }
 

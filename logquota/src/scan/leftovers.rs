@@ -97,9 +97,9 @@ fn find_in(world: &mut World<'_>, index: usize, names: &[OsString], logs: &mut [
 fn targets(log: &Log, policy: &Policy) -> Vec<OsString> {
     let mut found = Vec::new();
     if let Some(compress) = &policy.compress {
-        let plain = log.archives.iter().filter(|archive| archive.parsed.is_plain());
+        let plain = log.archives.iter().filter(|archive| archive.is_plain());
         for archive in plain {
-            found.push(policy.naming.format(&log.name, &archive.parsed.label, &compress.suffix));
+            found.push(policy.naming.format(&log.name, archive.label(), &compress.suffix));
         }
     }
     if copies(policy)
@@ -147,5 +147,5 @@ fn is_owner(meta: &Meta, log: &Log, policy: &Policy, euid: u32, is_proven: bool)
             && (meta.uid == euid
                 || policy.create.is_some_and(|create| create.uid == Some(meta.uid))
                 || log.active.is_some_and(|active| active.uid == meta.uid)
-                || log.archives.iter().any(|archive| archive.meta.uid == meta.uid))
+                || log.archives.iter().any(|archive| archive.meta().uid == meta.uid))
 }

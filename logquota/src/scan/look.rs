@@ -63,20 +63,24 @@ pub(super) fn look(
         blocked: None,
         last_rotated: None,
     };
-    for (name, parsed) in draft.archives {
-        match world.fs.stat(archive_folder.dir, &name) {
+    let text = archive_folder.names.text();
+    for start in draft.archives {
+        let name = text.at(start);
+        let Some(parsed) = policy.naming.parse(&log.name, name) else { continue };
+        match world.fs.stat(archive_folder.dir, name) {
             // It was deleted while we looked, or renamed to a name that we have not seen.
             Ok(None) => restless.push(archive_folder.dir),
             Ok(Some(meta))
                 if (meta.kind == Kind::File || policy.rules == Rules::Logrotate)
                     && is_same_mount(&meta, archive_folder) =>
             {
-                log.archives.push(Archive { name, parsed, meta });
+                let commons = &mut world.commons;
+                log.archives.push(Archive::within(commons, (text, start), parsed, &meta));
             }
-            Ok(Some(_)) => log.obstacles.push(name),
+            Ok(Some(_)) => log.obstacles.push(name.to_owned()),
             Err(error) => {
-                unknown = Some(unreadable(archive_folder, &name, error));
-                log.obstacles.push(name);
+                unknown = Some(unreadable(archive_folder, name, error));
+                log.obstacles.push(name.to_owned());
             }
         }
     }

@@ -63,7 +63,7 @@ fn known(inventory: &Inventory) -> BTreeSet<(DirId, &OsStr)> {
     let mut known = BTreeSet::new();
     for log in inventory.sets.iter().flat_map(|set| &set.logs) {
         known.insert((log.dir, log.name.as_os_str()));
-        known.extend(log.archives.iter().map(|a| (log.archive_dir, a.name.as_os_str())));
+        known.extend(log.archives.iter().map(|a| (log.archive_dir, a.name())));
         known.extend(log.obstacles.iter().map(|name| (log.archive_dir, name.as_os_str())));
         known.extend(log.leftovers.iter().map(|l| (l.place.dir, l.place.name.as_os_str())));
     }

@@ -72,7 +72,7 @@ fn words(inventory: &Inventory, tree: &Tree) -> Vec<String> {
             text.push(':');
             for archive in &log.archives {
                 text.push(' ');
-                text.push_str(&archive.name.to_string_lossy());
+                text.push_str(&archive.name().to_string_lossy());
             }
             text
         })

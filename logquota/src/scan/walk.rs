@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::claims::Claims;
-use super::names::Names;
 use super::pattern::{Component, Matcher, PathPattern};
 use crate::error::{Error, Op};
 use crate::fs::ReadFs;
-use crate::inventory::{DirId, Note, Place, Space};
+use crate::inventory::{Commons, DirId, Names, Note, Place, Space};
 use crate::naming::is_temporary_shape;
 use crate::policy::{Config, Selector};
 use crate::stamp::{Kind, Meta};
@@ -72,6 +71,8 @@ pub(super) struct World<'a> {
     pub(super) overhead: Vec<Bytes>,
     counted: HashSet<(u64, u64)>,
     pub(super) notes: Vec<Note>,
+    /// What archives have in common.
+    pub(super) commons: Commons,
     /// Folders in which a name was gone when it was looked at.
     pub(super) restless: HashSet<DirId>,
 }
@@ -105,6 +106,7 @@ impl<'a> World<'a> {
             overhead: vec![Bytes::ZERO; config.sets.len()],
             counted: HashSet::new(),
             notes: Vec::new(),
+            commons: Commons::default(),
             restless: HashSet::new(),
         };
         for (set, spec) in config.sets.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Found;
 use super::amounts::Ledger;
 use super::model::{Content, LogView, Origin, World};
-use crate::inventory::LeftoverKind;
+use crate::inventory::{Archive, LeftoverKind};
 use crate::plan::{Plan, Reason};
 use crate::policy::Limits;
 
@@ -138,12 +138,12 @@ pub(super) fn check_fair(world: &World<'_>, found: &mut Found) {
             for (archive, content) in log.archives.iter().zip(&log.contents) {
                 let Some(content) = world.contents.get(*content) else { continue };
                 if evicted_at(content).is_some() {
-                    gap = Some(&archive.name);
+                    gap = Some(archive.name());
                 } else if let (Some(newer), None) = (gap, content.lost)
-                    && archive.meta.stamp.nlink <= 1
+                    && archive.stamp().nlink <= 1
                 {
                     let (newer, older) =
-                        (crate::error::printable(newer), crate::error::printable(&archive.name));
+                        (crate::error::printable(newer), crate::error::printable(archive.name()));
                     found.add(5, format_args!("`{newer}` is evicted, the older `{older}` stays"));
                     gap = None;
                 }
@@ -158,7 +158,7 @@ pub(super) fn check_fair(world: &World<'_>, found: &mut Found) {
                         format_args!(
                             "`{}` uses {used} bytes, no more than its share, and loses `{}`",
                             name(),
-                            crate::error::printable(&archive.name)
+                            crate::error::printable(archive.name())
                         ),
                     );
                 }
@@ -173,12 +173,10 @@ fn used_by(log: &LogView<'_>) -> u128 {
     let mut seen = HashSet::new();
     let leftovers = log.log.leftovers.iter();
     let renamed = leftovers.filter(|leftover| leftover.kind == LeftoverKind::Renamed);
-    log.log
-        .active
-        .iter()
-        .chain(log.archives.iter().map(|archive| &archive.meta))
-        .chain(renamed.map(|leftover| &leftover.meta))
-        .map(|meta| &meta.stamp)
+    let active = log.log.active.iter().map(|active| active.stamp);
+    active
+        .chain(log.log.archives.iter().map(Archive::stamp))
+        .chain(renamed.map(|leftover| leftover.meta.stamp))
         .filter(|stamp| stamp.nlink <= 1 || seen.insert((stamp.id.dev, stamp.id.ino)))
         .map(|stamp| u128::from(stamp.allocated.get()))
         .sum::<u128>()

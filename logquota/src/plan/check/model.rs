@@ -60,9 +60,9 @@ pub(super) struct Content<'a> {
     pub(super) dev: u64,
 }
 
-pub(super) struct File<'a> {
+pub(super) struct File {
     /// As it was scanned; none for what the plan makes.
-    pub(super) stamp: Option<&'a Stamp>,
+    pub(super) stamp: Option<Stamp>,
     pub(super) content: usize,
     /// What it occupies at most.
     pub(super) allocated: u128,
@@ -79,7 +79,7 @@ pub(super) struct World<'a> {
     /// What must be free on which device, if that is what the plan is for.
     pub(super) goal: Option<Goal>,
     pub(super) sets: Vec<SetView<'a>>,
-    pub(super) files: Vec<File<'a>>,
+    pub(super) files: Vec<File>,
     pub(super) contents: Vec<Content<'a>>,
     names: HashMap<(DirId, &'a OsStr), usize>,
 }
@@ -137,18 +137,18 @@ impl<'a> World<'a> {
     fn add_log(&mut self, set: usize, number: usize, log: &'a Log) -> LogView<'a> {
         if let Some(active) = &log.active {
             let content = self.add_content(Origin::Live, set, number);
-            self.add_file((log.dir, &log.name), content, Some(&active.stamp));
+            self.add_file((log.dir, &log.name), content, Some(active.stamp));
         }
         let mut archives: Vec<&Archive> = log.archives.iter().collect();
-        archives.sort_by(|a, b| a.parsed.newest_first(&b.parsed).then_with(|| a.name.cmp(&b.name)));
+        archives.sort_by(|a, b| a.newest_first(b));
         let mut contents = Vec::with_capacity(archives.len());
         for archive in &archives {
             let content = self.add_content(Origin::Archive, set, number);
             contents.push(content);
-            let key = (log.archive_dir, archive.name.as_os_str());
-            let file = self.add_file(key, content, Some(&archive.meta.stamp));
+            let key = (log.archive_dir, archive.name());
+            let file = self.add_file(key, content, Some(archive.stamp()));
             if let Some(file) = self.files.get_mut(file) {
-                file.is_no_file = archive.meta.kind != Kind::File;
+                file.is_no_file = archive.kind() != Kind::File;
             }
         }
         for leftover in &log.leftovers {
@@ -159,7 +159,7 @@ impl<'a> World<'a> {
             };
             let content = self.add_content(origin, set, number);
             let place = &leftover.place;
-            self.add_file((place.dir, &place.name), content, Some(&leftover.meta.stamp));
+            self.add_file((place.dir, &place.name), content, Some(leftover.meta.stamp));
         }
         LogView { log, archives, contents, rotated: false, copied: 0, cut: None }
     }
@@ -176,7 +176,7 @@ impl<'a> World<'a> {
         &mut self,
         (dir, name): (DirId, &'a OsStr),
         content: usize,
-        stamp: Option<&'a Stamp>,
+        stamp: Option<Stamp>,
     ) -> usize {
         let dev = stamp.map(|stamp| stamp.id.dev).or_else(|| self.dev_of(dir)).unwrap_or(0);
         self.files.push(File {

@@ -286,7 +286,7 @@ fn source(
     }
     if let Some(stamp) = file.stamp {
         let is_expected = match step.expect {
-            Expect::Unchanged(expected) => expected == *stamp,
+            Expect::Unchanged(expected) => expected == stamp,
             // The active file grows while we look.
             Expect::SameFile(id) => content.origin == Origin::Live && id == stamp.id,
             Expect::Nothing | Expect::Made => false,
@@ -378,14 +378,14 @@ fn live_may_go(
 
 /// Whether an interrupted run has copied it: an archive has its length and time of change,
 /// and is still there or went for a reason for which the log may go, too.
-fn was_copied(world: &World<'_>, step: &Step, file: &File<'_>) -> bool {
+fn was_copied(world: &World<'_>, step: &Step, file: &File) -> bool {
     let (Some(log), Some(stamp)) = (log_of(world, step), file.stamp) else { return false };
     let is_copy = |(archive, content): (&&Archive, &usize)| {
-        let copy = archive.meta.stamp;
+        let copy = archive.stamp();
         let lost = world.contents.get(*content).and_then(|content| content.lost);
         // A duplicate goes only if its compressed copy has the same content.
         let may_go = |reason: &Reason| matches!(reason, Reason::Duplicate) || may_take_live(reason);
-        archive.parsed.is_plain()
+        archive.is_plain()
             && (copy.len, copy.mtime) == (stamp.len, stamp.mtime)
             && lost.is_none_or(|(_, reason)| may_go(reason))
     };

@@ -88,7 +88,7 @@ pub(super) fn check_needed(world: &World<'_>, ledger: &Ledger, found: &mut Found
 fn has_archive(world: &World<'_>, log: &LogView<'_>) -> bool {
     log.archives.iter().zip(&log.contents).any(|(archive, content)| {
         let is_kept = world.contents.get(*content).is_some_and(|content| content.lost.is_none());
-        is_kept && archive.meta.stamp.nlink <= 1
+        is_kept && archive.stamp().nlink <= 1
     })
 }
 

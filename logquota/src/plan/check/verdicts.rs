@@ -26,10 +26,10 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
     for (set_number, set) in world.sets.iter().enumerate() {
         for (log_number, log) in set.logs.iter().enumerate() {
             for (archive, content) in log.archives.iter().zip(&log.contents) {
-                let verdict = verdicts.remove(&(set_number, log_number, archive.name.as_os_str()));
+                let verdict = verdicts.remove(&(set_number, log_number, archive.name()));
                 let lost = world.contents.get(*content).and_then(|content| content.lost);
                 if let Err(what) = judge(world, plan, set, log, archive, verdict, lost) {
-                    let name = crate::error::printable(&archive.name);
+                    let name = crate::error::printable(archive.name());
                     found.add(1, format_args!("archive `{name}`: {what}"));
                 }
             }
@@ -56,10 +56,10 @@ fn judge(
             Err(format!("is kept, and step {step} deletes it"))
         }
         (Some(Verdict::Remove(_)), None) => Err("is removed, and no step deletes it".to_owned()),
-        (Some(Verdict::Keep(Why::HardLinked)), None) if archive.meta.stamp.nlink <= 1 => {
+        (Some(Verdict::Keep(Why::HardLinked)), None) if archive.stamp().nlink <= 1 => {
             Err("is kept for its other names, and has none".to_owned())
         }
-        (Some(Verdict::Keep(Why::NoFile)), None) if archive.meta.kind == Kind::File => {
+        (Some(Verdict::Keep(Why::NoFile)), None) if archive.kind() == Kind::File => {
             Err("is kept for being no regular file, and is one".to_owned())
         }
         (Some(Verdict::Keep(Why::Blocked)), None) if log.log.blocked.is_none() => {
@@ -91,12 +91,12 @@ fn is_true(
         // Its step compares the contents.
         Reason::Duplicate => true,
         Reason::Count { generation, limit } if set.policy.rules == Rules::Logrotate => {
-            archive.parsed.own_style
+            archive.is_own_style()
                 && set.policy.count == Count::AtMost(limit)
                 && generation.get() > limit
         }
         Reason::Overwritten => {
-            let number = match (&archive.parsed.label, &set.policy.naming.style) {
+            let number = match (archive.label(), &set.policy.naming.style) {
                 (Label::Number(number), Style::Numbered { start }) => number.checked_sub(*start),
                 _ => None,
             };
@@ -108,13 +108,13 @@ fn is_true(
         }
         Reason::Count { generation, limit } => {
             log.rotated
-                && archive.parsed.own_style
+                && archive.is_own_style()
                 && set.policy.count == Count::AtMost(limit)
                 && (1..=generation.get()).contains(&limit)
         }
         Reason::MaxAge { age, limit } => {
             let now = plan.created.timestamp();
-            age == Age::between(now, archive.meta.stamp.mtime.secs)
+            age == Age::between(now, archive.stamp().mtime.secs)
                 && set.policy.max_age_days.is_some_and(|days| {
                     limit == Age::days(days.into()) && age.whole_days() > days.into()
                 })

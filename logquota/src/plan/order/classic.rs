@@ -181,7 +181,7 @@ impl Builder<'_> {
         let mut late: Vec<(usize, Here)> = Vec::new();
         for index in &copies.late {
             let Some((archive, here)) = way.old(*index).zip(way.here(*index)) else { continue };
-            let to = way.named(&archive.parsed.label, true);
+            let to = way.named(archive.label(), true);
             if way.draft.has_limits
                 && !self.has_room(set, here.meta.stamp.allocated, self.room(set, &here))
             {
@@ -224,9 +224,9 @@ impl Builder<'_> {
     fn aside_name(&self, way: &Way<'_, '_>, archive: &Archive) -> OsString {
         let log = way.draft.log;
         let is_taken = |name: &OsString| {
-            log.obstacles.contains(name) || log.archives.iter().any(|other| other.name == *name)
+            log.obstacles.contains(name) || log.archives.iter().any(|other| other.name() == name)
         };
-        let mut name = archive.name.clone();
+        let mut name = archive.name().to_owned();
         name.push(&way.classic.aside);
         let first = name.clone();
         let mut number = 2u32;
@@ -436,11 +436,11 @@ impl<'d> Way<'d, '_> {
         let archive = self.old(index)?;
         let (_, expect) = self.draft.copy(index)?;
         Some(Here {
-            place: self.archive(archive.name.clone()),
-            meta: archive.meta,
+            place: self.archive(archive.name().to_owned()),
+            meta: archive.meta(),
             expect,
-            is_packed: !archive.parsed.is_plain(),
-            freed: archive.meta.stamp.freed_by_unlink(),
+            is_packed: !archive.is_plain(),
+            freed: archive.stamp().freed_by_unlink(),
         })
     }
 

@@ -55,8 +55,8 @@ impl Builder<'_> {
         let draft = drafts.get(set)?.logs.get(log)?;
         let archive = draft.log.archives.get(index)?;
         let dir = draft.log.archive_dir;
-        let stamp = archive.meta.stamp;
-        let place = Place { dir, name: archive.name.clone() };
+        let stamp = archive.stamp();
+        let place = Place { dir, name: archive.name().to_owned() };
         let bytes = stamp.freed_by_unlink();
         self.delete(At::log(set, log), draft, place, Expect::Unchanged(stamp), bytes, reason);
         Some(dir)
@@ -68,7 +68,7 @@ fn all_there(draft: &SetDraft<'_>) -> Vec<(usize, Done)> {
     let logs = draft.logs.iter().enumerate().filter(|(_, log)| !log.log.archives.is_empty());
     let done = logs.map(|(index, log)| {
         let mut taken = names(log);
-        taken.extend(log.removed().map(|(_, archive, _)| archive.name.clone()));
+        taken.extend(log.removed().map(|(_, archive, _)| archive.name().to_owned()));
         (index, Done { moved: unmoved(log), names: taken, ..Done::default() })
     });
     done.collect()

@@ -29,13 +29,13 @@ impl Builder<'_> {
         if !matches!(reason, Reason::Count { .. } | Reason::MaxAge { .. }) {
             return None;
         }
-        let suffix = archive.parsed.suffix.as_str();
-        let unpack = (!archive.parsed.is_plain()).then(|| unpacker(mail, suffix));
-        let at = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+        let suffix = archive.suffix();
+        let unpack = (!archive.is_plain()).then(|| unpacker(mail, suffix));
+        let at = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
         let subject = self.inventory.path(at.dir, &at.name).into_os_string();
         let message = Message { address: mail.address.clone(), subject, unpack };
         let action = Action::Mail { at, message: Arc::new(message) };
-        let expect = Expect::Unchanged(archive.meta.stamp);
+        let expect = Expect::Unchanged(archive.stamp());
         Some(self.push(At::log(set, log), action, expect, Bytes::ZERO, Reason::Mail))
     }
 

@@ -14,7 +14,7 @@ impl Builder<'_> {
         &mut self,
         at: At,
         draft: &LogDraft<'_>,
-        old: Option<(&Meta, Place)>,
+        old: Option<(Meta, Place)>,
     ) -> Option<usize> {
         let wanted = draft.policy.create?;
         let like = old.as_ref().map(|(meta, _)| *meta);

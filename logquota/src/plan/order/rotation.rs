@@ -127,8 +127,8 @@ impl Builder<'_> {
             })
             .collect();
         for (_, archive, reason) in counted.into_iter().rev() {
-            let place = Place { dir: log.archive_dir, name: archive.name.clone() };
-            let stamp = archive.meta.stamp;
+            let place = Place { dir: log.archive_dir, name: archive.name().to_owned() };
+            let stamp = archive.stamp();
             let bytes = stamp.freed_by_unlink();
             let mailed = at.log.and_then(|log| self.mail_old(at.set, log, draft, archive, reason));
             let at = at.clone().after(mailed);
@@ -138,14 +138,14 @@ impl Builder<'_> {
         let Some(rotation) = &draft.rotation else {
             done.moved = unmoved(draft);
             let newest = draft.log.archives.first();
-            let like = newest.map(|a| (&a.meta, log.archive_dir, a.name.clone()));
-            let like = like.map(|(meta, dir, name)| (meta, Place { dir, name }));
+            let place = |a: &Archive| Place { dir: log.archive_dir, name: a.name().to_owned() };
+            let like = newest.map(|a| (a.meta(), place(a)));
             done.created = self.create(at.clone(), draft, like);
             done.archive.extend(done.created);
             // The last trace of the log does not go before the log is there again.
             if let Some((archive, reason)) = draft.last_trace() {
-                let place = Place { dir: log.archive_dir, name: archive.name.clone() };
-                let stamp = archive.meta.stamp;
+                let place = Place { dir: log.archive_dir, name: archive.name().to_owned() };
+                let stamp = archive.stamp();
                 let bytes = stamp.freed_by_unlink();
                 let expect = Expect::Unchanged(stamp);
                 let mailed =
@@ -204,7 +204,7 @@ impl Builder<'_> {
                 done.new = Some(new(&to));
                 done.renamed = Some(from.clone());
                 if draft.recreate {
-                    done.created = self.create(at, draft, Some((meta, from)));
+                    done.created = self.create(at, draft, Some((*meta, from)));
                     done.archive.extend(done.created);
                 }
             }
@@ -223,7 +223,7 @@ impl Builder<'_> {
                 done.made = Some(index);
                 done.new = Some(new(&to));
                 done.names.insert(to.name.clone());
-                done.created = self.create(at.after([index]), draft, Some((meta, to)));
+                done.created = self.create(at.after([index]), draft, Some((*meta, to)));
                 done.archive.extend(done.created);
             }
             (Source::Active, Method::RenameCopy) => {
@@ -234,7 +234,7 @@ impl Builder<'_> {
                 done.archive.push(index);
                 done.new = Some(new(&to));
                 done.renamed = Some(temp.clone());
-                done.created = self.create(at.after([index]), draft, Some((meta, temp)));
+                done.created = self.create(at.after([index]), draft, Some((*meta, temp)));
                 done.archive.extend(done.created);
             }
             (Source::Active, Method::Copy | Method::CopyTruncate) => {
@@ -357,10 +357,10 @@ impl Builder<'_> {
     /// The steps that take the archives of this label away, whatever their suffix.
     fn vacated(&self, draft: &LogDraft<'_>, label: &Label, moved: &[Moved]) -> Vec<usize> {
         let archives = draft.log.archives.iter().enumerate();
-        let same = archives.filter(|(_, a)| a.parsed.own_style && a.parsed.label == *label);
+        let same = archives.filter(|(_, a)| a.is_own_style() && a.label() == label);
         let step = |(index, archive): (usize, &Archive)| {
             let by = moved.iter().find(|m| m.index == index).and_then(|m| m.by);
-            let place = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+            let place = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
             by.or_else(|| self.freed.get(&place).copied())
         };
         same.filter_map(step).collect()
@@ -381,19 +381,19 @@ impl Builder<'_> {
         let mut last = newest;
         let mut targets: Vec<(usize, &Archive, u32)> = Vec::new();
         let mut moved = unmoved(draft);
-        for (index, archive) in draft.kept().filter(|(_, a)| a.parsed.own_style) {
-            let Label::Number(number) = archive.parsed.label else { continue };
-            let wanted = first_free(number.max(last.saturating_add(1)), &taken);
+        for (index, archive) in draft.kept().filter(|(_, a)| a.is_own_style()) {
+            let Label::Number(number) = archive.label() else { continue };
+            let wanted = first_free((*number).max(last.saturating_add(1)), &taken);
             targets.push((index, archive, wanted));
             last = wanted;
         }
         let name = |archive: &Archive, number| {
-            naming.format(&draft.log.name, &Label::Number(number), &archive.parsed.suffix)
+            naming.format(&draft.log.name, &Label::Number(number), archive.suffix())
         };
         if let Some((_, archive, number)) =
             targets.iter().find(|(_, archive, number)| name(archive, *number).len() > NAME_MAX)
         {
-            let archive = crate::error::printable(&archive.name);
+            let archive = crate::error::printable(archive.name());
             let why = format!(
                 "is due, but its archive `{archive}` cannot become number {number}: the name \
                  would have more than 255 bytes; give the log a shorter name"
@@ -405,18 +405,18 @@ impl Builder<'_> {
         for (index, archive, number) in targets.into_iter().rev() {
             let label = Label::Number(number);
             let needs = self.vacated(draft, &label, &moved);
-            if archive.parsed.label == label {
+            if *archive.label() == label {
                 continue;
             }
             let name = name(archive, number);
-            let from = Place { dir: draft.log.archive_dir, name: archive.name.clone() };
+            let from = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
             let to = Place { dir: draft.log.archive_dir, name: name.clone() };
-            let stamp = archive.meta.stamp;
+            let stamp = archive.stamp();
             let action = Action::Rename { from, to };
             let expect = Expect::Unchanged(stamp);
             let at = at.clone().after(needs);
             let step = self.push(at, action, expect, stamp.allocated, Reason::MakeWay);
-            names.remove(&archive.name);
+            names.remove(archive.name());
             names.insert(name.clone());
             if let Some(slot) = moved.iter_mut().find(|m| m.index == index) {
                 *slot = Moved { index, name, label, by: Some(step) };
@@ -432,8 +432,8 @@ pub(super) fn unmoved(draft: &LogDraft<'_>) -> Vec<Moved> {
         .kept()
         .map(|(index, archive)| Moved {
             index,
-            name: archive.name.clone(),
-            label: archive.parsed.label.clone(),
+            name: archive.name().to_owned(),
+            label: archive.label().clone(),
             by: None,
         })
         .collect()
@@ -441,6 +441,6 @@ pub(super) fn unmoved(draft: &LogDraft<'_>) -> Vec<Moved> {
 
 /// Names in the archive folder that archives or obstacles have.
 pub(super) fn names(draft: &LogDraft<'_>) -> Names {
-    let kept = draft.kept().map(|(_, archive)| archive.name.clone());
+    let kept = draft.kept().map(|(_, archive)| archive.name().to_owned());
     kept.chain(draft.log.obstacles.iter().cloned()).collect()
 }

@@ -62,10 +62,10 @@ impl Builder<'_> {
                     // An interrupted copytruncate: not before the log is cut.
                     log_draft.rotation.as_ref().and(done.made.filter(|_| done.new.is_none())),
                 );
-                let expect = Expect::Unchanged(archive.meta.stamp);
-                let is_plain = archive.parsed.is_plain() && archive.meta.stamp.nlink <= 1;
+                let expect = Expect::Unchanged(archive.stamp());
+                let is_plain = archive.is_plain() && archive.stamp().nlink <= 1;
                 (is_plain || compress.delay).then(|| {
-                    (&moved.label, moved.name.clone(), archive.meta, expect, waits.collect())
+                    (&moved.label, moved.name.clone(), archive.meta(), expect, waits.collect())
                 })
             });
             for (label, name, meta, expect, needs) in new.chain(old) {

@@ -122,10 +122,10 @@ impl Pool {
         let mut items = Vec::new();
         let (mut used, mut files) = (draft.fixed_bytes(), draft.fixed_files());
         for (index, archive) in draft.kept().rev() {
-            if archive.meta.stamp.nlink > 1 {
+            if archive.stamp().nlink > 1 {
                 continue;
             }
-            let bytes = archive.meta.stamp.allocated;
+            let bytes = archive.stamp().allocated;
             used = used.plus(bytes);
             files = files.saturating_add(1);
             if draft.may_delete(archive) {
@@ -206,7 +206,7 @@ pub(super) fn removed_files(draft: &SetDraft<'_>) -> usize {
     let log = |log: &LogDraft<'_>| {
         let archives = log
             .archives()
-            .filter(|(_, a, v)| matches!(v, Verdict::Remove(_)) && a.meta.stamp.nlink <= 1)
+            .filter(|(_, a, v)| matches!(v, Verdict::Remove(_)) && a.stamp().nlink <= 1)
             .count();
         let stay = log.staying_leftovers().count();
         archives.saturating_add(log.log.leftovers.len().saturating_sub(stay))

@@ -70,7 +70,7 @@ impl Evictions {
             };
             // What could go of its archives has gone by now.
             let stays = |index, archive: &Archive| {
-                archive.meta.stamp.nlink > 1
+                archive.stamp().nlink > 1
                     && matches!(draft.verdicts.get(index), Some(Verdict::Keep(_)))
             };
             let Ok(label) = new_label(draft.log, draft.policy, context, stays) else { continue };

@@ -46,7 +46,7 @@ fn log(name: &str, ino: u64, active: u64, archives: &[u64]) -> Log {
     let archives = archives.iter().zip(1..).map(|(kib, n)| {
         let archive = OsString::from(format!("{name}.{n}"));
         let parsed = Naming::numbered(1).parse(OsStr::new(name), &archive).expect("an archive");
-        Archive { name: archive, parsed, meta: meta(ino + n, *kib) }
+        Archive::new(&archive, parsed, &meta(ino + n, *kib))
     });
     Log {
         dir: DIR,
@@ -101,7 +101,7 @@ impl Draft {
         let kept = |log: usize, archive: &Archive| ArchiveVerdict {
             set: 0,
             log,
-            name: archive.name.clone(),
+            name: archive.name().to_owned(),
             verdict: Verdict::Keep(Why::WithinLimits),
         };
         let verdicts = set
@@ -123,12 +123,13 @@ impl Draft {
             problems: Vec::new(),
             dirs: dirs(),
         };
-        let archives = set.logs.iter().flat_map(|log| &log.archives).map(|a| (&a.name, &a.meta));
-        let logs = set.logs.iter().flat_map(|log| log.active.iter().map(|meta| (&log.name, meta)));
+        let archives = set.logs.iter().flat_map(|log| &log.archives).map(|a| (a.name(), a.meta()));
+        let logs =
+            set.logs.iter().flat_map(|log| log.active.iter().map(|meta| (&*log.name, *meta)));
         let leftovers = set.logs.iter().flat_map(|log| &log.leftovers);
-        let leftovers = leftovers.map(|l| (&l.place.name, &l.meta));
+        let leftovers = leftovers.map(|l| (&*l.place.name, l.meta));
         let all = archives.chain(logs).chain(leftovers);
-        let names = all.map(|(name, meta)| (name.clone(), meta.stamp)).collect();
+        let names = all.map(|(name, meta)| (name.to_owned(), meta.stamp)).collect();
         let inventory = Inventory { dirs: dirs(), sets: vec![set], notes: Vec::new() };
         let config = Config::single(SetSpec::pattern("/var/log/*.log", policy));
         Self { inventory, config, plan, names }
@@ -294,4 +295,11 @@ fn copied() -> Draft {
     Draft::new(policy, vec![log("app.log", 10, 40, &[])])
         .copy("app.log", "app.log.1", 40)
         .truncate("app.log", Reason::Copied)
+}
+
+/// Has something else be seen of an archive.
+fn see(archive: &mut Archive, change: impl FnOnce(&mut Meta)) {
+    let mut meta = archive.meta();
+    change(&mut meta);
+    *archive = archive.with_meta(&meta);
 }

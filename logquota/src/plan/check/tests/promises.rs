@@ -37,7 +37,7 @@ fn promise_1_every_archive_has_one_verdict_that_the_steps_keep() {
 fn promise_1_what_is_no_regular_file_is_renamed_and_nothing_else() {
     let folder = || {
         let mut log = log("app.log", 10, 40, &[8]);
-        log.archives[0].meta.kind = Kind::Dir;
+        see(&mut log.archives[0], |meta| meta.kind = Kind::Dir);
         Draft::new(Policy::default().keep_count(1), vec![log])
     };
     folder().rename("app.log.1", "app.log.2", Reason::MakeWay).passes();
@@ -77,7 +77,7 @@ fn promise_1_the_numbers_of_a_reason_are_true() {
     Draft::new(aged(), logs()).delete("app.log.2", too_old).breaks(1, no_reason);
     let old = |days: i64| {
         let mut log = log("app.log", 10, 40, &[8]);
-        log.archives[0].meta.stamp.mtime.secs = NOW - days * 86_400;
+        see(&mut log.archives[0], |meta| meta.stamp.mtime.secs = NOW - days * 86_400);
         vec![log]
     };
     let is_old = Reason::MaxAge { age: Age::days(2), limit };
@@ -206,7 +206,7 @@ fn promise_3_what_a_plan_says_of_its_sums_is_true() {
 #[test]
 fn promise_3_a_file_with_other_names_frees_nothing() {
     let mut linked = log("app.log", 10, 40, &[8]);
-    linked.archives[0].meta.stamp.nlink = 2;
+    see(&mut linked.archives[0], |meta| meta.stamp.nlink = 2);
     Draft::new(quota(44), vec![linked])
         .delete("app.log.1", over(48, 44, 48, 44))
         .with(|d| {
@@ -267,7 +267,7 @@ fn promise_5_the_oldest_go_first() {
         .breaks(5, "the older `app.log.3` stays");
     // A file with other names would free nothing; it stays.
     let mut linked = logs();
-    linked[0].archives[2].meta.stamp.nlink = 2;
+    see(&mut linked[0].archives[2], |meta| meta.stamp.nlink = 2);
     Draft::new(quota(80), linked)
         .delete("app.log.2", over(88, 80, 88, 80))
         .with(|d| d.plan.verdicts[2].verdict = Verdict::Keep(Why::HardLinked))
