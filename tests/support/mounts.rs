@@ -158,7 +158,9 @@ impl Mount {
     #[must_use]
     pub fn device(&self) -> String {
         let at = self.at();
-        let mounts = fs::read_to_string("/proc/self/mounts").expect("the mounts");
+        // Others may have mounts with any names.
+        let mounts = fs::read("/proc/self/mounts").expect("the mounts");
+        let mounts = String::from_utf8_lossy(&mounts);
         let of = |line: &str| {
             let mut fields = line.split(' ');
             let device = fields.next()?.strip_prefix("/dev/")?.to_owned();
