@@ -14,7 +14,7 @@ use logquota::clock;
 use logquota::error::printable;
 use logquota::fs::os::{host, open_deleted};
 use logquota::plan::guard::{Exceeded, first_unsure};
-use logquota::plan::{Goal, Plan, Step};
+use logquota::plan::{Goal, Plan, Purpose, Step};
 use logquota::report::{PLAN_EARLY_SECONDS, PLAN_VALID_SECONDS, PlanFileError, PlanJson};
 
 use self::args::{FreeArgs, PlanId};
@@ -132,7 +132,7 @@ impl Call<'_> {
 
     fn plan(&self, session: &Session) -> Result<Planned, Failure> {
         let goal = self.wish.goal(session)?;
-        let plan = session.plan_for(logquota::plan::Purpose::Free(goal))?;
+        let plan = session.plan_for(Purpose::Free(goal))?;
         let exceeded = self.wish.guards.exceeded(&session.inventory, &plan);
         Ok(Planned { goal, plan, exceeded })
     }
@@ -160,6 +160,10 @@ impl Call<'_> {
         let Planned { goal, plan, exceeded } = planned;
         let id = PlanId::new(&plan.id, plan.created.timestamp());
         let words = call::words(self.args, &self.wish, &self.look.source, &session.host.name, &id);
+        // Whoever lacks room shall know what else there is.
+        let more = Goal { cuts_logs: true, ..*goal };
+        let is_short = !goal.cuts_logs && view::shortfall(plan) > Bytes::ZERO;
+        let with_cuts = is_short.then(|| session.plan_for(Purpose::Free(more)).ok()).flatten();
         let view = view::View {
             session,
             plan,
@@ -170,6 +174,7 @@ impl Call<'_> {
             words,
             id: id.to_string(),
             file,
+            with_cuts,
         };
         if out.json {
             out.json(&json::preview(&view, &self.to_json(plan)));

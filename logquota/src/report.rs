@@ -111,6 +111,9 @@ pub struct FreeJson {
     /// A path on the file system, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<PathJson>,
+    /// The heads of logs in use may be cut off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trim_active: bool,
     /// The most files that may be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_files: Option<u64>,

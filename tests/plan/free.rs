@@ -4,12 +4,12 @@ use logquota::apply::Outcome;
 use logquota::fs::sim::{Content, SimDisk, SimFs, Unsynced};
 use logquota::naming::temporary_name;
 use logquota::plan::guard::{Exceeded, Guards};
-use logquota::plan::{Action, Goal, Plan, Reason, Verdict, check, plan};
+use logquota::plan::{Action, Goal, KEPT_MIN, Plan, Reason, Verdict, check, plan};
 use logquota::policy::{Policy, RotateWhen, SetSpec};
 use logquota::{Bytes, Codec, Config};
 use logquota_tests::generate::{Odd, cases};
 use logquota_tests::proptest_config;
-use logquota_tests::sandbox::{Machine, NOON, Ran};
+use logquota_tests::sandbox::{Machine, NOON, Ran, Recorder};
 use logquota_tests::show::show;
 use logquota_tests::workloads::noise;
 use proptest::prelude::*;
@@ -172,6 +172,116 @@ fn h25_a_plan_may_not_delete_more_than_somebody_can_have_meant() {
     );
 }
 
+fn cutting(free: u64) -> Machine {
+    Machine { cuts_logs: true, ..machine(policy(), Bytes::kib(free)) }
+}
+
+/// What is cut off which log, in KiB.
+fn cuts(plan: &Plan) -> Vec<(String, u64)> {
+    let cut = |step: &logquota::plan::Step| match &step.action {
+        Action::Trim { at, cut, .. } => {
+            Some((at.name.to_string_lossy().into_owned(), cut.get() >> 10))
+        }
+        _ => None,
+    };
+    plan.steps.iter().filter_map(cut).collect()
+}
+
+#[test]
+fn logs_in_use_are_cut_only_where_that_was_asked_for_and_only_when_no_archive_is_left() {
+    let files = "a.log:200 a.log.1:20@1 b.log:90 b.log.1:10@1";
+    let fs = disk(files);
+    let ran = run(&fs, policy(), Bytes::kib(31));
+    assert_eq!(story(&ran), "delete a.log.1, delete b.log.1");
+    assert_eq!(ran.plan.sets[0].shortfall, Bytes::kib(1));
+    for (kib, expected) in [
+        (30, vec![]),
+        (31, vec![("a.log", 1)]),
+        // Down to the length of the other one, and then both.
+        (140, vec![("a.log", 110)]),
+        (144, vec![("a.log", 112), ("b.log", 2)]),
+    ] {
+        let fs = disk(files);
+        let ran = cutting(kib).run(&fs).expect("a run");
+        let expected: Vec<_> = expected.into_iter().map(|(n, k)| (n.to_owned(), k)).collect();
+        assert_eq!(cuts(&ran.plan), expected, "{kib}: {}", show(&ran.plan));
+        assert_eq!(ran.plan.sets[0].shortfall, Bytes::ZERO, "{kib}");
+        assert!(ran.report.is_complete() && fs.free() >= Bytes::kib(kib), "{}", ran.story());
+        assert!(fs.free() < Bytes::kib(kib + 1), "{} of {kib}", fs.free());
+        let first = "delete a.log.1, delete b.log.1";
+        assert!(story(&ran).starts_with(first), "{}", story(&ran));
+    }
+}
+
+#[test]
+fn of_each_log_that_is_cut_the_newest_stays() {
+    let fs = disk("a.log:200 b.log:90 c.log:64");
+    let ran = cutting(399).run(&fs).expect("a run");
+    let (kept, cut) = (KEPT_MIN.get() >> 10, cuts(&ran.plan));
+    assert_eq!(cut, [("a.log".to_owned(), 200 - kept), ("b.log".to_owned(), 90 - kept)]);
+    let missing = 399 - (200 - kept) - (90 - kept);
+    assert_eq!(ran.plan.sets[0].shortfall, Bytes::kib(missing));
+    for name in ["a.log", "b.log", "c.log"] {
+        let left = fs.meta(format!("/log/{name}")).expect("a log").stamp.len;
+        assert_eq!(left, KEPT_MIN.get(), "{name}");
+    }
+}
+
+/// What compression has gained, or somebody else has freed, is not cut off on top.
+#[test]
+fn no_more_is_cut_than_is_missing_at_that_moment() {
+    let files = "a.log:200 a.log.1:20@1";
+    for (gained, left) in [(0, 150), (30, 180), (50, 200), (80, 200)] {
+        let fs = disk(files);
+        let machine = cutting(70);
+        let inventory = machine.scan(&fs).expect("a scan");
+        let plan = machine.plan(&inventory).expect("a plan");
+        assert_eq!(cuts(&plan), [("a.log".to_owned(), 50)]);
+        let full = fs.meta("/full").expect("a file").stamp.len;
+        fs.put("/full", Content::Fill(b'x', full - (gained << 10)), 0).expect("shorter");
+        let options = logquota::apply::Options { threads: 1 };
+        let report = logquota::apply::apply(&plan, &fs, &mut Recorder::default(), &options);
+        assert!(report.is_complete());
+        assert_eq!(fs.meta("/log/a.log").expect("a log").stamp.len, left << 10, "{gained}");
+        let is_left_out = matches!(report.outcomes.last(), Some(Outcome::NotNeeded));
+        assert_eq!(is_left_out, gained >= 50, "{gained}");
+    }
+}
+
+/// The id is what a person has seen: it holds for less than an eighth more.
+#[test]
+fn h22_the_id_of_a_plan_that_cuts_holds_for_what_was_seen_and_a_little_more() {
+    let fs = disk("a.log:300");
+    let id = |kib| {
+        let machine = cutting(kib);
+        let inventory = machine.scan(&fs).expect("a scan");
+        let mut inventory = inventory.clone();
+        // As if others had written, so that more is missing for the same goal.
+        inventory.sets[0].space.free = Bytes::kib(kib);
+        let goal = machine.plan(&machine.scan(&fs).expect("a scan")).expect("a plan").purpose;
+        let context = logquota::plan::Context {
+            now: machine.now,
+            host: logquota::plan::Host::default(),
+            force: false,
+            purpose: match goal {
+                logquota::plan::Purpose::Free(goal) => {
+                    logquota::plan::Purpose::Free(Goal { wanted: Bytes::kib(200), ..goal })
+                }
+                other => other,
+            },
+        };
+        let plan = plan(&inventory, &machine.config, &context);
+        (cuts(&plan)[0].1, plan.id)
+    };
+    let (seen, shown) = id(99);
+    assert_eq!(seen, 101);
+    assert_eq!(id(98), (102, shown.clone()));
+    assert_eq!(id(96), (104, shown.clone()));
+    let (more, other) = id(95);
+    assert_eq!(more, 105);
+    assert_ne!(other, shown);
+}
+
 /// Whenever it is cut, the same goal is met by the next one, and what both have deleted is no
 /// more than one would have.
 #[test]
@@ -202,12 +312,13 @@ proptest! {
     fn promise_9_a_plan_to_free_space_does_nothing_else_and_no_more_than_that(
         case in cases(Odd::ALL),
         part in 0u64..=110,
+        cuts_logs in any::<bool>(),
     ) {
         let Some(set) = case.inventory.sets.first() else { return Ok(()) };
         let used: Bytes = case.inventory.sets.iter().map(logquota::inventory::Set::used).sum();
         let more = u128::from(used.get()) * u128::from(part) / 100;
         let more = Bytes::new(u64::try_from(more).unwrap_or(u64::MAX));
-        let goal = Goal { wanted: set.space.free.plus(more), dev: set.dev };
+        let goal = Goal { wanted: set.space.free.plus(more), dev: set.dev, cuts_logs };
         let plan = plan(&case.inventory, &case.config, &case.context.clone().to_free(goal));
         let found = check(&case.inventory, &case.config, &plan);
         prop_assert!(found.is_empty(), "{found:#?}\n{}", show(&plan));
@@ -218,10 +329,11 @@ proptest! {
             "{} of {}", sums.free_after, goal.wanted
         );
         for step in &plan.steps {
-            let is_small = matches!(
-                step.action,
-                Action::Delete { .. } | Action::Compress { .. } | Action::RunHook { .. }
-            );
+            let is_small = match step.action {
+                Action::Trim { .. } => cuts_logs,
+                Action::Delete { .. } | Action::Compress { .. } | Action::RunHook { .. } => true,
+                _ => false,
+            };
             prop_assert!(is_small, "{step:?}");
         }
         // Which inputs come first does not matter.

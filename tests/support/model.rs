@@ -79,7 +79,7 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
                 meta.stamp.allocated = Bytes::ZERO;
                 meta.stamp.mtime.secs = case.context.now.timestamp();
             }
-            Action::Trim { at, cut } => {
+            Action::Trim { at, cut, .. } => {
                 let meta = files.get_mut(at).expect("a log");
                 assert!(*cut < meta.stamp.allocated && cut.get() < meta.stamp.len);
                 meta.stamp.len -= cut.get();

@@ -37,6 +37,8 @@ pub struct Machine {
     pub force: bool,
     /// So much shall be free on the file system of the first set, and nothing else is wanted.
     pub free: Option<Bytes>,
+    /// For that logs in use may be cut.
+    pub cuts_logs: bool,
 }
 
 /// Scripts that ran, in order.
@@ -126,7 +128,8 @@ impl Machine {
     /// At noon, with nothing in its state file.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, now: at(NOON), state: BTreeMap::new(), force: false, free: None }
+        let (now, state) = (at(NOON), BTreeMap::new());
+        Self { config, now, state, force: false, free: None, cuts_logs: false }
     }
 
     /// What a scan sees.
@@ -142,9 +145,9 @@ impl Machine {
 
     fn purpose(&self, inventory: &Inventory) -> Purpose {
         let set = inventory.sets.first();
-        self.free
-            .zip(set)
-            .map_or(Purpose::Routine, |(wanted, set)| Purpose::Free(Goal { wanted, dev: set.dev }))
+        self.free.zip(set).map_or(Purpose::Routine, |(wanted, set)| {
+            Purpose::Free(Goal { wanted, dev: set.dev, cuts_logs: self.cuts_logs })
+        })
     }
 
     /// What would be done.

@@ -29,6 +29,9 @@ pub(crate) struct FreeArgs {
     /// Work on DIR as this user, for a directory that is not root's
     #[arg(long, value_name = "USER[:GROUP]")]
     pub(crate) su: Option<String>,
+    /// If that is not enough, cut the oldest records off logs in use; their writers go on
+    #[arg(long)]
+    pub(crate) trim_active: bool,
     /// Do what was shown under this id, if it is still exactly that
     #[arg(long, value_name = "ID", conflicts_with_all = ["yes", "output"])]
     pub(crate) apply: Option<PlanId>,
@@ -44,7 +47,7 @@ pub(crate) struct FreeArgs {
     /// Delete so many files at most
     #[arg(long, value_name = "N")]
     pub(crate) max_files: Option<u64>,
-    /// Delete so much at most
+    /// Take so much away at most, with what is cut off logs in use
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_bytes: Option<Bytes>,
     /// Delete such a part of all logs and archives at most

@@ -29,6 +29,9 @@ pub(super) fn words(
             }
         }
     }
+    if wish.cuts_logs {
+        words.push("--trim-active".into());
+    }
     let mut option = |name: &str, value: Option<OsString>| {
         if let Some(value) = value {
             words.push(name.into());

@@ -29,8 +29,14 @@ pub(super) fn preview(view: &View<'_>, plan: &PlanJson) -> Value {
             json!({ "why": exceeded.to_string(), "option": option, "value": value })
         })
         .collect();
+    let could_cut = view.could_cut().map(|(parts, shortfall)| {
+        let logs = parts.iter().map(|(path, part)| with_path(path, json!({ "bytes": part.bytes })));
+        json!({ "logs": logs.collect::<Vec<_>>(), "shortfall": shortfall })
+    });
     let more = json!({
         "wanted": view.goal.wanted,
+        "trim_active": view.goal.cuts_logs,
+        "could_cut": could_cut,
         "total": total,
         "free_before": free,
         "free_after": view.free_after(),
@@ -65,6 +71,8 @@ pub(super) fn outcome(
         "shortfall": outcome.goal.wanted.minus(outcome.free),
         "deleted_files": outcome.deleted.0,
         "deleted_bytes": outcome.deleted.1,
+        "cut_logs": outcome.cut.0,
+        "cut_bytes": outcome.cut.1,
         "open_deleted": held(&outcome.held),
     });
     joined(&run, more)

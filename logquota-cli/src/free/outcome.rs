@@ -25,8 +25,12 @@ pub(crate) struct Outcome<'a> {
     pub(crate) deleted: (usize, Bytes),
     /// Files that were compressed.
     pub(crate) compressed: usize,
+    /// Logs whose heads were cut off, and how much of them at most.
+    pub(crate) cut: (usize, Bytes),
     /// Evictions that turned out not to be needed.
     pub(crate) not_needed: usize,
+    /// Logs that were to be cut and were not, for the same reason.
+    pub(crate) whole: usize,
     /// Of the deleted files those that a process has open.
     pub(crate) held: OpenDeletedFiles,
 }
@@ -34,7 +38,8 @@ pub(crate) struct Outcome<'a> {
 impl<'a> Outcome<'a> {
     pub(crate) fn measure(session: &Session, goal: Goal, plan: &'a Plan, report: &Report) -> Self {
         let mut deleted = (0usize, Bytes::ZERO);
-        let (mut compressed, mut not_needed) = (0usize, 0usize);
+        let (mut compressed, mut not_needed, mut whole) = (0usize, 0usize, 0usize);
+        let mut cut = (0usize, Bytes::ZERO);
         let mut gone = HashSet::new();
         for (step, outcome) in plan.steps.iter().zip(&report.outcomes) {
             match (&step.action, outcome) {
@@ -44,6 +49,10 @@ impl<'a> Outcome<'a> {
                 (Action::Compress { .. }, StepOutcome::Done) => {
                     compressed = compressed.saturating_add(1);
                 }
+                (Action::Trim { .. }, StepOutcome::Done) => {
+                    cut = (cut.0.saturating_add(1), cut.1.plus(step.bytes));
+                }
+                (Action::Trim { .. }, StepOutcome::NotNeeded) => whole = whole.saturating_add(1),
                 (Action::Delete { .. }, StepOutcome::NotNeeded) => {
                     not_needed = not_needed.saturating_add(1);
                     continue;
@@ -65,7 +74,9 @@ impl<'a> Outcome<'a> {
             freed: freed_in_all(report, &session.devices()),
             deleted,
             compressed,
+            cut,
             not_needed,
+            whole,
             held,
         }
     }

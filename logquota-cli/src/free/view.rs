@@ -29,6 +29,8 @@ pub(crate) struct View<'a> {
     pub(crate) words: Vec<OsString>,
     /// The plan file that was written.
     pub(crate) file: Option<&'a Path>,
+    /// What would be done if logs in use might be cut, where that was not asked for.
+    pub(crate) with_cuts: Option<Plan>,
 }
 
 /// In which order things give way.
@@ -38,6 +40,7 @@ pub(crate) enum Kind {
     Expired,
     Squeeze,
     Evict,
+    Cut,
 }
 
 /// What one log gives of one kind.
@@ -47,21 +50,29 @@ pub(crate) struct Part {
     pub(crate) bytes: Bytes,
     /// How many archives the log has.
     pub(crate) of: usize,
+    /// What its active file occupies.
+    pub(crate) active: Bytes,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Leftover, Self::Expired, Self::Squeeze, Self::Evict];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Leftover, Self::Expired, Self::Squeeze, Self::Evict, Self::Cut];
 
     /// None for what only belongs to another step.
     pub(crate) fn of(step: &Step) -> Option<Self> {
         match (&step.action, &step.reason) {
             (Action::RunHook { .. }, _) | (Action::Delete { .. }, Reason::Compressed) => None,
             (Action::Compress { .. }, _) => Some(Self::Squeeze),
+            (Action::Trim { .. }, _) => Some(Self::Cut),
             (_, Reason::Leftover | Reason::Duplicate) => Some(Self::Leftover),
             (_, Reason::Reserve { .. }) => Some(Self::Evict),
             _ => Some(Self::Expired),
         }
     }
+}
+
+pub(super) fn shortfall(plan: &Plan) -> Bytes {
+    plan.sets.iter().map(|set| set.shortfall).max().unwrap_or_default()
 }
 
 impl View<'_> {
@@ -108,13 +119,24 @@ impl View<'_> {
     }
 
     pub(crate) fn shortfall(&self) -> Bytes {
-        self.plan.sets.iter().map(|set| set.shortfall).max().unwrap_or_default()
+        shortfall(self.plan)
     }
 
     /// The logs that give something of this kind, by path.
     pub(crate) fn parts(&self, kind: Kind) -> BTreeMap<PathBuf, Part> {
+        self.parts_of(self.plan, kind)
+    }
+
+    /// What logs in use could give, where that was not asked for, and what would be missing then.
+    pub(crate) fn could_cut(&self) -> Option<(BTreeMap<PathBuf, Part>, Bytes)> {
+        let plan = self.with_cuts.as_ref()?;
+        let parts = self.parts_of(plan, Kind::Cut);
+        (!parts.is_empty()).then(|| (parts, shortfall(plan)))
+    }
+
+    fn parts_of(&self, plan: &Plan, kind: Kind) -> BTreeMap<PathBuf, Part> {
         let mut parts: BTreeMap<PathBuf, Part> = BTreeMap::new();
-        for step in self.plan.steps.iter().filter(|step| Kind::of(step) == Some(kind)) {
+        for step in plan.steps.iter().filter(|step| Kind::of(step) == Some(kind)) {
             let set = self.session.inventory.sets.get(step.set);
             let Some(log) = set.zip(step.log).and_then(|(set, log)| set.logs.get(log)) else {
                 continue;
@@ -123,6 +145,7 @@ impl View<'_> {
             part.files = part.files.saturating_add(1);
             part.bytes = part.bytes.plus(step.bytes);
             part.of = log.archives.len();
+            part.active = log.active.map_or(Bytes::ZERO, |active| active.stamp.allocated);
         }
         parts
     }

@@ -22,6 +22,8 @@ use crate::source::{Source, absolute};
 pub(crate) struct Wish {
     pub(crate) goal: GoalArg,
     pub(crate) on: Option<PathBuf>,
+    /// Logs in use may be cut.
+    pub(crate) cuts_logs: bool,
     pub(crate) guards: Guards,
 }
 
@@ -30,7 +32,7 @@ impl Wish {
         let on = args.on.as_deref().map(absolute).transpose()?;
         let (max_files, max_bytes) = (args.max_files, args.max_bytes);
         let guards = Guards { max_files, max_bytes, max_permille: args.max_fraction.0 };
-        Ok(Self { goal: args.goal, on, guards })
+        Ok(Self { goal: args.goal, on, cuts_logs: args.trim_active, guards })
     }
 
     /// From a plan file.
@@ -51,7 +53,7 @@ impl Wish {
             max_bytes: json.max_bytes,
             max_permille: json.max_permille,
         };
-        Ok(Self { goal: GoalArg(goal), on, guards })
+        Ok(Self { goal: GoalArg(goal), on, cuts_logs: json.trim_active, guards })
     }
 
     /// For a plan file.
@@ -65,6 +67,7 @@ impl Wish {
             bytes,
             percent,
             on: self.on.as_deref().map(PathJson::new),
+            trim_active: self.cuts_logs,
             max_files: self.guards.max_files,
             max_bytes: self.guards.max_bytes,
             max_permille: self.guards.max_permille,
@@ -90,7 +93,9 @@ impl Wish {
         }
         let mut disks = disks.into_iter();
         match (disks.next(), disks.next()) {
-            (Some((dev, (total, _))), None) => Ok(Goal { wanted: self.goal.0.of(total), dev }),
+            (Some((dev, (total, _))), None) => {
+                Ok(Goal { wanted: self.goal.0.of(total), dev, cuts_logs: self.cuts_logs })
+            }
             (Some((_, (_, one))), Some((_, (_, other)))) => Err(Failure::Usage(format!(
                 "the logs are on several file systems, such as those of `{}` and `{}`: say with \
                  --on DIR which one is meant",

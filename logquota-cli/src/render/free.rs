@@ -38,7 +38,7 @@ pub(crate) fn preview(view: &View<'_>, paint: Paint, verbose: bool) -> String {
         let _ = writeln!(text, "\n{}", paint.head("This would go, in this order:"));
     }
     for (kind, number) in Kind::ALL.into_iter().filter(|k| !view.parts(*k).is_empty()).zip(1..) {
-        show_kind(&mut text, view, kind, number, verbose);
+        show_kind(&mut text, view, (kind, number), verbose, paint);
     }
     if verbose && !view.plan.steps.is_empty() {
         let _ = writeln!(text, "\n{}", paint.head("Step by step:"));
@@ -105,7 +105,13 @@ fn inodes(text: &mut String, view: &View<'_>, paint: Paint) {
     push_wrapped(text, hint, 4);
 }
 
-fn show_kind(text: &mut String, view: &View<'_>, kind: Kind, number: usize, verbose: bool) {
+fn show_kind(
+    text: &mut String,
+    view: &View<'_>,
+    (kind, number): (Kind, usize),
+    verbose: bool,
+    paint: Paint,
+) {
     let parts = view.parts(kind);
     let files: usize = parts.values().map(|part| part.files).sum();
     let bytes: Bytes = parts.values().map(|part| part.bytes).sum();
@@ -114,8 +120,11 @@ fn show_kind(text: &mut String, view: &View<'_>, kind: Kind, number: usize, verb
         Kind::Expired => "Delete archives past their maxage",
         Kind::Squeeze => "Compress, as far as there is room for it",
         Kind::Evict => "Delete archives, of the largest log the oldest first",
+        Kind::Cut => "CUT the oldest records off logs in use",
     };
-    let _ = writeln!(text, "{}", row(&format!("{number:>2}. {title}"), files, bytes));
+    let line = row(&format!("{number:>2}. {title}"), files, bytes);
+    let line = if kind == Kind::Cut { paint.bad(&line) } else { line };
+    let _ = writeln!(text, "{line}");
     let mut parts: Vec<_> = parts.iter().collect();
     parts.sort_by(|a, b| b.1.bytes.cmp(&a.1.bytes).then_with(|| a.0.cmp(b.0)));
     let shown = if verbose { parts.len() } else { LOGS_MAX };
@@ -128,10 +137,16 @@ fn show_kind(text: &mut String, view: &View<'_>, kind: Kind, number: usize, verb
     let note = match kind {
         Kind::Squeeze => "What that gains is not known before, and not counted above.",
         Kind::Evict => "Each only while there is still too little free.",
+        Kind::Cut => CUT_NOTE,
         _ => return,
     };
     push_wrapped(text, note, 4);
 }
+
+/// What is lost by that, and what is not.
+const CUT_NOTE: &str = "These records are LOST, nothing else has them. Only while there is still \
+                        too little free, and less than an eighth more if others write until then. \
+                        The newest 64.0 KiB of each log stay, and its writer goes on.";
 
 /// Files and bytes at the right edge.
 fn row(what: &str, files: usize, bytes: Bytes) -> String {
@@ -149,6 +164,7 @@ fn log_row(path: &Path, part: &Part, kind: Kind) -> String {
     let path = printable(path);
     let what = match kind {
         Kind::Leftover => format!("      {path}"),
+        Kind::Cut => format!("      {path}: of {}", part.active),
         _ => format!("      {path}: {} of {} archives", part.files, part.of),
     };
     let right = part.bytes.to_string();
@@ -172,6 +188,7 @@ fn what_stays(text: &mut String, view: &View<'_>, paint: Paint) {
             let _ = writeln!(text, "    {:>10}  {}", bytes.to_string(), printable(path));
         }
     }
+    what_could_be_cut(text, view);
     let foreign = &view.foreign;
     if foreign.files > 0 {
         let files = usize::try_from(foreign.files).unwrap_or(usize::MAX);
@@ -196,6 +213,27 @@ fn what_stays(text: &mut String, view: &View<'_>, paint: Paint) {
         let title = "Deleted, and kept by a process that has them open:";
         let _ = writeln!(text, "\n{}", paint.head(title));
         show_held(text, &view.held, HELD_MAX);
+    }
+}
+
+/// What `--trim-active` would gain.
+fn what_could_be_cut(text: &mut String, view: &View<'_>) {
+    let Some((parts, missing)) = view.could_cut() else { return };
+    let bytes: Bytes = parts.values().map(|part| part.bytes).sum();
+    let ends = if missing > Bytes::ZERO {
+        format!("{missing} would be missing then")
+    } else {
+        "that is enough".to_owned()
+    };
+    let line = format!(
+        "--trim-active could free up to {bytes} by cutting off the oldest records of these logs: \
+         they would be lost, their writers go on; {ends}:"
+    );
+    push_wrapped(text, &line, 4);
+    let mut parts: Vec<_> = parts.iter().collect();
+    parts.sort_by(|a, b| b.1.bytes.cmp(&a.1.bytes).then_with(|| a.0.cmp(b.0)));
+    for (path, part) in parts.into_iter().take(ACTIVE_MAX) {
+        let _ = writeln!(text, "    {:>10}  {}", part.bytes.to_string(), printable(path));
     }
 }
 
@@ -267,6 +305,12 @@ pub(crate) fn outcome(
     let mut what = vec![format!("{files} files deleted, {bytes} by their sizes")];
     if done.compressed > 0 {
         what.push(format!("{} compressed", done.compressed));
+    }
+    if done.cut.0 > 0 {
+        what.push(format!("up to {} cut off {} logs in use", done.cut.1, done.cut.0));
+    }
+    if done.whole > 0 {
+        what.push(format!("{} logs stay whole: there was room enough before", done.whole));
     }
     if done.not_needed > 0 {
         what.push(format!("{} archives stay: there was room enough before", done.not_needed));

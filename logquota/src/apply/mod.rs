@@ -296,6 +296,14 @@ impl<'a> Runner<'a> {
     }
 
     fn outcome(&mut self, step: &Step, hooks: &mut dyn Hooks) -> Outcome {
+        if step.only_below.is_some()
+            && let Action::Trim { .. } = step.action
+            // What was deleted before may not be free until that is on the disk, and nothing of
+            // a log shall go for it.
+            && let Err(error) = self.settle_deletions()
+        {
+            return outcome_of(error);
+        }
         if self.is_left_out(step) {
             return Outcome::NotNeeded;
         }
@@ -322,7 +330,7 @@ impl<'a> Runner<'a> {
                 self.copy(step, (from, to), temp, *keeps_time)
             }
             Action::Truncate { at, same_as } => self.truncate(step, at, same_as.as_ref()),
-            Action::Trim { at, cut } => self.trim(step, at, *cut),
+            Action::Trim { at, cut, keep } => self.trim(step, at, *cut, *keep),
             Action::Delete { at, shred, same_as } => {
                 self.delete(step, at, *shred, same_as.as_ref(), hooks)
             }

@@ -15,18 +15,21 @@ use crate::plan::Step;
 use crate::units::Bytes;
 
 impl Runner<'_> {
-    pub(super) fn trim(&mut self, step: &Step, at: &Place, cut: Bytes) -> Result<()> {
+    pub(super) fn trim(&mut self, step: &Step, at: &Place, cut: Bytes, keep: Bytes) -> Result<()> {
         let found = self.must_find(step, at)?;
         // Its writer keeps a quota by itself, and books of how long it is.
         must_not_be_held(self.fs, at, || self.path(at))?;
-        let block = self.fs.space(at.dir).map_err(Error::io(Op::Space, self.path(at)))?.block;
+        let space = self.fs.space(at.dir).map_err(Error::io(Op::Space, self.path(at)))?;
+        let block = space.block;
+        let missing = step.only_below.map(|below| below.wanted.minus(space.free).in_blocks(block));
+        let cut = missing.map_or(cut, |missing| missing.min(cut));
         let open = self.fs.open_to_trim(at.dir, &at.name, &found.stamp.id);
         let open = open.map_err(Error::io(Op::Open, self.path(at)))?;
         let Some(mut log) = open else {
             return Err(Error::Changed { path: self.path(at) });
         };
         let failed = |runner: &Self| Error::io(Op::Trim, runner.path(at));
-        let (end, freed) = head(log.as_mut(), cut, block).map_err(failed(self))?;
+        let (end, freed) = head(log.as_mut(), (cut, keep), block).map_err(failed(self))?;
         if end == 0 {
             // It was cut or emptied meanwhile.
             return Err(Error::Changed { path: self.path(at) });
@@ -37,12 +40,16 @@ impl Runner<'_> {
     }
 }
 
-/// Where the first `cut` bytes that occupy blocks end, in whole blocks and before the last byte;
-/// and how many such bytes there are up to there.
-fn head(log: &mut dyn TrimFile, cut: Bytes, block: Bytes) -> std::io::Result<(u64, Bytes)> {
+/// Where the first `cut` bytes that occupy blocks end, in whole blocks and before the last `keep`
+/// bytes; and how many such bytes there are up to there.
+fn head(
+    log: &mut dyn TrimFile,
+    (cut, keep): (Bytes, Bytes),
+    block: Bytes,
+) -> std::io::Result<(u64, Bytes)> {
     let block = block.get().max(1);
     let whole = |at: u64| (at / block).saturating_mul(block);
-    let most = whole(log.meta()?.stamp.len.saturating_sub(1));
+    let most = whole(log.meta()?.stamp.len.saturating_sub(keep.get()));
     let (mut end, mut freed) = (0u64, 0u64);
     while freed < cut.get() {
         let Some(data) = log.next_data(end)? else { break };

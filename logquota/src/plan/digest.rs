@@ -13,6 +13,7 @@ use super::{Action, Expect, Plan, Purpose};
 use crate::inventory::{Dir, Place};
 use crate::policy::Config;
 use crate::stamp::FileId;
+use crate::units::Bytes;
 
 /// Fields are written with their length, so that no two plans write the same bytes.
 struct Writer<'a>(Sha256, &'a Plan);
@@ -112,11 +113,21 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             Action::Truncate { same_as, .. } => out.place(same_as.as_ref()),
             Action::Mail { message, .. } => out.debug(message),
             Action::Copy { keeps_time, .. } => out.debug(keeps_time),
+            // What a person has seen holds for a little more, too: others write meanwhile.
+            Action::Trim { cut, .. } if plan.purpose != Purpose::Routine => {
+                out.debug(&at_most(*cut));
+            }
             // How much is cut off grows with the log.
             Action::Rename { .. } | Action::Trim { .. } => {}
         }
     }
     hexadecimal(out.0, 16)
+}
+
+/// The least of a few round amounts that is as much: less than an eighth more.
+fn at_most(cut: Bytes) -> u64 {
+    let step = cut.get().max(8).ilog2() - 3;
+    cut.get().div_ceil(1 << step) << step
 }
 
 /// 16 hexadecimal digits.

@@ -15,7 +15,7 @@ use crate::units::Bytes;
 pub struct Guards {
     /// So many files.
     pub max_files: Option<u64>,
-    /// So many bytes.
+    /// So many bytes, with what is cut off logs in use.
     pub max_bytes: Option<Bytes>,
     /// So many thousandths of all files that the plan was made from: active files, archives and
     /// leftovers.
@@ -65,7 +65,7 @@ impl fmt::Display for Exceeded {
                 write!(f, "it deletes up to {planned} files, and {limit} is the most")
             }
             Self::Bytes { planned, limit } => {
-                write!(f, "it deletes up to {planned}, and {limit} is the most")
+                write!(f, "it takes up to {planned} away, and {limit} is the most")
             }
             Self::Fraction { planned, seen, limit } => {
                 let percent = limit / 10;
@@ -98,9 +98,11 @@ impl Guards {
     /// Every guard that `plan` exceeds.
     #[must_use]
     pub fn exceeded(&self, inventory: &Inventory, plan: &Plan) -> Vec<Exceeded> {
-        let files = || plan.steps.iter().filter(|step| loses(step));
-        let planned = u64::try_from(files().count()).unwrap_or(u64::MAX);
-        let bytes: Bytes = files().map(|step| step.bytes).sum();
+        let files = plan.steps.iter().filter(|step| loses(step));
+        let planned = u64::try_from(files.count()).unwrap_or(u64::MAX);
+        // The head of a log is no file, but what it had is as gone.
+        let is_less = |step: &&Step| loses(step) || matches!(step.action, Action::Trim { .. });
+        let bytes: Bytes = plan.steps.iter().filter(is_less).map(|step| step.bytes).sum();
         let seen = inventory.sets.iter().flat_map(|set| &set.logs).flat_map(Log::stamps).count();
         let seen = u64::try_from(seen).unwrap_or(u64::MAX);
         let part = u128::from(seen) * u128::from(self.max_permille);

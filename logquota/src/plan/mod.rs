@@ -41,6 +41,7 @@ pub use self::next::{NextDue, next_due};
 pub(crate) use self::order::admits;
 pub use self::purpose::{Goal, OnlyBelow, Purpose};
 pub(crate) use self::rotate::period_is_over;
+pub use self::trim::KEPT_MIN;
 
 /// The host a plan is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -207,13 +208,16 @@ pub enum Action {
         /// Only if its content is that of this copy, which an interrupted run has made.
         same_as: Option<Place>,
     },
-    /// Cuts off the head of a log in place, while others write to it (`livetrim`).
+    /// Cuts off the head of a log in place, while others write to it (`livetrim`, or to free
+    /// space).
     Trim {
         /// Which.
         at: Place,
         /// The first bytes that occupy blocks go, so many of them: a multiple of the file
         /// system's block. (A head that was cut off before and not closed up occupies none.)
         cut: Bytes,
+        /// The newest bytes stay, so many at least, also if the log is shorter by then.
+        keep: Bytes,
     },
     /// Compresses a file: to a temporary name, synced, renamed, then the source is unlinked.
     Compress {

@@ -110,7 +110,7 @@ impl Builder<'_> {
         // Last of what makes room: what it takes is the newest.
         for (set, draft) in drafts.iter().enumerate() {
             for (log, log_draft) in draft.logs.iter().enumerate() {
-                self.trim(set, log, log_draft);
+                self.trim((set, log), log_draft, None);
             }
         }
         for (set, draft) in drafts.iter().enumerate() {

@@ -25,6 +25,9 @@ pub struct Goal {
     pub wanted: Bytes,
     /// The device of the file system.
     pub dev: u64,
+    /// Where everything else is not enough, the heads of logs in use are cut off, also of those
+    /// whose policy does not permit it (`livetrim`): a person asked for it.
+    pub cuts_logs: bool,
 }
 
 /// A step that is left out once there is room enough.

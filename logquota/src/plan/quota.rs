@@ -119,6 +119,9 @@ impl Evictions {
         if let Purpose::Free(goal) = context.purpose {
             // Fairly among all sets of that file system.
             self.free_up(None, Reserve::Bytes(goal.wanted));
+            if goal.cuts_logs {
+                self.cut_to_free(drafts, goal);
+            }
             self.give_back();
             return self.write(drafts);
         }

@@ -6,22 +6,57 @@ use super::draft::{LogDraft, Source};
 use crate::policy::Method;
 use crate::units::Bytes;
 
-/// The most that can still be cut off the head of a log: whole blocks, and never the one that
-/// has its last byte. Nothing if that is not permitted.
+/// What stays of each log that is cut to free space, at least. A person who needs room now will
+/// want to know what has filled the disk, and its newest records tell.
+pub const KEPT_MIN: Bytes = Bytes::kib(64);
+
+/// The most that can still be cut off the head of a log by its policy: whole blocks, and never
+/// the one that has its last byte. Nothing if that is not permitted.
 pub(super) fn cuttable(draft: &LogDraft<'_>, block: Bytes) -> Bytes {
-    let may = draft.policy.live_trim
-        && !draft.is_blocked()
-        && !draft.is_put_off
-        && draft.rotation.is_none();
-    let Some(active) = draft.log.active.filter(|active| may && active.stamp.nlink <= 1) else {
-        return Bytes::ZERO;
-    };
+    let may = draft.policy.live_trim && !draft.is_put_off && draft.rotation.is_none();
+    let most = if may { whole_blocks(draft, block, Bytes::new(1)) } else { Bytes::ZERO };
+    most.minus(draft.trim.as_ref().map_or(Bytes::ZERO, |trim| trim.cut))
+}
+
+/// What stays at least of a log with this policy.
+pub(super) const fn kept(is_to_free: bool) -> Bytes {
+    if is_to_free { KEPT_MIN } else { Bytes::new(1) }
+}
+
+/// The blocks of a log in front of its newest bytes, of which `keep` stay.
+pub(super) fn whole_blocks(draft: &LogDraft<'_>, block: Bytes, keep: Bytes) -> Bytes {
+    let active = draft.log.active.filter(|active| active.stamp.nlink <= 1 && !draft.is_blocked());
+    let Some(active) = active else { return Bytes::ZERO };
     let block = block.get().max(1);
     // A file may have holes, and blocks behind its end.
     let content = active.stamp.allocated.min(Bytes::new(active.stamp.len));
-    let whole = content.get().saturating_sub(1) / block;
-    let cut = draft.trim.as_ref().map_or(Bytes::ZERO, |trim| trim.cut);
-    Bytes::new(whole.saturating_mul(block)).minus(cut)
+    let whole = content.minus(keep).get() / block;
+    Bytes::new(whole.saturating_mul(block))
+}
+
+/// What is cut off each of several logs so that it is `needed` in all: the longest gives first,
+/// down to the length of the next one, and then these together. Each is given by what it has and
+/// what of that can go; all numbers are blocks.
+pub(super) fn levelled(needed: u64, logs: &[(u64, u64)]) -> Vec<u64> {
+    let above =
+        |level: u64| logs.iter().map(move |(has, most)| has.saturating_sub(level).min(*most));
+    let sum = |level: u64| above(level).fold(0u64, u64::saturating_add);
+    // The highest level at which it is enough, or the ground.
+    let (mut low, mut high) = (0, logs.iter().map(|(has, _)| *has).max().unwrap_or(0));
+    while low < high {
+        let middle = high - (high - low) / 2;
+        if sum(middle) >= needed { low = middle } else { high = middle - 1 }
+    }
+    // One level higher was not enough, so that each gives back one block at most.
+    let mut cuts: Vec<u64> = above(low).collect();
+    let mut surplus = sum(low).saturating_sub(needed);
+    for (cut, higher) in cuts.iter_mut().zip(above(low.saturating_add(1))).rev() {
+        if surplus > 0 && *cut > higher {
+            *cut -= 1;
+            surplus -= 1;
+        }
+    }
+    cuts
 }
 
 /// Whether a log that is due would be lost whole to the quota, and is cut instead.
@@ -40,4 +75,28 @@ pub(super) fn cut_instead() -> NotNow {
     let why = "is due, but the quota has no room for all of it; no more than its oldest \
                part is cut off, and it rotates when it is within the quota";
     NotNow { why: why.to_owned(), is_for_room: true, is_error: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::levelled;
+
+    #[test]
+    fn the_longest_give_first_down_to_one_level_and_no_block_too_much() {
+        for (needed, logs, expected) in [
+            (0, vec![(10, 9), (8, 7)], vec![0, 0]),
+            (2, vec![(10, 9), (8, 7)], vec![2, 0]),
+            (3, vec![(10, 9), (8, 7)], vec![3, 0]),
+            (4, vec![(10, 9), (8, 7)], vec![3, 1]),
+            (5, vec![(8, 7), (10, 9), (8, 7)], vec![1, 3, 1]),
+            // What may not go is made up for by the others.
+            (6, vec![(20, 2), (10, 9), (10, 9)], vec![2, 2, 2]),
+            // All that there is, where that is not enough.
+            (99, vec![(20, 2), (10, 9), (0, 0)], vec![2, 9, 0]),
+            (1, vec![(3, 2), (3, 2), (3, 2)], vec![1, 0, 0]),
+            (5, vec![], vec![]),
+        ] {
+            assert_eq!(levelled(needed, &logs), expected, "{needed} of {logs:?}");
+        }
+    }
 }

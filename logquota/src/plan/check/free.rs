@@ -1,5 +1,6 @@
-//! Promise 9: a plan to free space deletes and compresses, on the one file system, and does
-//! nothing else; and it evicts only as long as there is too little.
+//! Promise 9: a plan to free space deletes and compresses, cuts logs only where that was asked
+//! for, all on the one file system, and does nothing else; and it evicts and cuts only as long as
+//! there is too little.
 
 use super::Found;
 use super::model::World;
@@ -15,7 +16,7 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
     if !plan.due.is_empty() {
         found.add(9, format_args!("a log is said to be due"));
     }
-    let mut evicts = false;
+    let (mut evicts, mut cuts) = (false, false);
     for (index, step) in plan.steps.iter().enumerate() {
         let is_eviction = matches!(step.reason, Reason::Reserve { .. });
         if !is_allowed(world, step, goal) {
@@ -29,7 +30,12 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
         if !is_eviction && !is_script && (given.is_some() || evicts) {
             found.add(9, format_args!("step {index} comes too late or may be left out"));
         }
+        let is_cut = matches!(step.action, Action::Trim { .. });
+        if cuts && !is_cut {
+            found.add(9, format_args!("step {index} comes behind what is cut off a log"));
+        }
         evicts |= is_eviction;
+        cuts |= is_cut;
     }
 }
 
@@ -52,6 +58,7 @@ fn is_allowed(world: &World<'_>, step: &Step, goal: Goal) -> bool {
                 | Reason::Compressed
         ),
         Action::Compress { .. } => true,
+        Action::Trim { .. } => goal.cuts_logs && matches!(step.reason, Reason::Reserve { .. }),
         Action::RunHook { hook, .. } => *hook == Hook::PreRemove,
         _ => false,
     };

@@ -191,9 +191,9 @@ fn act<'a>(
             let used = -i128::try_from(freed).unwrap_or(i128::MAX);
             Some(Change { used, dev: file.dev, ..Change::default() })
         }
-        Action::Trim { at, cut } => {
+        Action::Trim { at, cut, keep } => {
             let file = source(world, index, step, at, found)?;
-            super::trims::play(world, (index, step), (at, file), *cut, found)
+            super::trims::play(world, (index, step), (at, file), (*cut, *keep), found)
         }
         Action::Delete { at, same_as, .. } => {
             let file = source(world, index, step, at, found)?;

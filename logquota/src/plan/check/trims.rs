@@ -2,11 +2,12 @@
 //! when nothing else is left, no more than is needed, and never the newest.
 
 use super::Found;
-use super::amounts::Ledger;
+use super::amounts::{Ledger, cut as at_most};
 use super::model::{LogView, SetView, World};
 use super::steps::{Change, is_active};
 use crate::inventory::Place;
-use crate::plan::{Reason, Step};
+use crate::plan::{Goal, KEPT_MIN, Reason, Step};
+use crate::stamp::Kind;
 use crate::units::Bytes;
 
 /// Plays one cut.
@@ -14,15 +15,23 @@ pub(super) fn play(
     world: &mut World<'_>,
     (index, step): (usize, &Step),
     (at, file): (&Place, usize),
-    cut: Bytes,
+    (cut, keep): (Bytes, Bytes),
     found: &mut Found,
 ) -> Option<Change> {
     let shown = world.show(at);
     let set = world.sets.get(step.set)?;
     let log = set.logs.get(step.log?)?;
     let mut say = |what: &str| found.add(2, format_args!("step {index} cuts `{shown}`, {what}"));
-    if !set.policy.live_trim {
+    let is_permitted = match world.goal {
+        Some(goal) => goal.cuts_logs && set.set.dev == goal.dev,
+        None => set.policy.live_trim,
+    };
+    if !is_permitted {
         say("which is not permitted");
+    }
+    let least = if world.goal.is_some() { KEPT_MIN } else { Bytes::new(1) };
+    if keep != least {
+        say("and another part than has to stays");
     }
     if !is_active(world, step, at) || log.rotated || log.cut.is_some() {
         say("which is not the log any more, or was cut before");
@@ -36,14 +45,19 @@ pub(super) fn play(
         say("which is new or has other names");
         return None;
     };
-    if cut >= stamp.allocated || cut.get() >= stamp.len {
+    if cut.plus(least) > stamp.allocated.min(Bytes::new(stamp.len)) {
         say("to its end");
     }
     let dev = kept.dev;
-    let limit = match step.reason {
-        Reason::QuotaPressure { used, limit } if used > limit => limit,
+    let limit = match (world.goal, &step.reason) {
+        (None, Reason::QuotaPressure { used, limit }) if used > limit => *limit,
+        (Some(goal), Reason::Reserve { free, wanted })
+            if wanted > free && *wanted == goal.wanted =>
+        {
+            *wanted
+        }
         _ => {
-            say("for no quota");
+            say("for no limit that is broken");
             return None;
         }
     };
@@ -57,8 +71,10 @@ pub(super) fn play(
 
 /// Whether all that was cut off had to go, in the end.
 pub(super) fn check_needed(world: &World<'_>, ledger: &Ledger, found: &mut Found) {
-    let largest = world.sets.iter().map(|view| view.set.space.block).max();
-    let block = u128::from(largest.unwrap_or_default().get().max(1));
+    if let Some(goal) = world.goal {
+        return check_level(world, ledger, goal, found);
+    }
+    let block = block(world.sets.iter());
     for (number, view) in world.sets.iter().enumerate() {
         for log in &view.logs {
             let Some((cut, limit)) = log.cut else { continue };
@@ -80,6 +96,65 @@ pub(super) fn check_needed(world: &World<'_>, ledger: &Ledger, found: &mut Found
             if own == Some(limit) && of_all != own && is_within_share(view, log, limit) {
                 found.add(5, format_args!("`{name}` is cut and uses no more than its share"));
             }
+        }
+    }
+}
+
+/// The largest block of these sets' file systems.
+fn block<'w, 'a: 'w>(sets: impl Iterator<Item = &'w SetView<'a>>) -> u128 {
+    let largest = sets.map(|view| view.set.space.block).max();
+    u128::from(largest.unwrap_or_default().get().max(1))
+}
+
+/// To free space: by no more than is missing, when nothing else is left, and no log to a shorter
+/// length than another one has that could have given.
+fn check_level(world: &World<'_>, ledger: &Ledger, goal: Goal, found: &mut Found) {
+    let there = || world.sets.iter().filter(|view| view.set.dev == goal.dev);
+    let block = block(there());
+    let logs = || there().flat_map(|view| &view.logs);
+    let cuts = || logs().filter_map(|log| Some((log, log.cut?.0)));
+    if cuts().next().is_none() {
+        return;
+    }
+    let free = there().map(|view| view.set.space.free).next().unwrap_or_default();
+    let freed = ledger.freed.get(&goal.dev).map_or(0, |freed| freed.0);
+    let free = u128::from(free.get()).saturating_add_signed(freed);
+    if at_most(free).minus(goal.wanted) >= at_most(block) {
+        found.add(4, format_args!("logs are cut by more than is missing"));
+    }
+    for log in logs() {
+        let name = crate::error::printable(&log.log.name);
+        let is_ours = log.log.blocked.is_none()
+            && log.log.stamps().all(|stamp| stamp.id.dev == goal.dev)
+            && log.log.active.is_some();
+        let is_left = log.archives.iter().zip(&log.contents).any(|(archive, content)| {
+            let stamp = archive.stamp();
+            let is_kept = world.contents.get(*content).is_some_and(|c| c.lost.is_none());
+            is_kept
+                && archive.kind() == Kind::File
+                && stamp.nlink <= 1
+                && u128::from(stamp.allocated.get()) >= block
+        });
+        if is_ours && is_left {
+            found.add(4, format_args!("logs are cut, and `{name}` has archives"));
+        }
+    }
+    let has = |log: &LogView<'_>| {
+        let active = log.log.active.map(|active| active.stamp);
+        active.map_or(Bytes::ZERO, |stamp| stamp.allocated)
+    };
+    let left = |log, cut| u128::from(Bytes::get(has(log))).saturating_sub(cut);
+    let shortest = cuts().map(|(log, cut)| left(log, cut)).min().unwrap_or_default();
+    for log in logs().filter(|log| log.log.blocked.is_none()) {
+        let Some(stamp) = log.log.active.map(|active| active.stamp) else { continue };
+        let cut = log.cut.map_or(0, |(cut, _)| cut);
+        let content = u128::from(stamp.allocated.get().min(stamp.len));
+        let can_give = stamp.nlink <= 1
+            && log.log.stamps().all(|stamp| stamp.id.dev == goal.dev)
+            && content.saturating_sub(cut) >= u128::from(KEPT_MIN.get()) + block;
+        if can_give && left(log, cut) > shortest + 2 * block {
+            let name = crate::error::printable(&log.log.name);
+            found.add(5, format_args!("`{name}` stays longer than one that was cut"));
         }
     }
 }

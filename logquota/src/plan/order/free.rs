@@ -4,7 +4,8 @@
 //! Leftovers and expired archives are as good as gone: the next run would delete them. Then
 //! archives that stay are compressed where there is room for that: nothing is lost by it. Only
 //! then archives are evicted, in the order in which that was decided, each only while there is
-//! not room enough: so what compression has gained is not deleted on top.
+//! not room enough: so what compression has gained is not deleted on top. Where all that is not
+//! enough and it was asked for, the heads of logs in use are cut off, last of all.
 
 use super::rotation::{Done, names, unmoved};
 use super::{At, Builder};
@@ -28,9 +29,20 @@ impl Builder<'_> {
                 }
             }
         }
-        if evictions.victims().next().is_none() {
-            return;
+        if evictions.victims().next().is_some() {
+            self.evict_to_free(drafts, evictions, goal);
         }
+        // Last of all: what is in use.
+        for (set, log) in evictions.cuts() {
+            let Some(draft) = drafts.get(set).and_then(|draft| draft.logs.get(log)) else {
+                continue;
+            };
+            self.trim((set, log), draft, Some(goal));
+        }
+    }
+
+    /// Behind the compression of what stays.
+    fn evict_to_free(&mut self, drafts: &[SetDraft<'_>], evictions: &Evictions, goal: Goal) {
         for (set, draft) in drafts.iter().enumerate() {
             self.compress_set(set, draft, &all_there(draft));
         }

@@ -3,14 +3,24 @@
 use super::{At, Builder};
 use crate::inventory::Place;
 use crate::plan::draft::LogDraft;
-use crate::plan::{Action, Expect};
+use crate::plan::trim::kept;
+use crate::plan::{Action, Expect, Goal, OnlyBelow};
 
 impl Builder<'_> {
-    pub(super) fn trim(&mut self, set: usize, log: usize, draft: &LogDraft<'_>) {
+    /// To free space, it is left out if there is room enough by then.
+    pub(super) fn trim(
+        &mut self,
+        (set, log): (usize, usize),
+        draft: &LogDraft<'_>,
+        goal: Option<Goal>,
+    ) {
         let (Some(trim), Some(active)) = (&draft.trim, &draft.log.active) else { return };
         let at = Place { dir: draft.log.dir, name: draft.log.name.clone() };
-        let action = Action::Trim { at, cut: trim.cut };
+        let action = Action::Trim { at, cut: trim.cut, keep: kept(goal.is_some()) };
         let expect = Expect::SameFile(active.stamp.id);
-        self.push(At::log(set, log), action, expect, trim.cut, trim.reason.clone());
+        let step = self.push(At::log(set, log), action, expect, trim.cut, trim.reason.clone());
+        if let (Some(goal), Some(step)) = (goal, self.steps.get_mut(step)) {
+            step.only_below = Some(OnlyBelow { wanted: goal.wanted, dir: draft.log.dir });
+        }
     }
 }

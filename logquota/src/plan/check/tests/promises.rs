@@ -321,7 +321,7 @@ fn freeing() -> Draft {
     Draft::new(quota(1000), vec![log("app.log", 10, 40, &[8, 24])])
         .delete("app.log.2", reason)
         .with(|d| {
-            d.plan.purpose = Purpose::Free(Goal { wanted, dev: 1 });
+            d.plan.purpose = Purpose::Free(Goal { wanted, dev: 1, cuts_logs: false });
             d.plan.steps[0].only_below = Some(OnlyBelow { wanted, dir: DIR });
         })
 }
@@ -339,6 +339,6 @@ fn promise_9_to_free_space_nothing_else_is_done_and_nothing_is_evicted_too_much(
     let reserve = Reason::Reserve { free: Bytes::mib(10), wanted: Bytes::mib(11) };
     freeing().delete("app.log.1", reserve).breaks(4, "needlessly");
     freeing().with(|d| d.plan.purpose = Purpose::Routine).breaks(9, "ordinary run");
-    let more = Purpose::Free(Goal { wanted: Bytes::mib(11), dev: 1 });
+    let more = Purpose::Free(Goal { wanted: Bytes::mib(11), dev: 1, cuts_logs: false });
     freeing().with(|d| d.plan.purpose = more).breaks(3, "short of reserve, not said");
 }

@@ -1,6 +1,7 @@
 //! Heads that are cut off.
 
 use super::*;
+use crate::plan::{Goal, KEPT_MIN, OnlyBelow, Purpose};
 
 fn pressure(used: u64, limit: u64) -> Reason {
     Reason::QuotaPressure { used: Bytes::kib(used), limit: Bytes::kib(limit) }
@@ -8,7 +9,7 @@ fn pressure(used: u64, limit: u64) -> Reason {
 
 impl Draft {
     fn trim(self, name: &str, kib: u64, reason: Reason) -> Self {
-        let action = Action::Trim { at: at(name), cut: Bytes::kib(kib) };
+        let action = Action::Trim { at: at(name), cut: Bytes::kib(kib), keep: Bytes::new(1) };
         let mut draft = self.step(action, reason, -i64::try_from(kib).expect("small"), 0);
         if let Some(step) = draft.plan.steps.last_mut() {
             step.bytes = Bytes::kib(kib);
@@ -46,8 +47,8 @@ fn promise_2_a_log_is_cut_only_where_that_is_permitted_and_never_to_its_end() {
     cut(20, &[]).with(|d| d.plan.steps[0].bytes = Bytes::kib(16)).breaks(2, "whole blocks");
     cut(12, &[]).trim("app.log", 8, pressure(28, 20)).breaks(2, "cut before");
     let drafted = |reason| Draft::new(quota(20).live_trim(), logs()).trim("app.log", 20, reason);
-    drafted(Reason::Forced).breaks(2, "for no quota");
-    drafted(pressure(20, 20)).breaks(2, "for no quota");
+    drafted(Reason::Forced).breaks(2, "for no limit");
+    drafted(pressure(20, 20)).breaks(2, "for no limit");
     drafted(pressure(40, 21)).breaks(2, "nobody gave");
     let policy = || quota(20).live_trim();
     let archive = || vec![log("app.log", 10, 16, &[24])];
@@ -72,4 +73,78 @@ fn promise_5_a_log_within_its_share_is_not_cut() {
     let logs = vec![log("app.log", 10, 8, &[]), log("big.log", 20, 32, &[])];
     let drafted = Draft::new(quota(20).live_trim(), logs).trim("app.log", 4, pressure(40, 20));
     drafted.breaks(5, "no more than its share");
+}
+
+/// To free so much more than the 10 MiB that are free, this is cut off each log.
+fn freed(more: u64, logs: Vec<Log>, cuts: &[(&str, u64)]) -> Draft {
+    let wanted = Bytes::mib(10).plus(Bytes::kib(more));
+    let purpose = Purpose::Free(Goal { wanted, dev: 1, cuts_logs: true });
+    let mut draft = Draft::new(quota(1000), logs).with(|d| d.plan.purpose = purpose);
+    let mut free = Bytes::mib(10);
+    for (name, kib) in cuts {
+        draft = draft.trim(name, *kib, Reason::Reserve { free, wanted });
+        free = free.plus(Bytes::kib(*kib));
+    }
+    for step in &mut draft.plan.steps {
+        step.only_below = Some(OnlyBelow { wanted, dir: DIR });
+        if let Action::Trim { keep, .. } = &mut step.action {
+            *keep = KEPT_MIN;
+        }
+    }
+    draft
+}
+
+fn two(big: u64, small: u64) -> Vec<Log> {
+    vec![log("big.log", 10, big, &[]), log("small.log", 20, small, &[])]
+}
+
+#[test]
+fn to_free_space_logs_are_cut_where_that_was_asked_for() {
+    freed(40, two(200, 100), &[("big.log", 40)]).passes();
+    freed(140, two(200, 100), &[("big.log", 120), ("small.log", 20)]).passes();
+    let not_asked = |d: &mut Draft| {
+        let Purpose::Free(goal) = &mut d.plan.purpose else { return };
+        goal.cuts_logs = false;
+    };
+    freed(40, two(200, 100), &[("big.log", 40)]).with(not_asked).breaks(2, "not permitted");
+    freed(40, two(200, 100), &[("big.log", 40)]).with(not_asked).breaks(9, "something else");
+}
+
+#[test]
+fn promise_2_of_a_log_that_is_cut_to_free_space_the_newest_stays() {
+    freed(40, two(100, 20), &[("big.log", 40)]).breaks(2, "to its end");
+    let little = |d: &mut Draft| {
+        let Action::Trim { keep, .. } = &mut d.plan.steps[0].action else { return };
+        *keep = Bytes::new(1);
+    };
+    freed(40, two(200, 100), &[("big.log", 40)]).with(little).breaks(2, "another part");
+    let other = |d: &mut Draft| {
+        let (free, wanted) = (Bytes::mib(10), Bytes::mib(11));
+        d.plan.steps[0].reason = Reason::Reserve { free, wanted };
+    };
+    freed(40, two(200, 100), &[("big.log", 40)]).with(other).breaks(2, "for no limit");
+}
+
+#[test]
+fn promise_4_and_5_no_more_is_cut_than_is_missing_and_no_log_shorter_than_another() {
+    freed(40, two(200, 100), &[("big.log", 44)]).breaks(4, "more than is missing");
+    let archives = || vec![log("big.log", 10, 200, &[8]), log("small.log", 20, 100, &[])];
+    freed(40, archives(), &[("big.log", 40)]).breaks(4, "has archives");
+    let archives = || vec![log("big.log", 10, 200, &[]), log("small.log", 20, 100, &[8])];
+    freed(40, archives(), &[("big.log", 40)]).breaks(4, "has archives");
+    freed(20, two(200, 100), &[("small.log", 20)]).breaks(5, "stays longer");
+    freed(120, two(200, 100), &[("big.log", 120)]).breaks(5, "stays longer");
+}
+
+#[test]
+fn promise_9_a_cut_comes_last_and_only_while_there_is_too_little() {
+    let always = |d: &mut Draft| d.plan.steps[0].only_below = None;
+    freed(40, two(200, 100), &[("big.log", 40)]).with(always).breaks(9, "room enough");
+    let logs = || vec![log("big.log", 10, 200, &[8]), log("small.log", 20, 100, &[])];
+    let wanted = Bytes::mib(10).plus(Bytes::kib(40));
+    let reserve = Reason::Reserve { free: Bytes::mib(10), wanted };
+    freed(40, logs(), &[("big.log", 32)])
+        .delete("big.log.1", reserve)
+        .with(|d| d.plan.steps[1].only_below = d.plan.steps[0].only_below)
+        .breaks(9, "behind what is cut");
 }
