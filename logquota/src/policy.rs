@@ -6,6 +6,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+mod foreign;
+
 use crate::error::{Error, Result};
 use crate::naming::Naming;
 use crate::units::{Age, Bytes};

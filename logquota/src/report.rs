@@ -19,9 +19,11 @@ use crate::plan::{Action, Host, Plan, Problem, SetPlan, Step};
 use crate::units::Bytes;
 
 mod paths;
+mod root;
 mod run;
 
 pub use self::paths::{Base64Path, PathJson, both};
+pub use self::root::RootJson;
 pub use self::run::{RunJson, SetRunJson, StepRunJson, freed_in_all, outcome_name};
 
 /// The schema of a plan.
@@ -93,6 +95,9 @@ pub struct SourceJson {
     /// The state file, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<PathJson>,
+    /// It is on the disk of another machine: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<RootJson>,
     /// It is to free space: how much, and within which limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<FreeJson>,
@@ -278,7 +283,11 @@ pub enum PlanFileError {
 /// A digest of the machine's identity that does not give the identity away.
 #[must_use]
 pub fn machine_digest(host: &Host) -> String {
-    id_digest(b"logquota machine 1\0", &host.machine_id)
+    machine_digest_of(&host.machine_id)
+}
+
+fn machine_digest_of(machine_id: &str) -> String {
+    id_digest(b"logquota machine 1\0", machine_id)
 }
 
 /// The same for one start of the machine.

@@ -4,12 +4,19 @@
 //! that nobody can swap it between the check and the reading. Nothing here decides whether a
 //! file is trusted, or writes.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, OFlags};
+
+use super::os::Tree;
+
+mod accounts;
+
+pub use self::accounts::Accounts;
 
 /// The longest configuration file that is read, in bytes, as in logrotate.
 pub const CONFIG_LEN_MAX: u64 = 16_777_215;
@@ -67,9 +74,9 @@ pub struct ConfigDir {
 ///
 /// `FileTooLarge` above [`CONFIG_LEN_MAX`] (before anything is read), `IsADirectory`, and
 /// whatever the system says.
-pub fn read_config(path: &Path) -> io::Result<ConfigFile> {
+pub fn read_config(tree: &Tree, path: &Path) -> io::Result<ConfigFile> {
     // Opening some devices does something; they are not opened at all.
-    let looked = rustix::fs::stat(path)?;
+    let looked = tree.stat(path)?;
     if !matches!(
         FileType::from_raw_mode(looked.st_mode),
         FileType::RegularFile | FileType::Directory
@@ -82,7 +89,7 @@ pub fn read_config(path: &Path) -> io::Result<ConfigFile> {
         });
     }
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let fd = open_quietly(path, flags)?;
+    let fd = open_quietly(tree, path, flags)?;
     let stat = rustix::fs::fstat(&fd)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
@@ -109,9 +116,9 @@ pub fn read_config(path: &Path) -> io::Result<ConfigFile> {
 /// # Errors
 ///
 /// `NotADirectory`, and whatever the system says.
-pub fn list_config_dir(path: &Path) -> io::Result<ConfigDir> {
+pub fn list_config_dir(tree: &Tree, path: &Path) -> io::Result<ConfigDir> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let fd = open_quietly(path, flags)?;
+    let fd = open_quietly(tree, path, flags)?;
     let stat = rustix::fs::fstat(&fd)?;
     let mut entries = Vec::new();
     for entry in rustix::fs::Dir::read_from(&fd)? {
@@ -120,7 +127,12 @@ pub fn list_config_dir(path: &Path) -> io::Result<ConfigDir> {
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
-        let kind = match rustix::fs::statat(&fd, name, rustix::fs::AtFlags::empty()) {
+        let os_name = OsStr::from_bytes(name.to_bytes());
+        let found = match tree.path() {
+            Some(_) => tree.stat(&path.join(os_name)),
+            None => rustix::fs::statat(&fd, name, rustix::fs::AtFlags::empty()),
+        };
+        let kind = match found {
             Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
                 FileType::RegularFile => EntryKind::File,
                 FileType::Directory => EntryKind::Dir,
@@ -128,8 +140,7 @@ pub fn list_config_dir(path: &Path) -> io::Result<ConfigDir> {
             },
             Err(_) => EntryKind::File,
         };
-        let name = std::os::unix::ffi::OsStringExt::from_vec(name.to_bytes().to_vec());
-        entries.push((name, kind));
+        entries.push((os_name.to_owned(), kind));
     }
     let mode = permissions(stat.st_mode);
     Ok(ConfigDir { entries, mode, uid: stat.st_uid, gid: stat.st_gid })
@@ -141,9 +152,9 @@ pub fn list_config_dir(path: &Path) -> io::Result<ConfigDir> {
 /// # Errors
 ///
 /// `NotADirectory`, and whatever the system says.
-pub fn names_in(path: &Path) -> io::Result<Vec<(OsString, Option<NameKind>)>> {
+pub fn names_in(tree: &Tree, path: &Path) -> io::Result<Vec<(OsString, Option<NameKind>)>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let fd = open_quietly(path, flags)?;
+    let fd = open_quietly(tree, path, flags)?;
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(&fd)? {
         let entry = entry?;
@@ -163,8 +174,8 @@ pub fn names_in(path: &Path) -> io::Result<Vec<(OsString, Option<NameKind>)>> {
 
 /// What stands under a path, a link at its end not followed; `None` if there is nothing.
 #[must_use]
-pub fn kind_of(path: &Path) -> Option<NameKind> {
-    let stat = rustix::fs::lstat(path).ok()?;
+pub fn kind_of(tree: &Tree, path: &Path) -> Option<NameKind> {
+    let stat = tree.lstat(path).ok()?;
     Some(match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => NameKind::Dir,
         _ => NameKind::Other,
@@ -240,9 +251,9 @@ fn read_to_end(fd: &rustix::fd::OwnedFd) -> io::Result<Vec<u8>> {
 }
 
 /// Without a trace in the access time, where we may.
-fn open_quietly(path: &Path, flags: OFlags) -> io::Result<rustix::fd::OwnedFd> {
-    match rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty()) {
-        Err(rustix::io::Errno::PERM) => Ok(rustix::fs::open(path, flags, Mode::empty())?),
+fn open_quietly(tree: &Tree, path: &Path, flags: OFlags) -> io::Result<rustix::fd::OwnedFd> {
+    match tree.open(path, flags | OFlags::NOATIME) {
+        Err(rustix::io::Errno::PERM) => Ok(tree.open(path, flags)?),
         other => Ok(other?),
     }
 }
@@ -269,7 +280,7 @@ mod tests {
             .expect("chmod");
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&file, &link).expect("link");
-        let read = read_config(&link).expect("read");
+        let read = read_config(&Tree::default(), &link).expect("read");
         assert_eq!(
             (read.bytes.as_slice(), read.mode, read.uid, read.is_regular),
             (b"daily\n".as_slice(), 0o664, effective_uid(), true)
@@ -281,7 +292,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary folder");
         let file = dir.path().join("app");
         std::fs::File::create(&file).and_then(|f| f.set_len(1 << 30)).expect("sparse file");
-        let error = read_config(&file).expect_err("too long");
+        let error = read_config(&Tree::default(), &file).expect_err("too long");
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }
 
@@ -290,8 +301,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary folder");
         let pipe = dir.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, 0o600.into(), 0).expect("pipe");
-        assert!(!read_config(&pipe).expect("looked at").is_regular);
-        let listed = list_config_dir(dir.path()).expect("listed");
+        assert!(!read_config(&Tree::default(), &pipe).expect("looked at").is_regular);
+        let listed = list_config_dir(&Tree::default(), dir.path()).expect("listed");
         assert_eq!(listed.entries, [("pipe".into(), EntryKind::Other)]);
     }
 
@@ -300,9 +311,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary folder");
         std::fs::create_dir(dir.path().join("sub")).expect("folder");
         std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).expect("link");
-        let kind = read_config(dir.path()).expect_err("a folder").kind();
+        let kind = read_config(&Tree::default(), dir.path()).expect_err("a folder").kind();
         assert_eq!(kind, io::ErrorKind::IsADirectory);
-        let mut listed = list_config_dir(dir.path()).expect("listed").entries;
+        let mut listed = list_config_dir(&Tree::default(), dir.path()).expect("listed").entries;
         listed.sort();
         assert_eq!(listed, [("dangling".into(), EntryKind::File), ("sub".into(), EntryKind::Dir)]);
     }

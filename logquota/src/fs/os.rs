@@ -37,6 +37,7 @@ mod old_dir;
 mod open_deleted;
 mod resolve;
 mod small;
+mod tree;
 mod trim;
 mod writers;
 
@@ -47,6 +48,7 @@ pub use self::lock::Lock;
 pub use self::old_dir::check_old_dir;
 pub use self::open_deleted::{OpenDeleted, OpenDeletedFiles, open_deleted};
 pub use self::small::{read_small, replace_file};
+pub use self::tree::Tree;
 
 /// The real file system.
 ///
@@ -73,14 +75,20 @@ impl OsFs {
     /// With everything this kernel has.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(Dirs::new(true))
+        Self::within(Tree::default())
     }
 
     /// Without `openat2(2)`, as on kernels before 5.6. It is noticed by itself where that
     /// call is missing; this is for tests of what then takes its place.
     #[must_use]
     pub fn without_openat2() -> Self {
-        Self::with(Dirs::new(false))
+        Self::with(Dirs::new(false, Tree::default()))
+    }
+
+    /// With paths that begin at the top of this tree.
+    #[must_use]
+    pub fn within(tree: Tree) -> Self {
+        Self::with(Dirs::new(true, tree))
     }
 
     fn with(dirs: Dirs) -> Self {

@@ -5,12 +5,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Closed;
 pub use super::expand::GlobError;
 use super::expand::{Names, expand};
 use super::transcript::Line;
+use crate::fs::config::{self, Accounts};
 pub use crate::fs::config::{CONFIG_LEN_MAX, ConfigDir, ConfigFile, EntryKind, NameKind};
+use crate::fs::os::Tree;
 
 /// Files, folders and users, as far as a configuration can name them.
 pub trait Env {
@@ -74,29 +77,46 @@ pub trait Env {
     }
 }
 
-/// This machine.
+/// This machine, or the disk of another one.
 #[derive(Clone, Debug, Default)]
 pub struct SystemEnv {
     home: Option<PathBuf>,
+    tree: Tree,
+    /// Of the other machine: its users.
+    accounts: Option<Arc<Accounts>>,
 }
 
 impl SystemEnv {
-    /// With what the caller's environment says about the home folder (`$HOME`); the user
-    /// database is asked if it says nothing.
+    /// This machine, with what the caller's environment says about the home folder (`$HOME`); the
+    /// user database is asked if it says nothing.
     #[must_use]
-    pub const fn new(home: Option<PathBuf>) -> Self {
-        Self { home }
+    pub fn new(home: Option<PathBuf>) -> Self {
+        Self { home, ..Self::default() }
+    }
+
+    /// The files of a tree, with the users and groups that its own `/etc/passwd` and `/etc/group`
+    /// have. Nothing there is made or changed, and no folder for archives is checked.
+    #[must_use]
+    pub fn within(tree: Tree) -> Self {
+        let accounts = tree.path().map(|_| Arc::new(Accounts::of(&tree)));
+        Self { home: None, tree, accounts }
     }
 
     /// The group that a user, by name or id, starts with.
     #[must_use]
     pub fn first_group_of(&self, user: &str) -> Option<u32> {
-        crate::fs::config::first_group_of(user)
+        match &self.accounts {
+            Some(accounts) => accounts.first_group_of(user),
+            None => config::first_group_of(user),
+        }
     }
 }
 
 impl Env for SystemEnv {
     fn check_old_dir(&self, block: &Closed<'_>, say: &mut dyn FnMut(Line)) -> Result<(), String> {
+        if self.tree.path().is_some() {
+            return Ok(());
+        }
         for log in block.logs {
             crate::fs::os::check_old_dir(log, block.old_dir, block.policy, &mut |made| {
                 say(Line::progress(made));
@@ -110,56 +130,59 @@ impl Env for SystemEnv {
     }
 
     fn read(&self, path: &Path) -> io::Result<ConfigFile> {
-        crate::fs::config::read_config(path)
+        config::read_config(&self.tree, path)
     }
 
     fn list_dir(&self, path: &Path) -> io::Result<ConfigDir> {
-        crate::fs::config::list_config_dir(path)
+        config::list_config_dir(&self.tree, path)
     }
 
     fn user_id(&self, name: &str) -> Option<u32> {
-        crate::fs::config::user_id(name)
+        self.accounts.as_ref().map_or_else(|| config::user_id(name), |a| a.user_id(name))
     }
 
     fn group_id(&self, name: &str) -> Option<u32> {
-        crate::fs::config::group_id(name)
+        self.accounts.as_ref().map_or_else(|| config::group_id(name), |a| a.group_id(name))
     }
 
     fn user_exists(&self, uid: u32) -> bool {
-        crate::fs::config::user_exists(uid)
+        self.accounts.as_ref().map_or_else(|| config::user_exists(uid), |a| a.has_user(uid))
     }
 
     fn group_exists(&self, gid: u32) -> bool {
-        crate::fs::config::group_exists(gid)
+        self.accounts.as_ref().map_or_else(|| config::group_exists(gid), |a| a.has_group(gid))
     }
 
     fn user_home(&self, name: &str) -> Option<PathBuf> {
-        crate::fs::config::user_home(name)
+        self.accounts.as_ref().map_or_else(|| config::user_home(name), |a| a.home(name))
     }
 
     fn home(&self) -> Option<PathBuf> {
-        self.home.clone().or_else(crate::fs::config::own_home)
+        match &self.accounts {
+            Some(accounts) => accounts.home_of(self.effective_uid()),
+            None => self.home.clone().or_else(config::own_home),
+        }
     }
 
     fn effective_uid(&self) -> u32 {
-        crate::fs::config::effective_uid()
+        config::effective_uid()
     }
 
     fn glob(&self, pattern: &[u8]) -> Result<Option<Vec<PathBuf>>, GlobError> {
-        expand(pattern, &Disk)
+        expand(pattern, &OnDisk(&self.tree))
     }
 }
 
-/// The names on this machine.
-struct Disk;
+/// The names on the disk.
+struct OnDisk<'a>(&'a Tree);
 
-impl Names for Disk {
+impl Names for OnDisk<'_> {
     fn names(&self, folder: &Path) -> io::Result<Vec<(std::ffi::OsString, Option<NameKind>)>> {
-        crate::fs::config::names_in(folder)
+        config::names_in(self.0, folder)
     }
 
     fn kind(&self, path: &Path) -> Option<NameKind> {
-        crate::fs::config::kind_of(path)
+        config::kind_of(self.0, path)
     }
 }
 

@@ -67,6 +67,9 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
     out.bytes(plan.host.name.as_bytes());
     out.bytes(plan.host.machine_id.as_bytes());
     out.bytes(plan.host.boot_id.as_bytes());
+    if let Some(disk) = &plan.host.disk {
+        out.debug(disk);
+    }
     if plan.purpose != Purpose::Routine {
         out.debug(&(plan.purpose, plan.created.timestamp()));
     }

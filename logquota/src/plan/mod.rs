@@ -25,6 +25,7 @@ mod digest;
 mod draft;
 mod free;
 pub mod guard;
+mod host;
 mod next;
 mod not_now;
 mod order;
@@ -37,22 +38,12 @@ mod twofold;
 
 pub use self::check::{Violation, check};
 pub use self::decide::plan;
+pub use self::host::{Disk, Host};
 pub use self::next::{NextDue, next_due};
 pub(crate) use self::order::admits;
 pub use self::purpose::{Goal, OnlyBelow, Purpose};
 pub(crate) use self::rotate::period_is_over;
 pub use self::trim::KEPT_MIN;
-
-/// The host a plan is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Host {
-    /// Its name, for people.
-    pub name: String,
-    /// What tells it from every other (`/etc/machine-id`), for the plan's id.
-    pub machine_id: String,
-    /// What tells this start of it from every other; empty where the system does not say.
-    pub boot_id: String,
-}
 
 /// What a plan is made for, besides inventory and configuration.
 #[derive(Clone, Debug)]

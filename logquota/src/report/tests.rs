@@ -36,7 +36,12 @@ fn plan_with(name: &OsStr) -> Plan {
     };
     Plan {
         id: "abc".into(),
-        host: Host { name: "here".into(), machine_id: "one".into(), boot_id: "first".into() },
+        host: Host {
+            name: "here".into(),
+            machine_id: "one".into(),
+            boot_id: "first".into(),
+            disk: None,
+        },
         purpose: crate::plan::Purpose::Routine,
         policy: String::new(),
         created: at("2026-11-21T12:00:00Z").fixed_offset(),
@@ -95,7 +100,8 @@ fn h22_a_plan_of_another_version_or_with_unknown_members_is_refused() {
 #[test]
 fn h23_a_plan_is_for_one_host_and_one_hour() {
     let plan = json("a.log.1");
-    let here = Host { name: "here".into(), machine_id: "one".into(), boot_id: "first".into() };
+    let here =
+        Host { name: "here".into(), machine_id: "one".into(), boot_id: "first".into(), disk: None };
     let refused = |host: &Host, now: &str| plan.is_for(host, at(now)).map_err(|e| e.to_string());
     assert_eq!(refused(&here, "2026-11-21T12:00:00Z"), Ok(()));
     assert_eq!(refused(&here, "2026-11-21T13:00:00Z"), Ok(()));
@@ -115,7 +121,8 @@ fn h23_a_plan_is_for_one_host_and_one_hour() {
 fn a_later_expiry_in_the_file_gains_nothing() {
     let mut plan = json("a.log.1");
     plan.expires = at("2099-01-01T00:00:00Z");
-    let here = Host { name: "here".into(), machine_id: "one".into(), boot_id: "first".into() };
+    let here =
+        Host { name: "here".into(), machine_id: "one".into(), boot_id: "first".into(), disk: None };
     assert!(plan.is_for(&here, at("2026-11-22T12:00:00Z")).is_err());
 }
 

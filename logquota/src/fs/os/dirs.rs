@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-use super::resolve;
+use super::{Tree, resolve};
 use crate::inventory::DirId;
 use crate::stamp::FileId;
 
@@ -71,10 +71,12 @@ struct Table {
 pub(super) struct Dirs {
     table: Mutex<Table>,
     has_openat2: AtomicBool,
+    /// Where the paths of roots begin.
+    tree: Tree,
 }
 
 impl Dirs {
-    pub(super) fn new(has_openat2: bool) -> Self {
+    pub(super) fn new(has_openat2: bool, tree: Tree) -> Self {
         let table = Table {
             nodes: HashMap::new(),
             open: HashMap::new(),
@@ -83,7 +85,7 @@ impl Dirs {
             uses: 0,
             next: 0,
         };
-        Self { table: Mutex::new(table), has_openat2: AtomicBool::new(has_openat2) }
+        Self { table: Mutex::new(table), has_openat2: AtomicBool::new(has_openat2), tree }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -106,7 +108,7 @@ impl Dirs {
     }
 
     pub(super) fn open_root(&self, path: &Path) -> io::Result<DirId> {
-        let fd = self.retrying(|| resolve::open_root(path))?;
+        let fd = self.retrying(|| self.tree.open_dir(path))?;
         let identity = identity_of(&fd)?;
         let origin = Origin::Root(std::path::absolute(path)?);
         Ok(self.table().insert(origin, Some(identity), Some(fd)))
@@ -139,7 +141,7 @@ impl Dirs {
         let (mut at, way) = self.way_to(dir)?;
         for (id, path, identity) in way {
             let fd = match &at {
-                None => self.retrying(|| resolve::open_root(&path))?,
+                None => self.retrying(|| self.tree.open_dir(&path))?,
                 Some(above) => {
                     self.retrying(|| resolve::open_below(above.as_fd(), &path, &self.has_openat2))?
                 }

@@ -1,16 +1,11 @@
 //! What is told of a folder before its logs are deleted: see [`unfit`](crate::plan::guard::unfit).
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{read_small, resolve};
-
-/// The longest list of users that is read: of a machine that has them in a directory service,
-/// only the local ones are in it.
-const PASSWD_MAX: usize = 16 << 20;
+use super::{Tree, resolve};
+use crate::fs::config::Accounts;
 
 /// A folder's path without links.
 ///
@@ -18,8 +13,11 @@ const PASSWD_MAX: usize = 16 << 20;
 ///
 /// Whatever the system says.
 #[expect(clippy::disallowed_methods, reason = "this is below fs::os")]
-pub fn real_path(dir: &Path) -> io::Result<PathBuf> {
-    std::fs::canonicalize(dir)
+pub fn real_path(tree: &Tree, dir: &Path) -> io::Result<PathBuf> {
+    match tree.path() {
+        Some(_) => tree.real_path(dir),
+        None => std::fs::canonicalize(dir),
+    }
 }
 
 /// Whether a file system, or another view of one, is mounted on a folder.
@@ -27,9 +25,9 @@ pub fn real_path(dir: &Path) -> io::Result<PathBuf> {
 /// # Errors
 ///
 /// Whatever the system says.
-pub fn is_mount_point(dir: &Path) -> io::Result<bool> {
-    let here = resolve::open_root(dir)?;
-    let above = resolve::open_root(&dir.join(".."))?;
+pub fn is_mount_point(tree: &Tree, dir: &Path) -> io::Result<bool> {
+    let here = tree.open_dir(dir)?;
+    let above = tree.open_dir(&dir.join(".."))?;
     let (here, above) = (resolve::stat_fd(here.as_fd())?, resolve::stat_fd(above.as_fd())?);
     Ok(here.mount != above.mount
         || here.stamp.id.dev != above.stamp.id.dev
@@ -41,18 +39,14 @@ pub fn is_mount_point(dir: &Path) -> io::Result<bool> {
 /// # Errors
 ///
 /// Whatever the system says.
-pub fn device_of(dir: &Path) -> io::Result<u64> {
-    let dir = resolve::open_root(dir)?;
+pub fn device_of(tree: &Tree, dir: &Path) -> io::Result<u64> {
+    let dir = tree.open_dir(dir)?;
     Ok(resolve::stat_fd(dir.as_fd())?.stamp.id.dev)
 }
 
-/// The homes of all users of `/etc/passwd`; none where that cannot be read.
+/// The homes of all users of `/etc/passwd`; none where that cannot be read. Of a machine that has
+/// its users in a directory service, only the local ones are in it.
 #[must_use]
-pub fn homes() -> Vec<PathBuf> {
-    let text = read_small(Path::new("/etc/passwd"), PASSWD_MAX).unwrap_or_default();
-    let home = |line: &[u8]| {
-        let home = line.split(|b| *b == b':').nth(5)?;
-        home.starts_with(b"/").then(|| PathBuf::from(OsStr::from_bytes(home)))
-    };
-    text.split(|b| *b == b'\n').filter_map(home).collect()
+pub fn homes(tree: &Tree) -> Vec<PathBuf> {
+    Accounts::of(tree).homes().map(Path::to_owned).collect()
 }

@@ -23,5 +23,6 @@ pub fn host() -> Host {
     };
     let machine_id = small("/etc/machine-id");
     let boot_id = small("/proc/sys/kernel/random/boot_id");
-    Host { name: printable(OsStr::from_bytes(name.nodename().to_bytes())), machine_id, boot_id }
+    let name = printable(OsStr::from_bytes(name.nodename().to_bytes()));
+    Host { name, machine_id, boot_id, disk: None }
 }

@@ -13,7 +13,7 @@ use fs2::FileExt;
 use rustix::fs::{Mode, OFlags};
 
 use super::open_deleted::numbers;
-use super::{read_small, resolve};
+use super::{Tree, read_small, resolve};
 use crate::error::{Error, Op, Result};
 
 /// How often a taken lock is tried again. `flock` can wait by itself, but only for ever.
@@ -71,10 +71,9 @@ type File = std::fs::File;
 /// A lock that is tried once.
 type TryLock = fn(&File) -> io::Result<()>;
 
-fn open_dir(path: &Path) -> Result<OwnedFd> {
+fn open_dir(tree: &Tree, path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    resolve::again(|| rustix::fs::open(path, flags, Mode::empty()))
-        .map_err(|e| Error::io(Op::Lock, path)(e.into()))
+    tree.open(path, flags).map_err(|e| Error::io(Op::Lock, path)(e.into()))
 }
 
 impl Lock {
@@ -87,7 +86,16 @@ impl Lock {
     ///
     /// [`Error::Locked`] when the time is over; [`Error::Io`] if it cannot be opened.
     pub fn dir(path: &Path, wait: Duration) -> Result<Self> {
-        Self::take(open_dir(path)?, path, wait, FileExt::try_lock_exclusive)
+        Self::dir_in(&Tree::default(), path, wait)
+    }
+
+    /// The same for a directory of another tree.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lock::dir`].
+    pub fn dir_in(tree: &Tree, path: &Path, wait: Duration) -> Result<Self> {
+        Self::take(open_dir(tree, path)?, path, wait, FileExt::try_lock_exclusive)
     }
 
     /// Locks a directory together with others who do it in this way, and against those who use
@@ -97,7 +105,7 @@ impl Lock {
     ///
     /// As [`Lock::dir`].
     pub fn dir_together(path: &Path, wait: Duration) -> Result<Self> {
-        Self::take(open_dir(path)?, path, wait, FileExt::try_lock_shared)
+        Self::take(open_dir(&Tree::default(), path)?, path, wait, FileExt::try_lock_shared)
     }
 
     /// Whether all that hold the lock of a directory are users who have no business with it:
@@ -108,7 +116,7 @@ impl Lock {
     /// `false` also if it cannot be found out, as for a holder in another container.
     #[must_use]
     pub fn is_held_by_strangers(path: &Path) -> bool {
-        let Ok(stat) = open_dir(path).and_then(|fd| {
+        let Ok(stat) = open_dir(&Tree::default(), path).and_then(|fd| {
             rustix::fs::fstat(fd).map_err(|error| Error::io(Op::Stat, path)(error.into()))
         }) else {
             return false;

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use crate::units::Bytes;
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Repeats a call that a signal interrupted.
 pub(super) fn again<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
@@ -90,7 +90,9 @@ pub(super) fn open_below(
 
 /// `openat2` gives EAGAIN if it cannot rule out that a rename led it astray. On a busy
 /// system that passes; if somebody renames without end, it is an error.
-fn retry_race<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+pub(super) fn retry_race<T>(
+    mut call: impl FnMut() -> rustix::io::Result<T>,
+) -> rustix::io::Result<T> {
     const TRIES: u32 = 128;
     for _ in 1..TRIES {
         match call() {

@@ -1,14 +1,14 @@
 //! Small files that are read and replaced whole: state files, the machine id.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, OFlags};
 
 use super::files::{Reader, Writer};
-use super::resolve;
+use super::{Tree, resolve};
 use crate::fs::{Acl, Attributes, Extended, NewFile as _, ReadFile as _};
 use crate::naming::temporary_name;
 use crate::stamp::{Kind, Meta};
@@ -21,20 +21,7 @@ use crate::stamp::{Kind, Meta};
 /// `FileTooLarge` if it is longer, `InvalidInput` if it is no regular file (links are
 /// followed, they are the administrator's), and whatever the system says.
 pub fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let fd =
-        resolve::quietly(flags, |flags| rustix::fs::open(path, flags, rustix::fs::Mode::empty()))?;
-    let meta = resolve::stat_fd(fd.as_fd())?;
-    if meta.kind != Kind::File {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    Reader::new(fd).take(most).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(bytes)
+    Tree::default().read_small(path, limit)
 }
 
 /// Replaces the content of a file at once: whoever reads it, also after a crash, sees all of
