@@ -22,6 +22,7 @@ use crate::free;
 use crate::free::wish::{Wish, is_fit};
 use crate::output::Output;
 use crate::render;
+use crate::root;
 use crate::run::finish;
 use crate::session::{Look, Session, now};
 use crate::source::Source;
@@ -39,19 +40,25 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
     file.is_for(&host(), now().with_timezone(&Utc)).map_err(refused)?;
     let source = Source::from_json(&file.source)?;
     let wish = file.source.free.as_ref().map(Wish::from_json).transpose()?;
+    let tree = root::reopen(file.source.root.as_ref())?;
     if wish.is_some() {
-        is_fit(&source)?;
+        is_fit(&source, &tree)?;
     }
     let state = file.source.state.as_ref().and_then(logquota::report::PathJson::to_path);
+    if tree.path().is_some() && (wish.is_none() || state.is_some()) {
+        let why = "on the disk of another machine, space is freed and nothing else done";
+        return Err(Failure::Refused(format!("the plan was refused: {why}")));
+    }
     let wait = Duration::from_secs(args.act.lock_wait.into());
     let lock = (!args.act.dry_run).then_some(wait);
     let at = Some(clock::local(file.created));
-    let look = Look { source, state, lock, at };
+    let look = Look { source, tree, state, lock, at };
     let mut session = Session::open(&look, out)?;
     let goal = wish.as_ref().map(|wish| wish.goal(&session)).transpose()?;
     let plan = session.plan_for(goal.map_or(Purpose::Routine, Purpose::Free))?;
     let mut source = look.source.to_json(look.state.as_deref());
     source.free = file.source.free.clone();
+    source.root = file.source.root.clone();
     is_the_same(&file, &PlanJson::new(&plan, source))?;
     if let Some(step) = first_unsure(&plan) {
         return Err(free::unsure(&plan, step));

@@ -112,6 +112,10 @@ pub(crate) struct ApplyArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Work on the disk of another machine that is mounted here: its configuration, and paths as
+    /// they are there; nothing that it names is run
+    #[arg(long, value_name = "MOUNTED")]
+    pub(crate) root: Option<PathBuf>,
     /// List deleted files that processes have open on the same file systems: their space is not free
     #[arg(long)]
     pub(crate) open_deleted: bool,

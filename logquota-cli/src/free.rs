@@ -15,7 +15,7 @@ use logquota::error::printable;
 use logquota::fs::os::{host, open_deleted};
 use logquota::plan::guard::{Exceeded, first_unsure};
 use logquota::plan::{Goal, Plan, Purpose, Step};
-use logquota::report::{PLAN_EARLY_SECONDS, PLAN_VALID_SECONDS, PlanFileError, PlanJson};
+use logquota::report::{PLAN_EARLY_SECONDS, PLAN_VALID_SECONDS, PlanFileError, PlanJson, RootJson};
 
 use self::args::{FreeArgs, PlanId};
 use self::outcome::Outcome;
@@ -24,6 +24,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::programs;
 use crate::render;
+use crate::root;
 use crate::session::{Look, Session, now};
 use crate::source::Source;
 
@@ -36,11 +37,12 @@ pub(crate) mod wish;
 
 pub(crate) fn run(args: &FreeArgs, out: &mut Output) -> Result<Exit, Failure> {
     is_host(args)?;
-    let wish = Wish::from_args(args)?;
-    let source = Source::to_free(args)?;
-    wish::is_fit(&source)?;
+    let tree = root::open(args.root.as_deref())?;
+    let wish = Wish::from_args(args, &tree)?;
+    let source = Source::to_free(args, &tree)?;
+    wish::is_fit(&source, &tree)?;
     // Nothing rotates, so that the state file has nothing to say; and it may be on the full disk.
-    let look = Look { source, state: None, lock: None, at: None };
+    let look = Look { source, tree, state: None, lock: None, at: None };
     let call = Call { args, wish, look };
     match &args.apply {
         Some(id) => call.apply(id, out),
@@ -159,7 +161,7 @@ impl Call<'_> {
     fn present(&self, session: &Session, planned: &Planned, file: Option<&Path>, out: &mut Output) {
         let Planned { goal, plan, exceeded } = planned;
         let id = PlanId::new(&plan.id, plan.created.timestamp());
-        let words = call::words(self.args, &self.wish, &self.look.source, &session.host.name, &id);
+        let words = call::words(self.args, &self.wish, &self.look, &session.host.name, &id);
         // Whoever lacks room shall know what else there is.
         let more = Goal { cuts_logs: true, ..*goal };
         let is_short = !goal.cuts_logs && view::shortfall(plan) > Bytes::ZERO;
@@ -186,6 +188,7 @@ impl Call<'_> {
     fn to_json(&self, plan: &Plan) -> PlanJson {
         let mut source = self.look.source.to_json(None);
         source.free = Some(self.wish.to_json());
+        source.root = plan.host.disk.as_ref().map(RootJson::new);
         PlanJson::new(plan, source)
     }
 }

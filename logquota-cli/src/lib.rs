@@ -22,6 +22,7 @@ mod programs;
 mod progress;
 mod quote;
 mod render;
+mod root;
 mod run;
 mod session;
 mod source;

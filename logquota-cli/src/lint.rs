@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use logquota::fs::os::OsFs;
+use logquota::fs::os::{OsFs, Tree};
 use logquota::lint::{Amount, Basis, Block, Disk, Finding, Lint, Missing, Question, Seen, lint};
 use logquota::logrotate::{
     Closed, Env, GlobError, Line, Parsed, Severity, SystemEnv, env, read_as,
@@ -27,7 +27,7 @@ const SCHEMA: &str = "logquota.lint/1";
 pub(crate) fn run(args: &LintArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut files: Vec<PathBuf> = args.config.iter().chain(&args.paths).cloned().collect();
     if files.is_empty() {
-        files.push(default_config()?);
+        files.push(default_config(&Tree::default())?);
     }
     let files: Vec<_> = files.iter().map(|file| absolute(file)).collect::<Result<_, _>>()?;
     let dialect = args.dialect.dialect();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use logquota::error::printable;
-use logquota::fs::os::replace_file;
+use logquota::fs::os::{Tree, replace_file};
 use logquota::report::PlanJson;
 use logquota::{Error, Op};
 
@@ -19,12 +19,13 @@ use crate::state;
 const PLAN_MODE: u32 = 0o600;
 
 pub(crate) fn run(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let source = Source::from_args(&args.source, true)?;
-    let state = state::path(args.source.state.as_deref(), &source)?;
+    let tree = Tree::default();
+    let source = Source::from_args(&args.source, true, &tree)?;
+    let state = state::path(&tree, args.source.state.as_deref(), &source)?;
     if let Some(path) = &args.output {
         is_writable(path)?;
     }
-    let look = Look { source, state, lock: None, at: None };
+    let look = Look { source, tree, state, lock: None, at: None };
     let session = Session::open(&look, out)?;
     let plan = session.plan()?;
     let exit = session.verdict(&plan, out);

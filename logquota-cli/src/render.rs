@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use logquota::Bytes;
 use logquota::apply::{Outcome, Report};
 use logquota::error::printable;
-use logquota::plan::{Action, Plan, Reason, SetPlan, Step, Verdict, Why};
+use logquota::plan::{Action, Host, Plan, Reason, SetPlan, Step, Verdict, Why};
 use logquota::report::{freed_in_all, place_path, step_path};
 
 use crate::output::{Output, Paint, clean};
+use crate::root;
 
 pub(crate) mod free;
 mod lint;
@@ -175,7 +176,20 @@ pub(crate) fn reason(reason: &Reason) -> String {
 
 fn head(plan: &Plan, what: &str, paint: Paint) -> String {
     let at = plan.created.format("%Y-%m-%d %H:%M:%S %:z");
-    format!("{}: {what}, {at}\n", paint.head(&format!("Host {}", clean(&plan.host.name))))
+    format!("{}: {what}, {at}\n", paint.head(&whose(&plan.host)))
+}
+
+/// Which host it is, and whose disk if that is another machine's.
+fn whose(host: &Host) -> String {
+    let name = clean(&host.name);
+    match &host.disk {
+        None => format!("Host {name}"),
+        Some(disk) => format!(
+            "Disk of {}, mounted at {} on host {name}",
+            clean(root::name(disk)),
+            printable(&disk.path)
+        ),
+    }
 }
 
 fn set_title(set: &SetPlan, paint: Paint) -> String {

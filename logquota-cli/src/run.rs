@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use logquota::fs::os::Tree;
 use logquota::report::RunJson;
 
 use crate::args::RunArgs;
@@ -15,12 +16,13 @@ use crate::state;
 const SCHEMA: &str = "logquota.run/1";
 
 pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let source = Source::from_args(&args.source, true)?;
-    let state = state::path(args.source.state.as_deref(), &source)?;
+    let tree = Tree::default();
+    let source = Source::from_args(&args.source, true, &tree)?;
+    let state = state::path(&tree, args.source.state.as_deref(), &source)?;
     let wait = Duration::from_secs(args.act.lock_wait.into());
     // A dry run takes no lock: it writes nothing, and has to work where nothing can be written.
     let lock = (!args.act.dry_run).then_some(wait);
-    let mut session = Session::open(&Look { source, state, lock, at: None }, out)?;
+    let mut session = Session::open(&Look { source, tree, state, lock, at: None }, out)?;
     let plan = session.plan()?;
     let exit = session.verdict(&plan, out);
     if args.act.dry_run {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset, SubsecRound as _};
 use logquota::apply::{Options, Report, apply};
 use logquota::clock::{Clock as _, SystemClock};
-use logquota::fs::os::{Lock, OsFs, host};
+use logquota::fs::os::{Lock, OsFs, Tree, host};
 use logquota::fs::{ReadFs as _, WriteFs as _};
 use logquota::inventory::{Inventory, Space};
 use logquota::plan::{Context, Host, Plan, Purpose, check, plan};
 use logquota::policy::Identity;
 use logquota::scan::{Foreign, foreign, scan};
-use logquota::{Config, Error, SetSpec};
+use logquota::{Config, Error, Op, SetSpec};
 
 use crate::exit::{Exit, Failure};
 use crate::hooks::ShellHooks;
@@ -50,6 +50,10 @@ pub(crate) struct Session {
     pub(crate) now: DateTime<FixedOffset>,
     pub(crate) host: Host,
     pub(crate) state: State,
+    /// Where its paths begin.
+    pub(crate) tree: Tree,
+    /// Directives that would run something of another machine's disk, and of which set.
+    pub(crate) forgotten: Vec<(&'static str, String)>,
     fs: OsFs,
     // Given back when the session ends.
     _locks: Vec<Lock>,
@@ -60,6 +64,8 @@ pub(crate) struct Session {
 pub(crate) struct Look {
     /// What to work on.
     pub(crate) source: Source,
+    /// Where its paths begin.
+    pub(crate) tree: Tree,
     /// The state file, if there is one.
     pub(crate) state: Option<PathBuf>,
     /// Take the locks, waiting so long at most; not for those who only look.
@@ -86,24 +92,29 @@ pub(crate) fn out_of_reach(config: &Config, fs: &OsFs) -> BTreeMap<usize, (Ident
 impl Session {
     /// Reads the configuration, locks, and scans.
     pub(crate) fn open(look: &Look, out: &mut Output) -> Result<Self, Failure> {
-        let ready = look.source.ready(out)?;
+        let tree = &look.tree;
+        let ready = look.source.ready(tree, out)?;
         let mut locks = Vec::new();
         if let Some(wait) = look.lock {
-            locks = lock(&ready.config, look.state.as_deref(), wait, out)?;
+            locks = lock(tree, &ready.config, look.state.as_deref(), wait, out)?;
         }
         let now = look.at.unwrap_or_else(now);
-        let mut state = State::read(look.state.clone(), out);
-        let fs = OsFs::new();
+        let mut state = State::read(tree, look.state.clone(), out);
+        let fs = OsFs::within(tree.clone());
         let mut inventory = scan(&fs, &ready.config, &|path| state.last_rotated(path))?;
         state.fill_in(&mut inventory);
         state.release(now);
+        let disk =
+            tree.disk().map_err(Error::io(Op::Stat, tree.path().unwrap_or(Path::new("/"))))?;
         Ok(Self {
             config: ready.config,
             is_faulty: ready.is_faulty,
             inventory,
             now,
-            host: host(),
+            host: Host { disk, ..host() },
             state,
+            tree: tree.clone(),
+            forgotten: ready.forgotten,
             fs,
             _locks: locks,
         })
@@ -195,6 +206,7 @@ impl Session {
 
 /// Locks every directory that is worked in, in one order everywhere, and then the state file.
 fn lock(
+    tree: &Tree,
     config: &Config,
     state: Option<&Path>,
     wait: Duration,
@@ -202,7 +214,7 @@ fn lock(
 ) -> Result<Vec<Lock>, Failure> {
     let mut locks = Vec::new();
     for root in source::roots(config) {
-        match Lock::dir(&root, wait) {
+        match Lock::dir_in(tree, &root, wait) {
             Ok(lock) => locks.push(lock),
             // Not there or not ours to open: the scan says what that means.
             Err(Error::Io { .. }) => {}

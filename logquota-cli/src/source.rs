@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use logquota::error::printable;
+use logquota::fs::os::Tree;
 use logquota::logrotate::{Env as _, Severity, SystemEnv, read};
 use logquota::policy::{Identity, RotateWhen};
 use logquota::report::{PathJson, SourceJson};
@@ -13,6 +14,7 @@ use crate::args::{CompressArg, SourceArgs};
 use crate::exit::Failure;
 use crate::free::args::FreeArgs;
 use crate::output::Output;
+use crate::root::place;
 
 /// The configuration files that are looked for when none is given.
 const DEFAULT_CONFIGS: [&str; 2] = ["/etc/logquota.conf", "/etc/logrotate.conf"];
@@ -43,16 +45,22 @@ pub(crate) struct Ready {
     pub(crate) config: Config,
     /// Whether something in the configuration files is wrong, which has been printed.
     pub(crate) is_faulty: bool,
+    /// Directives that would run something of another machine's disk, and of which set.
+    pub(crate) forgotten: Vec<(&'static str, String)>,
 }
 
 impl Source {
     /// From the arguments, the environment, and what the paths are.
-    pub(crate) fn from_args(args: &SourceArgs, changes: bool) -> Result<Self, Failure> {
+    pub(crate) fn from_args(
+        args: &SourceArgs,
+        changes: bool,
+        tree: &Tree,
+    ) -> Result<Self, Failure> {
         let usage = |text: String| Err(Failure::Usage(text));
-        let dirs = args.paths.iter().filter(|path| path.is_dir()).count();
+        let dirs = args.paths.iter().filter(|path| tree.has_dir(path)).count();
         if let Some(quota) = args.quota {
             return match args.paths.as_slice() {
-                [dir] if dirs == 1 => Self::dir(args, dir, Some(quota)),
+                [dir] if dirs == 1 => Self::dir(args, dir, Some(quota), tree),
                 [] => usage("--quota needs the directory that it is for".to_owned()),
                 [path] => usage(format!(
                     "--quota is for a directory, and `{}` is none; for a configuration file, \
@@ -64,9 +72,9 @@ impl Source {
             };
         }
         match args.paths.as_slice() {
-            [dir] if dirs == 1 && !changes => return Self::dir(args, dir, None),
+            [dir] if dirs == 1 && !changes => return Self::dir(args, dir, None, tree),
             paths => {
-                if let Some(dir) = paths.iter().find(|path| path.is_dir()) {
+                if let Some(dir) = paths.iter().find(|path| tree.has_dir(path)) {
                     return usage(format!(
                         "`{}` is a directory: give its quota with --quota SIZE, or, if it is a \
                          directory of configuration files, use --config",
@@ -83,28 +91,34 @@ impl Source {
         let mut files = args.config.clone();
         files.extend_from_slice(&args.paths);
         if files.is_empty() {
-            files.push(default_config()?);
+            files.push(default_config(tree)?);
         }
-        files.iter().map(|file| absolute(file)).collect::<Result<_, _>>().map(Self::Files)
+        let files = files.iter().map(|file| place(tree, file));
+        files.collect::<Result<_, _>>().map(Self::Files)
     }
 
-    fn dir(args: &SourceArgs, dir: &Path, quota: Option<Bytes>) -> Result<Self, Failure> {
+    fn dir(
+        args: &SourceArgs,
+        dir: &Path,
+        quota: Option<Bytes>,
+        tree: &Tree,
+    ) -> Result<Self, Failure> {
         let source = DirSource {
-            dir: absolute(dir)?,
+            dir: place(tree, dir)?,
             quota,
             size: args.size,
             compress: args.compress.unwrap_or_default(),
             su: args.su.clone(),
         };
         // Limits without sense are wrong arguments here, not a wrong configuration.
-        source.policy().and_then(|policy| {
+        source.policy(tree).and_then(|policy| {
             policy.validate().map_err(|error| Failure::Usage(error.to_string()))
         })?;
         Ok(Self::Dir(source))
     }
 
     /// Of `free`: one directory, or configuration files.
-    pub(crate) fn to_free(args: &FreeArgs) -> Result<Self, Failure> {
+    pub(crate) fn to_free(args: &FreeArgs, tree: &Tree) -> Result<Self, Failure> {
         let args = SourceArgs {
             paths: args.paths.clone(),
             config: args.config.clone(),
@@ -117,18 +131,18 @@ impl Source {
         };
         if let [dir] = args.paths.as_slice()
             && args.config.is_empty()
-            && dir.is_dir()
+            && tree.has_dir(dir)
         {
-            return Self::dir(&args, dir, None);
+            return Self::dir(&args, dir, None, tree);
         }
-        if args.paths.iter().any(|path| path.is_dir()) {
+        if args.paths.iter().any(|path| tree.has_dir(path)) {
             return Err(Failure::Usage(
                 "give one directory of logs, or configuration files; a directory of configuration \
                  files is given with --config"
                     .to_owned(),
             ));
         }
-        Self::from_args(&args, true)
+        Self::from_args(&args, true, tree)
     }
 
     /// The one directory, if that is it.
@@ -202,19 +216,23 @@ impl Source {
     }
 
     /// The configuration. What is wrong in configuration files is printed.
-    pub(crate) fn ready(&self, out: &mut Output) -> Result<Ready, Failure> {
-        match self {
-            Self::Files(files) => read_files(files, out),
+    pub(crate) fn ready(&self, tree: &Tree, out: &mut Output) -> Result<Ready, Failure> {
+        let mut ready = match self {
+            Self::Files(files) => read_files(files, tree, out)?,
             Self::Dir(source) => {
-                let set = SetSpec::directory(&source.dir, source.policy()?);
-                Ok(Ready { config: Config::single(set), is_faulty: false })
+                let set = SetSpec::directory(&source.dir, source.policy(tree)?);
+                Ready { config: Config::single(set), is_faulty: false, forgotten: Vec::new() }
             }
+        };
+        if tree.path().is_some() {
+            ready.forgotten = ready.config.forget_programs();
         }
+        Ok(ready)
     }
 }
 
 impl DirSource {
-    fn policy(&self) -> Result<Policy, Failure> {
+    fn policy(&self, tree: &Tree) -> Result<Policy, Failure> {
         let mut policy = match self.quota {
             Some(quota) => Policy::for_directory(quota),
             None => {
@@ -229,19 +247,19 @@ impl DirSource {
         if let Some(codec) = self.compress.codec() {
             policy = policy.compress(codec);
         }
-        policy.run_as = self.su.as_deref().map(identity).transpose()?;
+        policy.run_as = self.su.as_deref().map(|su| identity(su, tree)).transpose()?;
         Ok(policy)
     }
 }
 
 /// `USER` or `USER:GROUP`, names or numbers.
-fn identity(text: &str) -> Result<Identity, Failure> {
+fn identity(text: &str, tree: &Tree) -> Result<Identity, Failure> {
     let unknown = |what: &str, name: &str| {
         Failure::Usage(format!("there is no {what} `{}`", name.escape_debug()))
     };
     let (user, group) = text.split_once(':').map_or((text, None), |(u, g)| (u, Some(g)));
     let number = |text: &str| text.parse::<u32>().ok();
-    let env = system();
+    let env = machine(tree);
     let uid = env.user_id(user).or_else(|| number(user)).ok_or_else(|| unknown("user", user))?;
     let gid = match group {
         Some(group) => env.group_id(group).or_else(|| number(group)),
@@ -251,12 +269,22 @@ fn identity(text: &str) -> Result<Identity, Failure> {
     Ok(Identity { uid, gid })
 }
 
-/// `$LOGQUOTA_CONFIG`, else the first default file that exists.
-pub(crate) fn default_config() -> Result<PathBuf, Failure> {
-    if let Some(path) = std::env::var_os("LOGQUOTA_CONFIG").filter(|path| !path.is_empty()) {
+/// `$LOGQUOTA_CONFIG`, which says nothing of another machine's disk; else the first default file
+/// that exists.
+pub(crate) fn default_config(tree: &Tree) -> Result<PathBuf, Failure> {
+    let given = std::env::var_os("LOGQUOTA_CONFIG").filter(|path| !path.is_empty());
+    if let Some(path) = given.filter(|_| tree.path().is_none()) {
         return Ok(path.into());
     }
-    let found = DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| path.exists());
+    let found = DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| tree.has(path));
+    if let (None, Some(root)) = (&found, tree.path()) {
+        return Err(Failure::Usage(format!(
+            "the disk at `{}` has no {} or {}: give a configuration or a directory on it",
+            printable(root),
+            DEFAULT_CONFIGS[0],
+            DEFAULT_CONFIGS[1]
+        )));
+    }
     found.ok_or_else(|| {
         Failure::Usage(format!(
             "nothing to work on: give a configuration file, or --quota SIZE and a directory \
@@ -301,8 +329,8 @@ fn fixed_part(pattern: &Path) -> PathBuf {
 ///
 /// Blocks with errors are not used, the others are: a folder that nobody looks after because
 /// of a typo in another one's file would fill the disk.
-fn read_files(files: &[PathBuf], out: &mut Output) -> Result<Ready, Failure> {
-    let parsed = read(files, &system());
+fn read_files(files: &[PathBuf], tree: &Tree, out: &mut Output) -> Result<Ready, Failure> {
+    let parsed = read(files, &machine(tree));
     for found in &parsed.diagnostics {
         if found.severity == Severity::Error || !out.quiet {
             out.diagnostic(&found.to_string());
@@ -317,7 +345,15 @@ fn read_files(files: &[PathBuf], out: &mut Output) -> Result<Ready, Failure> {
     if is_faulty && parsed.config.sets.is_empty() {
         return Err(Failure::Config("the configuration has nothing that can be used".to_owned()));
     }
-    Ok(Ready { config: parsed.config, is_faulty })
+    Ok(Ready { config: parsed.config, is_faulty, forgotten: Vec::new() })
+}
+
+/// This machine, or that whose disk it is, as configurations see it.
+fn machine(tree: &Tree) -> SystemEnv {
+    match tree.path() {
+        Some(_) => SystemEnv::within(tree.clone()),
+        None => system(),
+    }
 }
 
 /// This machine, as configurations see it.

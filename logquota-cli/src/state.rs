@@ -12,7 +12,7 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime};
 use logquota::apply::{Outcome, Report};
 use logquota::clock;
 use logquota::error::printable;
-use logquota::fs::os::{read_small, replace_file};
+use logquota::fs::os::{Tree, read_small, replace_file};
 use logquota::inventory::{Inventory, Log};
 use logquota::logrotate::state::{first_seen, is_forgettable};
 use logquota::logrotate::{Env as _, State as Entries};
@@ -21,10 +21,14 @@ use logquota::{Error, Op};
 
 use crate::exit::Failure;
 use crate::output::Output;
-use crate::source::{Source, absolute, system};
+use crate::root::place;
+use crate::source::{Source, system};
 
 /// The longest state file that is read, in bytes: half a million logs.
 pub(crate) const STATE_LEN_MAX: usize = 64 << 20;
+
+/// Where it is for root.
+const ROOTS_PATH: &str = "/var/lib/logquota/status";
 
 /// So many logs are freed at a time: seldom enough to cost nothing.
 const LOGS_FREED: usize = 4_096;
@@ -46,11 +50,16 @@ pub(crate) struct State {
 
 /// Where the state file is: as given; for configuration files at its usual place; a directory
 /// with a quota needs none. `/dev/null` means none, as for logrotate.
-pub(crate) fn path(given: Option<&Path>, source: &Source) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn path(
+    tree: &Tree,
+    given: Option<&Path>,
+    source: &Source,
+) -> Result<Option<PathBuf>, Failure> {
     match (given, source) {
         (Some(path), _) if path == Path::new("/dev/null") => Ok(None),
-        (Some(path), _) => absolute(path).map(Some),
+        (Some(path), _) => place(tree, path).map(Some),
         (None, Source::Dir(_)) => Ok(None),
+        (None, Source::Files(_)) if tree.path().is_some() => Ok(Some(ROOTS_PATH.into())),
         (None, Source::Files(_)) => default_path()
             .ok_or_else(|| {
                 Failure::Usage("there is no home for the state file; give --state FILE".to_owned())
@@ -85,9 +94,9 @@ pub(crate) fn make_folder(path: &Path) {
 
 impl State {
     /// Reads it. What is wrong with it is printed, and what stands before that is used.
-    pub(crate) fn read(path: Option<PathBuf>, out: &mut Output) -> Self {
+    pub(crate) fn read(tree: &Tree, path: Option<PathBuf>, out: &mut Output) -> Self {
         let Some(file) = &path else { return Self::default() };
-        let (entries, wrong, is_new) = match read_small(file, STATE_LEN_MAX) {
+        let (entries, wrong, is_new) = match tree.read_small(file, STATE_LEN_MAX) {
             Ok(text) => {
                 let (entries, wrong) = Entries::parse(&text);
                 (entries, wrong.map(|wrong| wrong.to_string()), false)

@@ -9,7 +9,7 @@ use logquota::fs::os::open_deleted;
 use logquota::inventory::{Log, Set};
 use logquota::plan::{NextDue, next_due};
 use logquota::policy::SetSpec;
-use logquota::report::both;
+use logquota::report::{RootJson, both};
 use logquota::{Bytes, Error, Op};
 use serde_json::{Value, json};
 
@@ -18,6 +18,7 @@ use crate::exit::{Exit, Failure};
 use crate::free;
 use crate::output::Output;
 use crate::render;
+use crate::root;
 use crate::session::{Look, Session};
 use crate::source::Source;
 use crate::state;
@@ -50,9 +51,10 @@ pub(crate) struct LogRow {
 }
 
 pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let source = Source::from_args(&args.source, false)?;
-    let state = state::path(args.source.state.as_deref(), &source)?;
-    let session = Session::open(&Look { source, state, lock: None, at: None }, out)?;
+    let tree = root::open(args.root.as_deref())?;
+    let source = Source::from_args(&args.source, false, &tree)?;
+    let state = state::path(&tree, args.source.state.as_deref(), &source)?;
+    let session = Session::open(&Look { source, tree, state, lock: None, at: None }, out)?;
     let mut exit = Exit::Done;
     for note in &session.inventory.notes {
         let line = format!("`{}`: {}", logquota::error::printable(&note.path), note.why);
@@ -65,10 +67,11 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> 
     }
     let sets = session.inventory.sets.iter().zip(&session.config.sets);
     let sets: Vec<_> = sets.map(|(set, spec)| set_row(&session, set, spec)).collect();
-    out.human(&render::status(&session.host.name, session.now, &sets, out.paint));
+    out.human(&render::status(&session.host, session.now, &sets, out.paint));
     let mut value = json!({
         "schema": SCHEMA,
         "host": session.host.name,
+        "root": session.host.disk.as_ref().map(RootJson::new),
         "created": time(session.now.with_timezone(&Utc)),
         "sets": sets.iter().map(set_json).collect::<Vec<_>>(),
     });

@@ -11,6 +11,7 @@ mod output;
 mod pipe;
 mod plan;
 mod programs;
+mod root;
 mod run;
 mod state;
 mod time;

@@ -23,6 +23,10 @@ pub(crate) struct FreeArgs {
     /// The file system, by a directory on it, where a configuration has logs on several
     #[arg(long, value_name = "DIR")]
     pub(crate) on: Option<PathBuf>,
+    /// Work on the disk of another machine that is mounted here: its configuration, and paths as
+    /// they are there; nothing that it names is run
+    #[arg(long, value_name = "MOUNTED")]
+    pub(crate) root: Option<PathBuf>,
     /// How archives in DIR are compressed where there is room for it [default: none]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) compress: Option<CompressArg>,

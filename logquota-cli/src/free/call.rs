@@ -6,13 +6,14 @@ use super::args::{FreeArgs, PlanId};
 use super::wish::Wish;
 use crate::args::CompressArg;
 use crate::quote::quoted;
+use crate::session::Look;
 use crate::source::Source;
 
 /// Its words. Paths are absolute: it may be typed elsewhere.
 pub(super) fn words(
     args: &FreeArgs,
     wish: &Wish,
-    source: &Source,
+    look: &Look,
     host: &str,
     id: &PlanId,
 ) -> Vec<OsString> {
@@ -20,8 +21,8 @@ pub(super) fn words(
     let mut words: Vec<OsString> = vec![program.unwrap_or_else(|| "logquota".into())];
     words.push("free".into());
     words.push(wish.goal.to_string().into());
-    match source {
-        Source::Dir(_) => words.extend(source.as_dir().map(Into::into)),
+    match &look.source {
+        Source::Dir(_) => words.extend(look.source.as_dir().map(Into::into)),
         Source::Files(files) => {
             for file in files {
                 words.push("--config".into());
@@ -39,6 +40,7 @@ pub(super) fn words(
         }
     };
     let number = |value: Option<u64>| value.map(|value| value.to_string().into());
+    option("--root", look.tree.path().map(Into::into));
     option("--on", wish.on.clone().map(Into::into));
     option("--compress", args.compress.map(CompressArg::word).map(Into::into));
     option("--su", args.su.clone().map(Into::into));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use logquota::apply::Report;
 use logquota::fs::os::OpenDeletedFiles;
-use logquota::report::{PlanJson, RunJson, both};
+use logquota::report::{PlanJson, RootJson, RunJson, both};
 use serde_json::{Value, json};
 
 use super::outcome::Outcome;
@@ -35,6 +35,10 @@ pub(super) fn preview(view: &View<'_>, plan: &PlanJson) -> Value {
     });
     let more = json!({
         "wanted": view.goal.wanted,
+        "root": root(view.session),
+        "not_run": view.session.forgotten.iter().map(|(name, set)| {
+            json!({ "directive": name, "set": set })
+        }).collect::<Vec<_>>(),
         "trim_active": view.goal.cuts_logs,
         "could_cut": could_cut,
         "total": total,
@@ -65,6 +69,7 @@ pub(super) fn outcome(
 ) -> Value {
     let run = RunJson::new(schema, outcome.plan, Some(report), &session.devices());
     let more = json!({
+        "root": root(session),
         "wanted": outcome.goal.wanted,
         "free_before": outcome.free_before,
         "free_after": outcome.free,
@@ -76,6 +81,11 @@ pub(super) fn outcome(
         "open_deleted": held(&outcome.held),
     });
     joined(&run, more)
+}
+
+/// The disk of another machine, if it is that.
+fn root(session: &Session) -> Option<RootJson> {
+    session.host.disk.as_ref().map(RootJson::new)
 }
 
 fn joined(run: &RunJson, more: Value) -> Value {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use logquota::error::printable;
-use logquota::fs::os::{device_of, homes, is_mount_point, real_path};
+use logquota::fs::os::{Tree, device_of, homes, is_mount_point, real_path};
 use logquota::plan::Goal;
 use logquota::plan::guard::{Guards, unfit};
 use logquota::policy::Reserve;
@@ -14,8 +14,9 @@ use logquota::{Bytes, Error, Op};
 
 use super::args::{FreeArgs, GoalArg};
 use crate::exit::Failure;
+use crate::root::place;
 use crate::session::Session;
-use crate::source::{Source, absolute};
+use crate::source::Source;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    pub(crate) fn from_args(args: &FreeArgs) -> Result<Self, Failure> {
-        let on = args.on.as_deref().map(absolute).transpose()?;
+    pub(crate) fn from_args(args: &FreeArgs, tree: &Tree) -> Result<Self, Failure> {
+        let on = args.on.as_deref().map(|on| place(tree, on)).transpose()?;
         let (max_files, max_bytes) = (args.max_files, args.max_bytes);
         let guards = Guards { max_files, max_bytes, max_permille: args.max_fraction.0 };
         Ok(Self { goal: args.goal, on, cuts_logs: args.trim_active, guards })
@@ -82,7 +83,7 @@ impl Wish {
             disks.entry(set.dev).or_insert_with(|| (set.space.total, spec.name.clone()));
         }
         if let Some(on) = &self.on {
-            let dev = device_of(on).map_err(Error::io(Op::OpenDir, on))?;
+            let dev = device_of(&session.tree, on).map_err(Error::io(Op::OpenDir, on))?;
             disks.retain(|disk, _| *disk == dev);
             if disks.is_empty() {
                 return Err(Failure::Usage(format!(
@@ -110,14 +111,14 @@ impl Wish {
 }
 
 /// Refuses folders that nobody can have meant.
-pub(crate) fn is_fit(source: &Source) -> Result<(), Failure> {
+pub(crate) fn is_fit(source: &Source, tree: &Tree) -> Result<(), Failure> {
     let Some(dir) = source.as_dir() else { return Ok(()) };
     let refused = |error: std::io::Error| {
         Failure::Refused(format!("`{}` was refused: {error}", printable(dir)))
     };
-    let real = real_path(dir).map_err(refused)?;
-    let is_mount = is_mount_point(&real).map_err(refused)?;
-    match unfit(&real, is_mount, &homes()) {
+    let real = real_path(tree, dir).map_err(refused)?;
+    let is_mount = is_mount_point(tree, &real).map_err(refused)?;
+    match unfit(&real, is_mount, &homes(tree)) {
         None => Ok(()),
         Some(why) => Err(Failure::Refused(format!(
             "`{}` was refused: {why}; name a folder of logs in it, or a configuration",

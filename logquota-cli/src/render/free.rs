@@ -14,6 +14,7 @@ use crate::free::call;
 use crate::free::outcome::Outcome;
 use crate::free::view::{Kind, Part, View};
 use crate::output::{Paint, clean};
+use crate::root;
 use crate::session::Session;
 
 /// So many logs of one kind are named without `-v`.
@@ -50,6 +51,7 @@ pub(crate) fn preview(view: &View<'_>, paint: Paint, verbose: bool) -> String {
         }
     }
     what_stays(&mut text, view, paint);
+    what_is_not_run(&mut text, view.session);
     ending(&mut text, view, paint);
     text
 }
@@ -57,18 +59,24 @@ pub(crate) fn preview(view: &View<'_>, paint: Paint, verbose: bool) -> String {
 /// The host, so that nobody takes it for another one.
 fn banner(host: &Host, session: &Session, paint: Paint) -> String {
     let line = "=".repeat(WIDTH);
-    let name = clean(&host.name);
+    let disk = host.disk.as_ref();
+    let name = clean(disk.map_or(host.name.as_str(), root::name));
     let spaced: Vec<String> = name.chars().map(String::from).collect();
     let spaced = spaced.join(" ");
     let large = if spaced.chars().count() + 4 <= WIDTH { spaced } else { name.clone() };
-    let machine = if host.machine_id.is_empty() { "unknown" } else { &host.machine_id };
+    let machine = disk.map_or(&host.machine_id, |disk| &disk.machine_id);
+    let machine = if machine.is_empty() { "unknown" } else { machine };
+    let who = match disk {
+        None => format!("    host     {name}\n    machine  {}\n", clean(machine)),
+        Some(disk) => format!(
+            "    DISK OF  {name}\n    machine  {}\n    mounted  {}\n    on host  {}\n",
+            clean(machine),
+            printable(&disk.path),
+            clean(&host.name)
+        ),
+    };
     let now = session.now.format("%Y-%m-%d %H:%M:%S %:z");
-    format!(
-        "{line}\n\n    {}\n\n    host     {}\n    machine  {}\n    time     {now}\n\n{line}\n\n",
-        paint.head(&large),
-        name,
-        clean(machine)
-    )
+    format!("{line}\n\n    {}\n\n{who}    time     {now}\n\n{line}\n\n", paint.head(&large))
 }
 
 fn sums(text: &mut String, view: &View<'_>, paint: Paint) {
@@ -256,6 +264,23 @@ pub(crate) fn show_held(text: &mut String, held: &OpenDeletedFiles, max: usize) 
         let line = format!("{} processes of others could not be looked at.", held.hidden);
         push_wrapped(text, &line, 4);
     }
+}
+
+/// What the configuration of another machine's disk names, and is not run.
+fn what_is_not_run(text: &mut String, session: &Session) {
+    let mut directives: Vec<_> = session.forgotten.iter().map(|(name, _)| *name).collect();
+    directives.sort_unstable();
+    directives.dedup();
+    if directives.is_empty() {
+        return;
+    }
+    text.push('\n');
+    let line = format!(
+        "Nothing that this disk's configuration names is run here: {}. What these would have done \
+         with a file before it goes is not done.",
+        directives.join(", ")
+    );
+    push_wrapped(text, &line, 0);
 }
 
 /// How it is done.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, FixedOffset, NaiveDateTime};
 use logquota::clock;
 use logquota::error::printable;
-use logquota::plan::NextDue;
+use logquota::plan::{Host, NextDue};
 
 use super::folder_line;
 use crate::output::{Paint, clean};
@@ -13,13 +13,13 @@ use crate::status::{LogRow, SetRow};
 
 /// Per set one line, and under it one line per log.
 pub(crate) fn status(
-    host: &str,
+    host: &Host,
     now: DateTime<FixedOffset>,
     sets: &[SetRow],
     paint: Paint,
 ) -> String {
     let at = now.format("%Y-%m-%d %H:%M:%S %:z");
-    let mut text = format!("{}: {at}\n", paint.head(&format!("Host {}", clean(host))));
+    let mut text = format!("{}: {at}\n", paint.head(&super::whose(host)));
     for set in sets {
         let used = match set.quota {
             Some(quota) => {
