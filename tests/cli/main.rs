@@ -15,4 +15,5 @@ mod root;
 mod run;
 mod state;
 mod time;
+mod trim_active;
 mod usage;

@@ -98,6 +98,18 @@ fn what_cannot_be_found_is_said_and_no_log_is_rotated_for_it() {
     assert_eq!(fs.meta("/log/a.log").map(|meta| meta.stamp.len).ok(), Some(90 << 10));
 }
 
+/// A block of the configuration that has errors.
+#[test]
+fn of_logs_that_are_left_alone_nothing_goes() {
+    let files = "a.log:200 a.log.1:20@1 a.log.2:20@2";
+    let mut machine = cutting(100);
+    machine.config.sets[0].policy = Policy::left_alone();
+    let fs = disk(files);
+    let ran = machine.run(&fs).expect("a run");
+    assert_eq!(story(&ran), "");
+    assert_eq!(ran.plan.sets[0].shortfall, Bytes::kib(100));
+}
+
 #[test]
 fn leftovers_and_expired_archives_go_before_anything_that_somebody_may_want() {
     let temp = temporary_name("a.log".as_ref()).to_string_lossy().into_owned();

@@ -16,12 +16,13 @@ const MIB: u64 = 1 << 20;
 
 /// What a script does: shows, takes the command from what was shown, and does that. With ten
 /// descriptors, no home, no folder for temporary files, no terminal type, and nothing to read.
-const SCRIPT: &str = r#"
+pub(crate) const SCRIPT: &str = r#"
 unset TERM
 export HOME=/nonexistent TMPDIR=/nonexistent XDG_STATE_HOME=/nonexistent
 exec <&-
 ulimit -n 10
-shown=$("$1" free 2M --max-fraction 1 "$2") || exit 90
+program=$1; shift
+shown=$("$program" free 2M --max-fraction 1 "$@") || exit 90
 eval "${shown##*
 
 }""#;

@@ -6,10 +6,13 @@
 mod acl;
 mod append;
 mod calls;
+mod cut_to_free;
+mod disk;
 mod faults;
 mod free;
 mod full;
 mod kill;
+mod kill_free;
 mod kit;
 mod machine;
 mod sparse;

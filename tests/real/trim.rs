@@ -19,19 +19,19 @@ const CONFIG: &str = "LOGS/*.log {\n monthly\n rotate 3\n quota 4M\n livetrim\n}
 const QUOTA: u64 = 4 << 20;
 
 /// Bytes of a record.
-const RECORD: usize = 200;
+pub(crate) const RECORD: usize = 200;
 
 /// Records that are there when the disk is full.
-const BEFORE: u64 = 60_000;
+pub(crate) const BEFORE: u64 = 60_000;
 
 /// How long a writer waits for room before it tries again.
 const NAP: Duration = Duration::from_millis(1);
 
 /// A file system by its name, how it is made, and whether it closes gaps. Btrfs is not filled: it
 /// gives the blocks of a gap back when nothing is left of what was written at once.
-type Disk = (&'static str, &'static str, fn() -> Mount, bool);
+pub(crate) type Disk = (&'static str, &'static str, fn() -> Mount, bool);
 
-const DISKS: [Disk; 5] = [
+pub(crate) const DISKS: [Disk; 5] = [
     ("ext4", "mkfs.ext4", || Mount::ext4(32, &["-I", "256"], ""), true),
     ("ext4, small inodes", "mkfs.ext4", || Mount::ext4(32, &["-I", "128"], ""), true),
     ("xfs", "mkfs.xfs", || Mount::image("mkfs.xfs", &["-q", "-f"], 320, ""), true),
@@ -39,7 +39,7 @@ const DISKS: [Disk; 5] = [
     ("tmpfs", "mount", || Mount::tmpfs("size=24m,mode=0755"), false),
 ];
 
-fn record(number: u64) -> Vec<u8> {
+pub(crate) fn record(number: u64) -> Vec<u8> {
     let mut bytes = format!("{number:012} ").into_bytes();
     let rest = (bytes.len()..RECORD - 1).map(|at| b'a' + u8::try_from(at % 26).unwrap_or(0));
     bytes.extend(rest);
@@ -48,7 +48,7 @@ fn record(number: u64) -> Vec<u8> {
 }
 
 /// Writes records, however long a full disk makes it wait.
-fn flood(log: &mut File, numbers: std::ops::Range<u64>) {
+pub(crate) fn flood(log: &mut File, numbers: std::ops::Range<u64>) {
     for number in numbers {
         let record = record(number);
         let mut left = record.as_slice();
@@ -62,7 +62,7 @@ fn flood(log: &mut File, numbers: std::ops::Range<u64>) {
     }
 }
 
-fn open(path: &Path, appends: bool) -> File {
+pub(crate) fn open(path: &Path, appends: bool) -> File {
     let mut options = OpenOptions::new();
     let options = if appends { options.append(true) } else { options.write(true) };
     let mut file = options.open(path).expect("the log");
@@ -81,7 +81,7 @@ fn cut(json: &[u8]) -> u64 {
 }
 
 /// A record, the numbers it may have, or what else is there.
-fn assert_sequence(content: &[u8], last: u64, about: &str) {
+pub(crate) fn assert_sequence(content: &[u8], last: u64, about: &str) {
     let torn = content.iter().position(|byte| *byte == b'\n').expect("a record") + 1;
     assert!(torn <= RECORD, "{about}");
     let whole = &content[if torn == RECORD { 0 } else { torn }..];
@@ -98,7 +98,7 @@ fn assert_sequence(content: &[u8], last: u64, about: &str) {
 
 /// Runs a test once more where no processes are but its own, so that root can look at them all:
 /// a machine may hide some. True if this is there.
-fn is_alone(test: &str) -> bool {
+pub(crate) fn is_alone(test: &str) -> bool {
     const INSIDE: &str = "LOGQUOTA_TEST_ALONE";
     if std::env::var_os(INSIDE).is_some() {
         return true;

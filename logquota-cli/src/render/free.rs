@@ -130,7 +130,8 @@ fn show_kind(
         Kind::Evict => "Delete archives, of the largest log the oldest first",
         Kind::Cut => "CUT the oldest records off logs in use",
     };
-    let line = row(&format!("{number:>2}. {title}"), files, bytes);
+    let unit = if kind == Kind::Cut { "log" } else { "file" };
+    let line = counted(&format!("{number:>2}. {title}"), (files, unit), bytes);
     let line = if kind == Kind::Cut { paint.bad(&line) } else { line };
     let _ = writeln!(text, "{line}");
     let mut parts: Vec<_> = parts.iter().collect();
@@ -152,13 +153,19 @@ fn show_kind(
 }
 
 /// What is lost by that, and what is not.
-const CUT_NOTE: &str = "These records are LOST, nothing else has them. Only while there is still \
-                        too little free, and less than an eighth more if others write until then. \
-                        The newest 64.0 KiB of each log stay, and its writer goes on.";
+const CUT_NOTE: &str = "These records are LOST: nothing else has them. Each log keeps its newest \
+                        64.0 KiB at least, and its writer goes on. It is cut only while there is \
+                        still too little free; if others write until then, by up to an eighth \
+                        more.";
 
 /// Files and bytes at the right edge.
 fn row(what: &str, files: usize, bytes: Bytes) -> String {
-    let files = if files == 1 { "1 file ".to_owned() } else { format!("{files} files") };
+    counted(what, (files, "file"), bytes)
+}
+
+/// The same for something else than files.
+fn counted(what: &str, (count, unit): (usize, &str), bytes: Bytes) -> String {
+    let files = if count == 1 { format!("1 {unit} ") } else { format!("{count} {unit}s") };
     let right = format!("{files:>12} {:>10}", bytes.to_string());
     let room = WIDTH.saturating_sub(right.chars().count());
     if what.chars().count() < room {

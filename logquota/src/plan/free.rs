@@ -13,12 +13,15 @@ pub(super) fn look(
     problems: &mut Vec<Problem>,
 ) {
     let Some(goal) = context.purpose.goal() else { return };
+    // What is not known well enough to be rotated is not known well enough to be deleted.
+    let is_faulty = draft.spec.policy.is_left_alone();
     for log in &mut draft.logs {
         if let Some(blocked) = &log.log.blocked {
             let path = inventory.path(log.log.dir, &log.log.name);
             problems.push(Problem { path, why: why(blocked), is_error: blocked.is_error() });
         }
         look_at(log, draft.set, goal);
+        log.is_aside |= is_faulty;
         retain::retain(log, context);
     }
 }

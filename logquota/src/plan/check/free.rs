@@ -46,6 +46,7 @@ fn is_allowed(world: &World<'_>, step: &Step, goal: Goal) -> bool {
     let is_short = world
         .sets
         .get(step.set)
+        .filter(|view| !view.policy.is_left_alone())
         .is_some_and(|view| view.set.dev == goal.dev && view.set.space.free < goal.wanted);
     let is_small = match &step.action {
         Action::Delete { .. } => matches!(

@@ -109,7 +109,11 @@ fn block<'w, 'a: 'w>(sets: impl Iterator<Item = &'w SetView<'a>>) -> u128 {
 /// To free space: by no more than is missing, when nothing else is left, and no log to a shorter
 /// length than another one has that could have given.
 fn check_level(world: &World<'_>, ledger: &Ledger, goal: Goal, found: &mut Found) {
-    let there = || world.sets.iter().filter(|view| view.set.dev == goal.dev);
+    let there = || {
+        let is_there =
+            |view: &&SetView<'_>| view.set.dev == goal.dev && !view.policy.is_left_alone();
+        world.sets.iter().filter(is_there)
+    };
     let block = block(there());
     let logs = || there().flat_map(|view| &view.logs);
     let cuts = || logs().filter_map(|log| Some((log, log.cut?.0)));

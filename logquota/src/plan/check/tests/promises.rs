@@ -339,6 +339,8 @@ fn promise_9_to_free_space_nothing_else_is_done_and_nothing_is_evicted_too_much(
     let reserve = Reason::Reserve { free: Bytes::mib(10), wanted: Bytes::mib(11) };
     freeing().delete("app.log.1", reserve).breaks(4, "needlessly");
     freeing().with(|d| d.plan.purpose = Purpose::Routine).breaks(9, "ordinary run");
+    let left_alone = |d: &mut Draft| d.config.sets[0].policy = Policy::left_alone();
+    freeing().with(left_alone).breaks(9, "something else");
     let more = Purpose::Free(Goal { wanted: Bytes::mib(11), dev: 1, cuts_logs: false });
     freeing().with(|d| d.plan.purpose = more).breaks(3, "short of reserve, not said");
 }
