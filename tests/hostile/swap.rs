@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use logquota::apply::{NoHooks, Options, apply};
 use logquota::fs::ReadFs as _;
-use logquota::fs::os::OsFs;
+use logquota::fs::os::{OsFs, Tree};
 use logquota::policy::Codec;
 use logquota::{Bytes, Config, SetSpec};
 use logquota_tests::canary::Canary;
@@ -73,6 +73,53 @@ fn h02_400_000_resolutions_while_a_folder_is_swapped_for_a_link_never_escape() {
 #[test]
 fn h02_nor_do_they_without_openat2() {
     resolve_while_swapped(&OsFs::without_openat2());
+}
+
+/// A path on the disk of another machine, whose links mean what they mean there.
+#[test]
+fn h02_100_000_paths_on_another_machines_disk_never_lead_out_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    fs::create_dir_all(path.join("disk/var/log")).expect("folders");
+    fs::create_dir(path.join("outside")).expect("a folder");
+    write(path.join("disk/var/log/inside"), "");
+    write(path.join("outside/secret"), "");
+    let tree = Tree::mounted(&path.join("disk")).expect("a disk");
+    let os = OsFs::within(tree);
+    let log = path.join("disk/var/log");
+    for leads in [path.join("outside"), "../../../outside".into(), "..".into()] {
+        let link = path.join("disk/var/link");
+        symlink(&leads, &link).expect("a link");
+        let is_over = AtomicBool::new(false);
+        let (mut inside, mut refused) = (0u32, 0u32);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    rustix::fs::renameat_with(CWD, &log, CWD, &link, RenameFlags::EXCHANGE)
+                        .expect("swapped");
+                }
+            });
+            for round in 0..100_000 {
+                let name = ["/var/log", "/var/../var/log/", "/../../var/log"][round % 3];
+                let Ok(dir) = os.open_root(Path::new(name)) else {
+                    refused += 1;
+                    continue;
+                };
+                let secret = os.stat(dir, OsStr::new("secret")).expect("a look");
+                assert!(secret.is_none(), "{name} led to {}", leads.display());
+                inside += 1;
+                os.close_dir(dir);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        println!("{}: {inside} inside, {refused} refused", leads.display());
+        assert!(inside > 0 && (refused > 0 || leads.ends_with("..")));
+        let is_link = fs::symlink_metadata(&log).expect("it").is_symlink();
+        fs::remove_file(if is_link { &log } else { &link }).expect("removed");
+        if is_link {
+            fs::rename(&link, &log).expect("renamed");
+        }
+    }
 }
 
 /// The folder is swapped between the scan and the first deletion.

@@ -25,7 +25,7 @@ pub(crate) struct Outcome<'a> {
     pub(crate) deleted: (usize, Bytes),
     /// Files that were compressed.
     pub(crate) compressed: usize,
-    /// Logs whose heads were cut off, and how much of them at most.
+    /// Logs whose heads were cut off, and how much of them.
     pub(crate) cut: (usize, Bytes),
     /// Evictions that turned out not to be needed.
     pub(crate) not_needed: usize,
@@ -39,7 +39,7 @@ impl<'a> Outcome<'a> {
     pub(crate) fn measure(session: &Session, goal: Goal, plan: &'a Plan, report: &Report) -> Self {
         let mut deleted = (0usize, Bytes::ZERO);
         let (mut compressed, mut not_needed, mut whole) = (0usize, 0usize, 0usize);
-        let mut cut = (0usize, Bytes::ZERO);
+        let mut cut = 0usize;
         let mut gone = HashSet::new();
         for (step, outcome) in plan.steps.iter().zip(&report.outcomes) {
             match (&step.action, outcome) {
@@ -49,9 +49,7 @@ impl<'a> Outcome<'a> {
                 (Action::Compress { .. }, StepOutcome::Done) => {
                     compressed = compressed.saturating_add(1);
                 }
-                (Action::Trim { .. }, StepOutcome::Done) => {
-                    cut = (cut.0.saturating_add(1), cut.1.plus(step.bytes));
-                }
+                (Action::Trim { .. }, StepOutcome::Done) => cut = cut.saturating_add(1),
                 (Action::Trim { .. }, StepOutcome::NotNeeded) => whole = whole.saturating_add(1),
                 (Action::Delete { .. }, StepOutcome::NotNeeded) => {
                     not_needed = not_needed.saturating_add(1);
@@ -74,7 +72,7 @@ impl<'a> Outcome<'a> {
             freed: freed_in_all(report, &session.devices()),
             deleted,
             compressed,
-            cut,
+            cut: (cut, report.cut),
             not_needed,
             whole,
             held,

@@ -155,8 +155,8 @@ fn show_kind(
 /// What is lost by that, and what is not.
 const CUT_NOTE: &str = "These records are LOST: nothing else has them. Each log keeps its newest \
                         64.0 KiB at least, and its writer goes on. It is cut only while there is \
-                        still too little free; if others write until then, by up to an eighth \
-                        more.";
+                        still too little free; if others write until then, by an eighth or 64.0 \
+                        KiB more at most.";
 
 /// Files and bytes at the right edge.
 fn row(what: &str, files: usize, bytes: Bytes) -> String {
@@ -236,13 +236,13 @@ fn what_could_be_cut(text: &mut String, view: &View<'_>) {
     let Some((parts, missing)) = view.could_cut() else { return };
     let bytes: Bytes = parts.values().map(|part| part.bytes).sum();
     let ends = if missing > Bytes::ZERO {
-        format!("{missing} would be missing then")
+        format!("{missing} would still be missing")
     } else {
-        "that is enough".to_owned()
+        "That would be enough".to_owned()
     };
     let line = format!(
-        "--trim-active could free up to {bytes} by cutting off the oldest records of these logs: \
-         they would be lost, their writers go on; {ends}:"
+        "--trim-active could free up to {bytes} more: the oldest records of these logs would be cut \
+         off and lost, and their writers go on. {ends}:"
     );
     push_wrapped(text, &line, 4);
     let mut parts: Vec<_> = parts.iter().collect();
@@ -339,7 +339,8 @@ pub(crate) fn outcome(
         what.push(format!("{} compressed", done.compressed));
     }
     if done.cut.0 > 0 {
-        what.push(format!("up to {} cut off {} logs in use", done.cut.1, done.cut.0));
+        let logs = if done.cut.0 == 1 { "log" } else { "logs" };
+        what.push(format!("{} cut off {} {logs} in use", done.cut.1, done.cut.0));
     }
     if done.whole > 0 {
         what.push(format!("{} logs stay whole: there was room enough before", done.whole));

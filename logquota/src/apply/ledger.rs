@@ -7,6 +7,8 @@ use crate::units::Bytes;
 pub(super) struct Ledger {
     pub(super) used: Vec<Bytes>,
     pub(super) peak: Vec<Bytes>,
+    /// What was cut off the heads of logs.
+    pub(super) cut: Bytes,
     start: Vec<Bytes>,
     quota: Vec<Option<Bytes>>,
     reserved: Vec<Bytes>,
@@ -19,6 +21,7 @@ impl Ledger {
         Self {
             used: start.clone(),
             peak: start.clone(),
+            cut: Bytes::ZERO,
             reserved: vec![Bytes::ZERO; start.len()],
             start,
             quota: plan.sets.iter().map(|set| set.quota).collect(),
@@ -37,6 +40,11 @@ impl Ledger {
         if let Some(used) = self.used.get_mut(set) {
             *used = used.minus(bytes);
         }
+    }
+
+    pub(super) fn cut_off(&mut self, set: usize, bytes: Bytes) {
+        self.cut = self.cut.plus(bytes);
+        self.give(set, bytes);
     }
 
     pub(super) fn reserve(&mut self, set: usize, bytes: Bytes) {

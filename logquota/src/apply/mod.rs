@@ -139,6 +139,8 @@ pub struct Report {
     pub used: Vec<Bytes>,
     /// The most each set occupied on the way.
     pub peak: Vec<Bytes>,
+    /// What was cut off the heads of logs.
+    pub cut: Bytes,
     /// By how much the free space of each set's file system grew, as the file system says
     /// it (negative if it shrank; other programs write, too). `None` if it would not say.
     pub freed: Vec<Option<i128>>,
@@ -464,8 +466,8 @@ impl<'a> Runner<'a> {
             .zip(after)
             .map(|(before, after)| Some(i128::from(after?).saturating_sub(i128::from((*before)?))));
         let freed = grown.collect();
-        let Ledger { used, peak, .. } = self.ledger;
-        Report { outcomes: self.outcomes, used, peak, freed, errors }
+        let Ledger { used, peak, cut, .. } = self.ledger;
+        Report { outcomes: self.outcomes, used, peak, cut, freed, errors }
     }
 }
 

@@ -11,7 +11,7 @@ use super::remove::must_not_be_held;
 use crate::error::{Error, Op, Result};
 use crate::fs::TrimFile;
 use crate::inventory::Place;
-use crate::plan::Step;
+use crate::plan::{Step, cut_at_most};
 use crate::units::Bytes;
 
 impl Runner<'_> {
@@ -19,24 +19,50 @@ impl Runner<'_> {
         let found = self.must_find(step, at)?;
         // Its writer keeps a quota by itself, and books of how long it is.
         must_not_be_held(self.fs, at, || self.path(at))?;
-        let space = self.fs.space(at.dir).map_err(Error::io(Op::Space, self.path(at)))?;
-        let block = space.block;
-        let missing = step.only_below.map(|below| below.wanted.minus(space.free).in_blocks(block));
-        let cut = missing.map_or(cut, |missing| missing.min(cut));
-        let open = self.fs.open_to_trim(at.dir, &at.name, &found.stamp.id);
-        let open = open.map_err(Error::io(Op::Open, self.path(at)))?;
-        let Some(mut log) = open else {
-            return Err(Error::Changed { path: self.path(at) });
+        let fs = self.fs;
+        let path = self.path(at);
+        let space = || fs.space(at.dir).map_err(Error::io(Op::Space, &path));
+        let block = space()?.block;
+        let open = fs.open_to_trim(at.dir, &at.name, &found.stamp.id);
+        let changed = || Error::Changed { path: path.clone() };
+        let mut log = open.map_err(Error::io(Op::Open, &path))?.ok_or_else(changed)?;
+        let missing = |most: Bytes| match step.only_below {
+            Some(below) => Ok(below.wanted.minus(space()?.free).in_blocks(block).min(most)),
+            None => Ok(most),
         };
-        let failed = |runner: &Self| Error::io(Op::Trim, runner.path(at));
-        let (end, freed) = head(log.as_mut(), (cut, keep), block).map_err(failed(self))?;
-        if end == 0 {
-            // It was cut or emptied meanwhile.
-            return Err(Error::Changed { path: self.path(at) });
+        let first = missing(cut)?;
+        if first == Bytes::ZERO {
+            return Ok(());
         }
-        cut_off(log.as_ref(), end).map_err(failed(self))?;
-        self.ledger.give(step.set, freed);
-        log.sync().map_err(Error::io(Op::Sync, self.path(at)))
+        // None if it was cut or emptied meanwhile.
+        let freed = self.cut_head(step, at, log.as_mut(), (first, keep, block))?;
+        let freed = freed.ok_or_else(changed)?;
+        // The file system may have taken a block for the gap itself.
+        let is_last = self.plan.steps.last().is_some_and(|last| std::ptr::eq(last, step));
+        if step.only_below.is_some() && is_last {
+            let more = missing(cut_at_most(cut).minus(freed))?;
+            self.cut_head(step, at, log.as_mut(), (more, keep, block))?;
+        }
+        Ok(())
+    }
+
+    /// Cuts off so much at most; says how much that was, or none if there is no such head.
+    fn cut_head(
+        &mut self,
+        step: &Step,
+        at: &Place,
+        log: &mut dyn TrimFile,
+        (most, keep, block): (Bytes, Bytes, Bytes),
+    ) -> Result<Option<Bytes>> {
+        let failed = || Error::io(Op::Trim, self.path(at));
+        let (end, freed) = head(log, (most, keep), block).map_err(failed())?;
+        if end == 0 {
+            return Ok(None);
+        }
+        cut_off(log, end).map_err(failed())?;
+        self.ledger.cut_off(step.set, freed);
+        log.sync().map_err(Error::io(Op::Sync, self.path(at)))?;
+        Ok(Some(freed))
     }
 }
 

@@ -9,11 +9,11 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use sha2::{Digest as _, Sha256};
 
+use super::trim::cut_at_most;
 use super::{Action, Expect, Plan, Purpose};
 use crate::inventory::{Dir, Place};
 use crate::policy::Config;
 use crate::stamp::FileId;
-use crate::units::Bytes;
 
 /// Fields are written with their length, so that no two plans write the same bytes.
 struct Writer<'a>(Sha256, &'a Plan);
@@ -118,19 +118,13 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             Action::Copy { keeps_time, .. } => out.debug(keeps_time),
             // What a person has seen holds for a little more, too: others write meanwhile.
             Action::Trim { cut, .. } if plan.purpose != Purpose::Routine => {
-                out.debug(&at_most(*cut));
+                out.debug(&cut_at_most(*cut));
             }
             // How much is cut off grows with the log.
             Action::Rename { .. } | Action::Trim { .. } => {}
         }
     }
     hexadecimal(out.0, 16)
-}
-
-/// The least of a few round amounts that is as much: less than an eighth more.
-fn at_most(cut: Bytes) -> u64 {
-    let step = cut.get().max(8).ilog2() - 3;
-    cut.get().div_ceil(1 << step) << step
 }
 
 /// 16 hexadecimal digits.

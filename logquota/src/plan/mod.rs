@@ -44,6 +44,7 @@ pub(crate) use self::order::admits;
 pub use self::purpose::{Goal, OnlyBelow, Purpose};
 pub(crate) use self::rotate::period_is_over;
 pub use self::trim::KEPT_MIN;
+pub(crate) use self::trim::cut_at_most;
 
 /// What a plan is made for, besides inventory and configuration.
 #[derive(Clone, Debug)]

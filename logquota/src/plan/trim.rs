@@ -23,6 +23,15 @@ pub(super) const fn kept(is_to_free: bool) -> Bytes {
     if is_to_free { KEPT_MIN } else { Bytes::new(1) }
 }
 
+/// The most that is cut off to free space where the plan says `cut`: a round amount, no more than
+/// an eighth above it, or 64 KiB if that is more. Others write between the look and the deed, and
+/// the file system itself takes a block for a gap; a person who has seen `cut` has seen that, too.
+pub(crate) const fn cut_at_most(cut: Bytes) -> Bytes {
+    let eighth = 1 << (if cut.get() == 0 { 0 } else { cut.get().ilog2() }).saturating_sub(3);
+    let step = if eighth > KEPT_MIN.get() { eighth } else { KEPT_MIN.get() };
+    Bytes::new((cut.get() / step).saturating_add(1).saturating_mul(step))
+}
+
 /// The blocks of a log in front of its newest bytes, of which `keep` stay.
 pub(super) fn whole_blocks(draft: &LogDraft<'_>, block: Bytes, keep: Bytes) -> Bytes {
     let active = draft.log.active.filter(|active| active.stamp.nlink <= 1 && !draft.is_blocked());
@@ -79,7 +88,7 @@ pub(super) fn cut_instead() -> NotNow {
 
 #[cfg(test)]
 mod tests {
-    use super::levelled;
+    use super::{Bytes, cut_at_most, levelled};
 
     #[test]
     fn the_longest_give_first_down_to_one_level_and_no_block_too_much() {
@@ -97,6 +106,19 @@ mod tests {
             (5, vec![], vec![]),
         ] {
             assert_eq!(levelled(needed, &logs), expected, "{needed} of {logs:?}");
+        }
+    }
+
+    #[test]
+    fn a_little_more_than_what_was_seen_is_a_round_amount() {
+        for (seen, most) in [(0, 64), (1, 64), (64, 128), (400, 448), (512, 576), (8191, 8192)] {
+            assert_eq!(cut_at_most(Bytes::kib(seen)), Bytes::kib(most), "{seen}");
+        }
+        for shift in 0..64 {
+            let seen = Bytes::new(1 << shift);
+            let more = cut_at_most(seen).minus(seen).get();
+            assert!(more > 0 || shift == 63, "{seen}");
+            assert!(more <= (seen.get() / 8).max(64 << 10), "{seen}");
         }
     }
 }
