@@ -10,6 +10,7 @@ use crate::error::{Error, Op};
 use crate::inventory::{Archive, Blocked, DirId, Leftover, LeftoverKind, Log, Place};
 use crate::policy::{Method, ParentRule, Rules, Selector, SetSpec};
 use crate::stamp::{Kind, Meta};
+use crate::units::Bytes;
 
 /// What came of a draft.
 pub(super) enum Looked {
@@ -45,7 +46,12 @@ pub(super) fn look(
     // nothing can be decided about the others.
     let (mut unknown, mut restless) = (None, Vec::new());
     let seen = seen.unwrap_or_else(|| world.fs.stat(folder.dir, &draft.name));
-    let active = look_at_active(folder, &draft.name, seen, spec.policy.rules);
+    let active = match look_at_active(folder, &draft.name, seen, spec.policy.rules) {
+        Active::File(meta) if policy.live_trim => {
+            Active::File(without_reserve(world, folder, meta, &draft.name))
+        }
+        other => other,
+    };
     if matches!(active, Active::Absent) && folder.names.contains(&draft.name) {
         restless.push(folder.dir);
     }
@@ -167,6 +173,41 @@ fn look_at_active(
         }
         Kind::Dir | Kind::Special => Active::Other(Blocked::Special, meta.kind),
     }
+}
+
+/// What a file system may need to keep track of a file's blocks: at most this, and such a part of
+/// the content. It is not told from what is reserved.
+const TRACKING: Bytes = Bytes::kib(64);
+const TRACKING_PART: u64 = 32;
+
+/// What a log that may be cut occupies, without most of the blocks behind its content: XFS
+/// reserves up to as much again for a log that grows, and takes that back when space runs out. If
+/// it counted, records would be given up for it.
+fn without_reserve(world: &World<'_>, folder: &Folder, mut meta: Meta, name: &OsStr) -> Meta {
+    if let Some(content) = content(world, folder, &meta, name) {
+        let tracking = Bytes::new(content.get() / TRACKING_PART).plus(TRACKING);
+        meta.stamp.allocated = meta.stamp.allocated.min(content.plus(tracking));
+    }
+    meta
+}
+
+/// The blocks that have content; `None` where that cannot be seen.
+fn content(world: &World<'_>, folder: &Folder, meta: &Meta, name: &OsStr) -> Option<Bytes> {
+    if meta.kind != Kind::File {
+        return None;
+    }
+    let block = world.fs.space(folder.dir).ok()?.block.get().max(1);
+    let mut file = world.fs.read(folder.dir, name).ok()?;
+    if file.meta().ok()?.stamp.id != meta.stamp.id {
+        return None;
+    }
+    let (mut content, mut at) = (0u64, 0u64);
+    while let Some(data) = file.next_data(at).ok()?.filter(|data| data.end > at) {
+        let blocks = data.end.div_ceil(block).saturating_sub(data.start / block);
+        content = content.saturating_add(blocks.saturating_mul(block));
+        at = data.end;
+    }
+    Some(Bytes::new(content))
 }
 
 /// `LOG.tmp` of a `renamecopy` rotation that did not end: the log itself, under that name.
