@@ -171,8 +171,23 @@ pub(super) fn rename(
 pub(super) fn sync_dir(dir: BorrowedFd<'_>) -> io::Result<()> {
     match rustix::fs::fsync(dir) {
         // Some file systems have nothing to flush for a directory and say so this way.
-        Err(Errno::INVAL) => Ok(()),
-        other => Ok(other?),
+        Err(Errno::INVAL) => {}
+        other => other?,
+    }
+    give_back(dir);
+    Ok(())
+}
+
+/// What `statfs(2)` says of btrfs (`BTRFS_SUPER_MAGIC`).
+const BTRFS_TYPE: u64 = 0x9123_683e;
+
+/// Btrfs has the room of what was deleted or cut off with its next commit, half a minute later:
+/// until then that is neither free nor seen to be.
+pub(super) fn give_back(file: BorrowedFd<'_>) {
+    let found = rustix::fs::fstatfs(file).ok().and_then(|found| u64::try_from(found.f_type).ok());
+    if found == Some(BTRFS_TYPE) {
+        // What others have written, and could not be flushed, is theirs to hear of.
+        let _ = rustix::fs::syncfs(file);
     }
 }
 

@@ -8,7 +8,7 @@ use rustix::fs::FallocateFlags;
 
 use super::append::unsupported;
 use super::files::next_data;
-use super::resolve::{again, stat_fd};
+use super::resolve::{again, give_back, stat_fd};
 use super::writers::{Writers, writers};
 use crate::fs::TrimFile;
 use crate::stamp::Meta;
@@ -52,6 +52,8 @@ impl TrimFile for Log {
 
     fn sync(&self) -> io::Result<()> {
         // Not repeated on failure, as for new files.
-        Ok(rustix::fs::fsync(&self.fd)?)
+        rustix::fs::fsync(&self.fd)?;
+        give_back(self.fd.as_fd());
+        Ok(())
     }
 }
