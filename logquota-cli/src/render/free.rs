@@ -32,8 +32,11 @@ pub(crate) fn preview(view: &View<'_>, paint: Paint, verbose: bool) -> String {
     sums(&mut text, view, paint);
     inodes(&mut text, view, paint);
     if view.plan.steps.is_empty() {
-        let is_met = view.shortfall() == Bytes::ZERO;
-        let line = if is_met { "Nothing to do: so much is free." } else { "Nothing can go." };
+        let line = match (view.shortfall() == Bytes::ZERO, view.has_no_inode()) {
+            (true, false) => "Nothing to do: so much is free.",
+            (true, true) => "So much is free: it is inodes that are missing, not space.",
+            (false, _) => "Nothing can go.",
+        };
         let _ = writeln!(text, "\n{}", paint.head(line));
     } else {
         let _ = writeln!(text, "\n{}", paint.head("This would go, in this order:"));
