@@ -1,16 +1,12 @@
 //! `free` on real file systems that are full to the last block or inode, and with nothing that a
 //! program usually has.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use logquota_tests::mounts::{Mount, needs, needs_root};
 
-use crate::kit::{
-    BIN, HOUR, PATIENCE, assert_code, is_long, listing, logquota, noise, said, within,
-};
+use crate::kit::{BIN, HOUR, PATIENCE, assert_code, listing, noise, said, within};
 
 const MIB: u64 = 1 << 20;
 
@@ -96,63 +92,6 @@ fn where_nothing_can_be_said_it_is_done_all_the_same() {
         let output = within(PATIENCE, command.args(["-c", &script, "sh", BIN]).arg(&dir));
         assert_code(&output, code);
         assert!(mount.free().0 >= 2 * MIB, "{stdout}: {:?}", mount.free());
-    }
-}
-
-/// The next file on ext4 gets the inode of the one that was deleted; name, length and times are
-/// made the same. With small inodes there is no birth time, and times are whole seconds.
-#[test]
-fn h19_a_file_with_the_inode_name_length_and_times_of_another_is_not_deleted() {
-    if needs_root() || needs(&["mkfs.ext4"]) {
-        return;
-    }
-    let rounds = if is_long() { 1000 } else { 60 };
-    for args in [&["-I", "256"][..], &["-I", "128"]] {
-        let mount = Mount::ext4(16, args, "");
-        let dir = mount.folder("log");
-        crate::kit::file(&dir.join("app.log"), b"in use\n", Duration::ZERO);
-        let victim = dir.join("app.log.1");
-        crate::kit::file(&victim, &vec![b'a'; 8192], HOUR);
-        let mut reused = 0;
-        for round in 0..rounds {
-            let before = victim.metadata().expect("its inode");
-            let shown = logquota(
-                ["free", "100%", "--max-fraction", "1", "-o"].map(Into::into).into_iter().chain([
-                    dir.join("../plan.json").into_os_string(),
-                    dir.clone().into_os_string(),
-                ]),
-            );
-            assert_code(&shown, 6);
-            let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-            let id = shown.split("--apply").nth(1).expect("an id");
-            let id = id.split_whitespace().find(|word| *word != "\\").expect("an id");
-            // The inode of a file that was made before another one was deleted would be another.
-            fs::remove_file(&victim).expect("deleted");
-            crate::kit::file(&victim, &vec![b'b'; 8192], Duration::ZERO);
-            crate::kit::set_time(&victim, before.modified().expect("its time"));
-            let after = victim.metadata().expect("its inode");
-            reused += u32::from(
-                std::os::unix::fs::MetadataExt::ino(&after)
-                    == std::os::unix::fs::MetadataExt::ino(&before),
-            );
-            for apply in [
-                vec![
-                    "free".into(),
-                    "100%".into(),
-                    "--max-fraction".into(),
-                    "1".into(),
-                    "--apply".into(),
-                    id.into(),
-                    dir.clone().into_os_string(),
-                ],
-                vec!["apply".into(), dir.join("../plan.json").into_os_string()],
-            ] {
-                let output = logquota::<std::ffi::OsString>(apply);
-                assert_eq!(output.status.code(), Some(5), "round {round}: {}", said(&output));
-            }
-            assert_eq!(fs::read(&victim).expect("it is there"), vec![b'b'; 8192]);
-        }
-        assert!(reused > rounds / 2, "{reused} of {rounds} inodes were used again");
     }
 }
 

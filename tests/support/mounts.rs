@@ -1,10 +1,12 @@
 //! Small real file systems, for tests that run as root. Each is unmounted, and its image
 //! deleted, when its guard is dropped, so that a failed test leaves nothing.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use rustix::fs::FallocateFlags;
 
 /// Says why a test is not done; true if this is not root.
 #[must_use]
@@ -174,6 +176,52 @@ impl Mount {
     pub fn free(&self) -> (u64, u64) {
         let found = rustix::fs::statvfs(self.at()).expect("its numbers");
         (found.f_bavail * found.f_frsize, found.f_favail)
+    }
+
+    /// Takes what others can take of the space, whatever the file system keeps back at first: one
+    /// large file, then small ones. They are in the folder `others`.
+    pub fn fill_to_the_last_block(&self) {
+        let folder = self.folder("others");
+        let large = OpenOptions::new().create(true).append(true).open(folder.join("large"));
+        let mut large = large.expect("a foreign file");
+        let mut len = 1u64 << 40;
+        // Reserved and not written, since that is as good and quicker.
+        while len >= 512 {
+            let end = large.metadata().expect("its length").len();
+            if rustix::fs::fallocate(&large, FallocateFlags::empty(), end, len).is_err() {
+                len /= 2;
+            }
+        }
+        let mut piece = vec![0xa5u8; 1 << 16];
+        while piece.len() >= 512 {
+            match large.write(&piece) {
+                Ok(_) => {}
+                Err(error) if is_full(&error) => piece.truncate(piece.len() / 2),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // What a file system gives back when it writes is taken, too.
+        for _ in 0..2 {
+            let _ = rustix::fs::syncfs(&large);
+            self.fill_with_small(&folder, &[0xa5; 2000]);
+        }
+    }
+
+    /// Takes the last free inode by empty files, in the folder `others`.
+    pub fn fill_to_the_last_inode(&self) {
+        self.fill_with_small(&self.folder("others"), &[]);
+    }
+
+    fn fill_with_small(&self, folder: &Path, content: &[u8]) {
+        let first = fs::read_dir(folder).expect("a folder").count();
+        for number in first.. {
+            let made = File::create_new(folder.join(number.to_string()));
+            match made.and_then(|mut file| file.write_all(content)) {
+                Ok(()) => {}
+                Err(error) if is_full(&error) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// Takes the last free inode by empty foreign files, the last block by one that is not,
