@@ -178,7 +178,7 @@ fn look_at_active(
 /// What a file system may need to keep track of a file's blocks: at most this, and such a part of
 /// the content. It is not told from what is reserved.
 const TRACKING: Bytes = Bytes::kib(64);
-const TRACKING_PART: u64 = 32;
+const TRACKING_PART: u64 = 256;
 
 /// What a log that may be cut occupies, without most of the blocks behind its content: XFS
 /// reserves up to as much again for a log that grows, and takes that back when space runs out. If
