@@ -30,7 +30,7 @@ pub(crate) fn run(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = session.plan()?;
     let exit = session.verdict(&plan, out);
     let json = PlanJson::new(&plan, look.source.to_json(look.state.as_deref()));
-    out.human(&render::plan(&plan, out.paint, out.verbose));
+    out.human(&render::plan(&session.inventory, &plan, out.paint, out.verbose));
     match &args.output {
         Some(path) => {
             write(path, &json)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use logquota::Bytes;
 use logquota::apply::{Outcome, Report};
 use logquota::error::printable;
+use logquota::inventory::Inventory;
 use logquota::plan::{Action, Host, Plan, Reason, SetPlan, Step, Verdict, Why};
 use logquota::report::{freed_in_all, place_path, step_path};
 
@@ -23,7 +24,7 @@ pub(crate) use table::status;
 const WIDTH: usize = 80;
 
 /// A plan: per set what would be done and why, and the sums.
-pub(crate) fn plan(plan: &Plan, paint: Paint, verbose: bool) -> String {
+pub(crate) fn plan(inventory: &Inventory, plan: &Plan, paint: Paint, verbose: bool) -> String {
     let mut text = head(plan, "what a run would do", paint);
     for (index, set) in plan.sets.iter().enumerate() {
         let steps = || steps_of(plan, index);
@@ -31,7 +32,7 @@ pub(crate) fn plan(plan: &Plan, paint: Paint, verbose: bool) -> String {
             let used = set.used_before;
             let _ = writeln!(text, "\n{}: nothing to do, {used} used", set_title(set, paint));
             if verbose {
-                show_kept(&mut text, plan, index, paint);
+                show_kept(&mut text, inventory, plan, index, paint);
             }
             text.push_str(&shortfall(set, paint));
             continue;
@@ -44,7 +45,7 @@ pub(crate) fn plan(plan: &Plan, paint: Paint, verbose: bool) -> String {
             show_step(&mut text, number, &what, &reason(&step.reason), paint);
         }
         if verbose {
-            show_kept(&mut text, plan, index, paint);
+            show_kept(&mut text, inventory, plan, index, paint);
         }
         text.push_str(&sums(set, paint));
     }
@@ -358,9 +359,12 @@ fn show_step(text: &mut String, number: usize, what: &str, why: &str, paint: Pai
 }
 
 /// Which archives stay, and why.
-fn show_kept(text: &mut String, plan: &Plan, set: usize, paint: Paint) {
-    for kept in plan.verdicts.iter().filter(|verdict| verdict.set == set) {
-        if let Verdict::Keep(why) = &kept.verdict {
+fn show_kept(text: &mut String, inventory: &Inventory, plan: &Plan, set: usize, paint: Paint) {
+    let logs = inventory.sets.get(set).map_or(&[][..], |set| &set.logs);
+    for given in plan.verdicts.iter().filter(|given| given.set == set) {
+        let archives = logs.get(given.log).map_or(&[][..], |log| &log.archives);
+        for (archive, verdict) in archives.iter().zip(&given.verdicts) {
+            let Verdict::Keep(why) = verdict else { continue };
             let why = match why {
                 Why::WithinLimits => "within all limits",
                 Why::HardLinked => "it has other names, so deleting it would free nothing",
@@ -369,7 +373,8 @@ fn show_kept(text: &mut String, plan: &Plan, set: usize, paint: Paint) {
                 Why::FairShare => "its log uses no more than its fair share",
                 _ => "kept",
             };
-            let _ = writeln!(text, "       keeps {}: {}", printable(&kept.name), paint.dim(why));
+            let name = printable(archive.name());
+            let _ = writeln!(text, "       keeps {name}: {}", paint.dim(why));
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = session.plan()?;
     let exit = session.verdict(&plan, out);
     if args.act.dry_run {
-        out.human(&render::plan(&plan, out.paint, out.verbose));
+        out.human(&render::plan(&session.inventory, &plan, out.paint, out.verbose));
         out.human("Nothing was changed: this was a dry run.\n");
         out.json(&RunJson::new(SCHEMA, &plan, None, &session.devices()));
         return Ok(exit);

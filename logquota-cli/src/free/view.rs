@@ -1,5 +1,6 @@
 //! What is shown of a plan to free space, besides the plan itself.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -150,17 +151,24 @@ impl View<'_> {
         parts
     }
 
-    /// The active files there, the largest first: they are never deleted.
-    pub(crate) fn active(&self) -> Vec<(Bytes, PathBuf)> {
-        let sets = self.session.inventory.sets.iter().filter(|set| set.dev == self.goal.dev);
-        let mut found: Vec<_> = sets
-            .flat_map(|set| &set.logs)
-            .filter_map(|log| {
-                let path = || self.session.inventory.path(log.dir, &log.name);
-                log.active.as_ref().map(|active| (active.stamp.allocated, path()))
-            })
-            .collect();
-        found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        found
+    /// The active files there, which are never deleted: how many, their bytes, and the largest.
+    pub(crate) fn active(&self, most: usize) -> (usize, Bytes, Vec<(Bytes, PathBuf)>) {
+        let inventory = &self.session.inventory;
+        let sets = inventory.sets.iter().filter(|set| set.dev == self.goal.dev);
+        let (mut files, mut sum) = (0usize, Bytes::ZERO);
+        let mut largest: Vec<(Reverse<Bytes>, PathBuf)> = Vec::new();
+        for log in sets.flat_map(|set| &set.logs) {
+            let Some(active) = &log.active else { continue };
+            let bytes = active.stamp.allocated;
+            (files, sum) = (files.saturating_add(1), sum.plus(bytes));
+            let file = (Reverse(bytes), inventory.path(log.dir, &log.name));
+            let place = largest.partition_point(|other| *other < file);
+            if place < most {
+                largest.insert(place, file);
+                largest.truncate(most);
+            }
+        }
+        let largest = largest.into_iter().map(|(Reverse(bytes), path)| (bytes, path));
+        (files, sum, largest.collect())
     }
 }

@@ -196,13 +196,12 @@ fn log_row(path: &Path, part: &Part, kind: Kind) -> String {
 
 /// What fills the disk besides.
 fn what_stays(text: &mut String, view: &View<'_>, paint: Paint) {
-    let active = view.active();
-    let bytes: Bytes = active.iter().map(|(bytes, _)| *bytes).sum();
+    let (files, bytes, largest) = view.active(ACTIVE_MAX);
     if view.shortfall() > Bytes::ZERO && bytes > Bytes::ZERO {
         let title = "Logs in use, never deleted:";
-        let line = row(title, active.len(), bytes).replacen(title, &paint.head(title), 1);
+        let line = row(title, files, bytes).replacen(title, &paint.head(title), 1);
         let _ = writeln!(text, "\n{line}");
-        for (bytes, path) in active.iter().take(ACTIVE_MAX).filter(|(b, _)| *b > Bytes::ZERO) {
+        for (bytes, path) in largest.iter().filter(|(bytes, _)| *bytes > Bytes::ZERO) {
             let _ = writeln!(text, "    {:>10}  {}", bytes.to_string(), printable(path));
         }
     }

@@ -13,7 +13,7 @@ use chrono::{DateTime, FixedOffset};
 use super::draft::{LogDraft, Rotation};
 use super::order::HOLES_MAX;
 use super::rotate::rename_copy_name;
-use super::{Reason, Verdict};
+use super::Reason;
 use crate::inventory::Archive;
 use crate::naming::{Label, Style, temporary_name};
 use crate::policy::{Count, Method, Policy, Rules};
@@ -120,10 +120,10 @@ pub(super) fn old_copies(
     };
     for index in copies.gone.iter().copied().chain(last) {
         let age = draft.copy(index).and_then(|(archive, _)| too_old(draft, archive, now));
-        draft.set_verdict(index, Verdict::Remove(age.unwrap_or_else(|| by_count(index))));
+        draft.remove(index, age.unwrap_or_else(|| by_count(index)));
     }
     if let Some(index) = copies.overwritten {
-        draft.set_verdict(index, Verdict::Remove(Reason::Overwritten));
+        draft.remove(index, Reason::Overwritten);
     }
     copies
 }

@@ -10,7 +10,7 @@ use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
 use super::twofold::Roles;
 use super::{
-    ArchiveVerdict, Context, Due, Plan, Problem, Purpose, Reason, classic, digest, free, order,
+    Context, Due, LogVerdicts, Plan, Problem, Purpose, Reason, classic, digest, free, order,
     retain, trim,
 };
 use crate::inventory::{Blocked, Inventory, LeftoverKind};
@@ -54,30 +54,29 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         put_off.append(&mut more);
     };
     let Attempt { drafts, evictions, problems } = attempt;
-    let verdicts = drafts.iter().enumerate().flat_map(|(set, draft)| {
-        draft.logs.iter().enumerate().flat_map(move |(log, draft)| {
-            draft.archives().map(move |(_, archive, verdict)| ArchiveVerdict {
-                set,
-                log,
-                name: archive.name().to_owned(),
-                verdict: verdict.clone(),
-            })
-        })
-    });
     let due = drafts.iter().enumerate().flat_map(|(set, draft)| {
         draft.logs.iter().enumerate().filter_map(move |(log, draft)| {
             let reason = draft.due.as_deref()?.clone();
             Some(Due { set, log, reason })
         })
     });
+    let due = due.collect();
+    let sets = order::sums(&drafts, &evictions, &ordered);
+    let verdicts = drafts.into_iter().enumerate().flat_map(|(set, draft)| {
+        let logs = draft.logs.into_iter().enumerate();
+        logs.filter_map(move |(log, draft)| {
+            let verdicts = draft.into_verdicts();
+            (!verdicts.is_empty()).then_some(LogVerdicts { set, log, verdicts })
+        })
+    });
     let mut plan = Plan {
         id: String::new(),
-        due: due.collect(),
+        due,
         host: context.host.clone(),
         purpose: context.purpose,
         policy: digest::policy(config),
         created: context.now,
-        sets: order::sums(&drafts, &evictions, &ordered),
+        sets,
         global_quota: config.global.quota,
         verdicts: verdicts.collect(),
         steps: ordered.steps,

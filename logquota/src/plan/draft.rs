@@ -209,6 +209,12 @@ impl<'a> LogDraft<'a> {
         self.twofold = Some(Box::new(twofold));
     }
 
+    /// What becomes of each of its own archives.
+    pub(super) fn into_verdicts(mut self) -> Vec<Verdict> {
+        self.verdicts.truncate(self.log.archives.len());
+        self.verdicts
+    }
+
     fn twofold(&self) -> &[(Archive, Expect)] {
         self.twofold.as_ref().map_or(&[], |twofold| twofold.copies.as_slice())
     }
@@ -278,9 +284,9 @@ impl<'a> LogDraft<'a> {
         }
     }
 
-    pub(super) fn set_verdict(&mut self, index: usize, verdict: Verdict) {
+    pub(super) fn remove(&mut self, index: usize, reason: Reason) {
         if let Some(slot) = self.verdicts.get_mut(index) {
-            *slot = verdict;
+            *slot = Verdict::Remove(Box::new(reason));
         }
     }
 

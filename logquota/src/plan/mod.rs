@@ -80,8 +80,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Logs that are due, whether or not they can be rotated.
     pub due: Vec<Due>,
-    /// What becomes of each archive; one for every archive of the inventory.
-    pub verdicts: Vec<ArchiveVerdict>,
+    /// What becomes of each archive; for every log of the inventory that has any, in its order.
+    pub verdicts: Vec<LogVerdicts>,
     /// What cannot be done, and why.
     pub problems: Vec<Problem>,
     /// The directories that steps name.
@@ -501,8 +501,8 @@ pub enum Reason {
 pub enum Verdict {
     /// It stays (perhaps renamed or compressed).
     Keep(Why),
-    /// It goes.
-    Remove(Reason),
+    /// It goes. Boxed: most stay, and there may be very many.
+    Remove(Box<Reason>),
 }
 
 /// Why an archive stays.
@@ -521,17 +521,15 @@ pub enum Why {
     FairShare,
 }
 
-/// A verdict and whom it is about.
+/// The verdicts about one log.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ArchiveVerdict {
+pub struct LogVerdicts {
     /// Index of the set.
     pub set: usize,
     /// Index of the log in its set, in the order of [`Inventory::normalize`](crate::inventory::Inventory::normalize).
     pub log: usize,
-    /// The archive's name.
-    pub name: OsString,
-    /// What becomes of it.
-    pub verdict: Verdict,
+    /// What becomes of each of its archives, in that order: newest first.
+    pub verdicts: Vec<Verdict>,
 }
 
 /// What cannot be done.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use self::books::{Bound, Item, Pool, Victim, Volume, new_files, removed_files};
 use self::pressure::Pressed;
 use super::draft::SetDraft;
-use super::{Context, Purpose, Reason, Verdict};
+use super::{Context, Purpose, Reason};
 use crate::policy::{Limits, Reserve};
 use crate::units::Bytes;
 
@@ -335,7 +335,8 @@ impl Evictions {
             let Some(draft) = draft else { continue };
             match pick.item.victim {
                 Victim::Archive(index) => {
-                    draft.set_verdict(index, Verdict::Remove(pick.reason.clone()));
+                    let index = usize::try_from(index).unwrap_or(usize::MAX);
+                    draft.remove(index, pick.reason.clone());
                 }
                 Victim::New => {
                     if let Some(rotation) = &mut draft.rotation {
@@ -393,7 +394,10 @@ impl Evictions {
         self.picks.iter().filter_map(|pick| {
             let pool = self.pools.get(pick.pool)?;
             match pick.item.victim {
-                Victim::Archive(index) => Some(((pool.set, pool.log, index), &pick.reason)),
+                Victim::Archive(index) => {
+                    let index = usize::try_from(index).ok()?;
+                    Some(((pool.set, pool.log, index), &pick.reason))
+                }
                 Victim::New => None,
             }
         })

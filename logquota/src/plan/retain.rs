@@ -47,7 +47,7 @@ fn duplicates(draft: &mut LogDraft<'_>) {
         .map(|(index, ..)| index)
         .collect();
     for index in found {
-        draft.set_verdict(index, Verdict::Remove(Reason::Duplicate));
+        draft.remove(index, Reason::Duplicate);
     }
 }
 
@@ -69,7 +69,7 @@ fn by_age(draft: &mut LogDraft<'_>, context: &Context) {
         .collect();
     for (index, age) in expired {
         let limit = Age::days(days.into());
-        draft.set_verdict(index, Verdict::Remove(Reason::MaxAge { age, limit }));
+        draft.remove(index, Reason::MaxAge { age, limit });
     }
     // A log that nobody wrote to for so long becomes an archive that the next run would remove.
     let Some(age) = draft.source().map(|(meta, _)| Age::between(now, meta.stamp.mtime.secs)) else {
@@ -119,7 +119,7 @@ fn by_count(draft: &mut LogDraft<'_>) {
         .map(|(place, (index, _))| (index, Generation::from_index(place.saturating_add(new))))
         .collect();
     for (index, generation) in surplus {
-        draft.set_verdict(index, Verdict::Remove(Reason::Count { generation, limit }));
+        draft.remove(index, Reason::Count { generation, limit });
     }
 }
 

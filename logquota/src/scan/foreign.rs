@@ -3,12 +3,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::fs::ReadFs;
-use crate::inventory::{DirId, Inventory, Log};
-use crate::stamp::Kind;
+use crate::inventory::{DirId, Inventory, Log, Names};
+use crate::stamp::{Kind, Meta};
 use crate::units::Bytes;
 
 /// More names than this are not looked at: the list is a help, and must come soon.
@@ -40,13 +39,16 @@ pub fn foreign(
     dev: u64,
     largest: usize,
 ) -> Foreign {
-    let mut ours: HashSet<(u64, u64)> = HashSet::new();
-    for stamp in inventory.sets.iter().flat_map(|set| &set.logs).flat_map(Log::stamps) {
-        ours.insert((stamp.id.dev, stamp.id.ino));
-    }
+    // On the one device, and in order: eight bytes a file.
+    let stamps = || inventory.sets.iter().flat_map(|set| &set.logs).flat_map(Log::stamps);
+    let mut ours = Vec::with_capacity(stamps().count());
+    ours.extend(stamps().filter(|stamp| stamp.id.dev == dev).map(|stamp| stamp.id.ino));
+    ours.sort_unstable();
     let mut search = Search {
         fs,
-        seen: ours,
+        dev,
+        ours,
+        seen: HashSet::new(),
         heap: BinaryHeap::new(),
         largest,
         names: 0,
@@ -70,8 +72,11 @@ pub fn foreign(
 
 struct Search<'a> {
     fs: &'a dyn ReadFs,
-    /// By device and inode: ours, and what was counted.
-    seen: HashSet<(u64, u64)>,
+    dev: u64,
+    /// Inodes of our files, in order.
+    ours: Vec<u64>,
+    /// What may be come upon once more, by its inode: folders, and files with several names.
+    seen: HashSet<u64>,
     heap: BinaryHeap<Reverse<(Bytes, PathBuf)>>,
     largest: usize,
     names: usize,
@@ -82,37 +87,46 @@ impl Search<'_> {
     fn walk(&mut self, dir: DirId, path: &Path, depth: usize) {
         match self.fs.stat_dir(dir) {
             // By two patterns it is reached twice.
-            Ok(meta) if !self.seen.insert((meta.stamp.id.dev, meta.stamp.id.ino)) => return,
+            Ok(meta) if self.is_known(&meta) => return,
             Ok(_) => {}
             Err(_) => return self.found.is_partial = true,
         }
-        let mut names: Vec<OsString> = Vec::new();
+        let mut names = Names::default();
         let left = NAMES_MAX.saturating_sub(self.names);
         let mut is_cut = depth > DEPTH_MAX;
         let listed = self.fs.list(dir, &mut |name, _| {
             if names.len() < left && !is_cut {
-                names.push(name.to_owned());
+                is_cut |= !names.push(name);
             } else {
                 is_cut = true;
             }
         });
         self.names = self.names.saturating_add(names.len());
         self.found.is_partial |= is_cut || listed.is_err();
-        for name in names {
-            let Ok(Some(meta)) = self.fs.stat(dir, &name) else { continue };
+        names.sort();
+        for name in (0..names.len()).filter_map(|index| names.get(index)) {
+            let Ok(Some(meta)) = self.fs.stat(dir, name) else { continue };
             match meta.kind {
                 Kind::Dir => {
-                    if let Ok(below) = self.fs.open_dir(dir, &name) {
-                        self.walk(below, &path.join(&name), depth.saturating_add(1));
+                    if let Ok(below) = self.fs.open_dir(dir, name) {
+                        self.walk(below, &path.join(name), depth.saturating_add(1));
                         self.fs.close_dir(below);
                     }
                 }
-                Kind::File if self.seen.insert((meta.stamp.id.dev, meta.stamp.id.ino)) => {
-                    self.count(meta.stamp.allocated, || path.join(&name));
+                Kind::File if !self.is_known(&meta) => {
+                    self.count(meta.stamp.allocated, || path.join(name));
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Whether it is ours, or was come upon before.
+    fn is_known(&mut self, meta: &Meta) -> bool {
+        let stamp = &meta.stamp;
+        let is_ours = stamp.id.dev == self.dev && self.ours.binary_search(&stamp.id.ino).is_ok();
+        let may_come_again = meta.kind == Kind::Dir || stamp.nlink > 1;
+        is_ours || may_come_again && !self.seen.insert(stamp.id.ino)
     }
 
     fn count(&mut self, bytes: Bytes, path: impl FnOnce() -> PathBuf) {

@@ -54,9 +54,8 @@ pub(super) fn check_needed(world: &World<'_>, plan: &Plan, ledger: &Ledger, foun
             if log.cut.is_some() {
                 continue;
             }
-            let contents = || log.contents.iter().filter_map(|at| world.contents.get(*at));
             if !done.contains(&(set_number, log_number))
-                && let Some(first) = contents().find_map(|c| evicted_at(c).map(|step| (step, c)))
+                && let Some(first) = world.contents_of(log).find_map(|c| Some((evicted_at(c)?, c)))
             {
                 newest.push(first);
             }
@@ -135,11 +134,11 @@ pub(super) fn check_fair(world: &World<'_>, found: &mut Found) {
             let name = || crate::error::printable(&log.log.name);
             let mut gap = None;
             let mut used = None;
-            for (archive, content) in log.archives.iter().zip(&log.contents) {
-                let Some(content) = world.contents.get(*content) else { continue };
-                if evicted_at(content).is_some() {
+            for (archive, content) in world.archives(log) {
+                let lost = content.and_then(|content| content.lost);
+                if content.and_then(evicted_at).is_some() {
                     gap = Some(archive.name());
-                } else if let (Some(newer), None) = (gap, content.lost)
+                } else if let (Some(newer), None) = (gap, lost)
                     && archive.stamp().nlink <= 1
                 {
                     let (newer, older) =
@@ -147,7 +146,7 @@ pub(super) fn check_fair(world: &World<'_>, found: &mut Found) {
                     found.add(5, format_args!("`{newer}` is evicted, the older `{older}` stays"));
                     gap = None;
                 }
-                let Some((_, Reason::Quota { limit, .. })) = content.lost else { continue };
+                let Some((_, Reason::Quota { limit, .. })) = lost else { continue };
                 let used = *used.get_or_insert_with(|| used_by(log));
                 if view.policy.limits.quota == Some(*limit)
                     && world.config.global.quota != Some(*limit)

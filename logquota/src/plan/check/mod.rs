@@ -69,7 +69,7 @@ pub fn check(inventory: &Inventory, config: &Config, plan: &Plan) -> Vec<Violati
         );
         return found.violations;
     }
-    let mut world = World::new(inventory, config, plan.purpose);
+    let mut world = World::new(inventory, config, plan);
     let mut ledger = amounts::Ledger::new(&world);
     for (index, step) in plan.steps.iter().enumerate() {
         let change = steps::play(&mut world, plan, index, step, &mut found);

@@ -3,11 +3,11 @@
 //! A *content* is what would be lost: it lives as long as one file holds it. A copy and
 //! its source hold the same one, a compressed file holds that of its source.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 
 use crate::inventory::{Archive, DirId, Inventory, LeftoverKind, Log, Place, Set};
-use crate::plan::{Goal, Purpose, Reason};
+use crate::plan::{Action, Goal, Plan, Purpose, Reason};
 use crate::policy::{Config, Policy};
 use crate::stamp::{Kind, Stamp};
 use crate::units::Bytes;
@@ -15,10 +15,10 @@ use crate::units::Bytes;
 /// A log with where it stands in the plan.
 pub(super) struct LogView<'a> {
     pub(super) log: &'a Log,
-    /// Newest first.
-    pub(super) archives: Vec<&'a Archive>,
-    /// Contents of `archives`, in the same order.
-    pub(super) contents: Vec<usize>,
+    /// Newest first, where the scan does not have them in that order.
+    sorted: Option<Vec<&'a Archive>>,
+    /// Of archives that steps name: their places in that order, and their contents.
+    contents: Vec<(usize, usize)>,
     /// Whether the active file was renamed, copied or emptied.
     pub(super) rotated: bool,
     /// What its copies may occupy.
@@ -81,12 +81,27 @@ pub(super) struct World<'a> {
     pub(super) sets: Vec<SetView<'a>>,
     pub(super) files: Vec<File>,
     pub(super) contents: Vec<Content<'a>>,
+    /// Only names that steps name: nothing asks for others.
     names: HashMap<(DirId, &'a OsStr), usize>,
 }
 
+type Named<'a> = HashSet<(DirId, &'a OsStr)>;
+
+impl<'a> LogView<'a> {
+    /// Its archives, newest first.
+    pub(super) fn archives(&self) -> impl Iterator<Item = &'a Archive> {
+        let (sorted, scanned) = match &self.sorted {
+            Some(sorted) => (sorted.as_slice(), &[][..]),
+            None => (&[][..], self.log.archives.as_slice()),
+        };
+        sorted.iter().copied().chain(scanned)
+    }
+}
+
 impl<'a> World<'a> {
-    pub(super) fn new(inventory: &'a Inventory, config: &'a Config, purpose: Purpose) -> Self {
-        let goal = match purpose {
+    pub(super) fn new(inventory: &'a Inventory, config: &'a Config, plan: &'a Plan) -> Self {
+        let named = names_in(plan);
+        let goal = match plan.purpose {
             Purpose::Free(goal) => Some(goal),
             Purpose::Routine => None,
         };
@@ -99,21 +114,19 @@ impl<'a> World<'a> {
             contents: Vec::new(),
             names: HashMap::new(),
         };
-        let names: usize =
-            inventory.sets.iter().flat_map(|set| &set.logs).map(|log| log.archives.len() + 1).sum();
-        world.names.reserve(names);
         for (number, (set, spec)) in inventory.sets.iter().zip(&config.sets).enumerate() {
             let mut logs: Vec<&Log> = set.logs.iter().collect();
             let path = |log: &Log| inventory.dirs.get(&log.dir).map(|dir| dir.path.as_path());
             logs.sort_by(|a, b| (path(a), &a.name, a.dir).cmp(&(path(b), &b.name, b.dir)));
             let logs =
-                logs.iter().enumerate().map(|(at, log)| world.add_log(number, at, log)).collect();
+                logs.iter().enumerate().map(|(at, log)| world.add_log(&named, (number, at), log));
+            let logs = logs.collect();
             world.sets.push(SetView { set, policy: &spec.policy, logs });
         }
         for log in inventory.sets.iter().flat_map(|set| &set.logs) {
             for name in &log.obstacles {
                 let key = (log.archive_dir, name.as_os_str());
-                if !world.names.contains_key(&key) {
+                if named.contains(&key) && !world.names.contains_key(&key) {
                     let content = world.add_content(Origin::Foreign, usize::MAX, usize::MAX);
                     world.add_file(key, content, None);
                 }
@@ -134,34 +147,71 @@ impl<'a> World<'a> {
         }
     }
 
-    fn add_log(&mut self, set: usize, number: usize, log: &'a Log) -> LogView<'a> {
-        if let Some(active) = &log.active {
+    fn add_log(
+        &mut self,
+        named: &Named<'a>,
+        (set, number): (usize, usize),
+        log: &'a Log,
+    ) -> LogView<'a> {
+        if let Some(active) = &log.active
+            && named.contains(&(log.dir, log.name.as_os_str()))
+        {
             let content = self.add_content(Origin::Live, set, number);
             self.add_file((log.dir, &log.name), content, Some(active.stamp));
         }
-        let mut archives: Vec<&Archive> = log.archives.iter().collect();
-        archives.sort_by(|a, b| a.newest_first(b));
-        let mut contents = Vec::with_capacity(archives.len());
-        for archive in &archives {
-            let content = self.add_content(Origin::Archive, set, number);
-            contents.push(content);
+        let is_sorted = log.archives.is_sorted_by(|a, b| a.newest_first(b).is_le());
+        let sorted = (!is_sorted).then(|| {
+            let mut archives: Vec<&Archive> = log.archives.iter().collect();
+            archives.sort_by(|a, b| a.newest_first(b));
+            archives
+        });
+        let contents = Vec::new();
+        let mut view = LogView { log, sorted, contents, rotated: false, copied: 0, cut: None };
+        let mut contents = Vec::new();
+        for (place, archive) in view.archives().enumerate() {
             let key = (log.archive_dir, archive.name());
+            if !named.contains(&key) {
+                continue;
+            }
+            let content = self.add_content(Origin::Archive, set, number);
+            contents.push((place, content));
             let file = self.add_file(key, content, Some(archive.stamp()));
             if let Some(file) = self.files.get_mut(file) {
                 file.is_no_file = archive.kind() != Kind::File;
             }
         }
+        view.contents = contents;
         for leftover in &log.leftovers {
+            let place = &leftover.place;
+            if !named.contains(&(place.dir, place.name.as_os_str())) {
+                continue;
+            }
             let origin = match leftover.kind {
                 LeftoverKind::Temporary => Origin::Temporary,
                 // The only copy of what was the active file.
                 LeftoverKind::Renamed => Origin::Live,
             };
             let content = self.add_content(origin, set, number);
-            let place = &leftover.place;
             self.add_file((place.dir, &place.name), content, Some(leftover.meta.stamp));
         }
-        LogView { log, archives, contents, rotated: false, copied: 0, cut: None }
+        view
+    }
+
+    /// The archives of a log, newest first, with the step that took each and why.
+    pub(super) fn archives<'w>(
+        &'w self,
+        log: &'w LogView<'a>,
+    ) -> impl Iterator<Item = (&'a Archive, Option<&'w Content<'a>>)> {
+        let mut contents = log.contents.iter().peekable();
+        log.archives().enumerate().map(move |(place, archive)| {
+            let content = contents.next_if(|(at, _)| *at == place);
+            (archive, content.and_then(|(_, content)| self.contents.get(*content)))
+        })
+    }
+
+    /// The contents of archives that steps name, newest first.
+    pub(super) fn contents_of(&self, log: &LogView<'a>) -> impl Iterator<Item = &Content<'a>> {
+        log.contents.iter().filter_map(|(_, content)| self.contents.get(*content))
     }
 
     /// A content that nobody holds yet.
@@ -236,4 +286,21 @@ impl<'a> World<'a> {
     pub(super) fn show(&self, place: &Place) -> String {
         crate::error::printable(self.inventory.path(place.dir, &place.name))
     }
+}
+
+/// Every name that a step takes, makes or compares with.
+fn names_in(plan: &Plan) -> Named<'_> {
+    let mut named = Named::new();
+    for action in plan.steps.iter().map(|step| &step.action) {
+        let other = match action {
+            Action::Delete { same_as, .. } | Action::Truncate { same_as, .. } => same_as.as_ref(),
+            _ => None,
+        };
+        let places = [action.place(), action.target(), other].into_iter().flatten();
+        named.extend(places.map(|place| (place.dir, place.name.as_os_str())));
+        if let Action::Copy { to, temp, .. } | Action::Compress { to, temp, .. } = action {
+            named.insert((to.dir, temp));
+        }
+    }
+    named
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::Found;
-use super::model::{File, Origin, World};
+use super::model::{Content, File, Origin, World};
 use crate::inventory::{Archive, DirId, Place};
 use crate::naming::temporary_name;
 use crate::plan::{Action, Expect, Plan, Reason, Step};
@@ -380,9 +380,9 @@ fn live_may_go(
 /// and is still there or went for a reason for which the log may go, too.
 fn was_copied(world: &World<'_>, step: &Step, file: &File) -> bool {
     let (Some(log), Some(stamp)) = (log_of(world, step), file.stamp) else { return false };
-    let is_copy = |(archive, content): (&&Archive, &usize)| {
+    let is_copy = |(archive, content): (&Archive, Option<&Content<'_>>)| {
         let copy = archive.stamp();
-        let lost = world.contents.get(*content).and_then(|content| content.lost);
+        let lost = content.and_then(|content| content.lost);
         // A duplicate goes only if its compressed copy has the same content.
         let may_go = |reason: &Reason| matches!(reason, Reason::Duplicate) || may_take_live(reason);
         archive.is_plain()
@@ -390,7 +390,7 @@ fn was_copied(world: &World<'_>, step: &Step, file: &File) -> bool {
             && lost.is_none_or(|(_, reason)| may_go(reason))
     };
     matches!(step.reason, Reason::Interrupted)
-        && log.archives.iter().zip(&log.contents).any(is_copy)
+        && world.archives(log).any(is_copy)
 }
 
 fn is_free(world: &World<'_>, index: usize, dir: DirId, name: &OsStr, found: &mut Found) {

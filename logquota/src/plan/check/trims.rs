@@ -165,8 +165,8 @@ fn check_level(world: &World<'_>, ledger: &Ledger, goal: Goal, found: &mut Found
 
 /// Whether something of the log stays that could have gone before.
 fn has_archive(world: &World<'_>, log: &LogView<'_>) -> bool {
-    log.archives.iter().zip(&log.contents).any(|(archive, content)| {
-        let is_kept = world.contents.get(*content).is_some_and(|content| content.lost.is_none());
+    world.archives(log).any(|(archive, content)| {
+        let is_kept = content.is_none_or(|content| content.lost.is_none());
         is_kept && archive.stamp().nlink <= 1
     })
 }

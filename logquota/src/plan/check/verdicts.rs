@@ -1,43 +1,39 @@
 //! Promise 1: every archive has exactly one verdict, with a reason whose numbers are true,
 //! and the steps do what the verdict says.
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
-
 use super::Found;
 use super::model::{LogView, SetView, World};
 use crate::inventory::Archive;
 use crate::naming::{Label, Style};
-use crate::plan::{Plan, Reason, Verdict, Why};
+use crate::plan::{LogVerdicts, Plan, Reason, Verdict, Why};
 use crate::policy::{Count, Limits, Rules};
 use crate::stamp::Kind;
 use crate::units::Age;
 
 pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
-    let mut verdicts: HashMap<(usize, usize, &OsStr), &Verdict> =
-        HashMap::with_capacity(plan.verdicts.len());
-    for given in &plan.verdicts {
-        let key = (given.set, given.log, given.name.as_os_str());
-        if verdicts.insert(key, &given.verdict).is_some() {
-            let name = crate::error::printable(&given.name);
-            found.add(1, format_args!("archive `{name}` has two verdicts"));
-        }
-    }
+    let mut given = plan.verdicts.iter().peekable();
     for (set_number, set) in world.sets.iter().enumerate() {
         for (log_number, log) in set.logs.iter().enumerate() {
-            for (archive, content) in log.archives.iter().zip(&log.contents) {
-                let verdict = verdicts.remove(&(set_number, log_number, archive.name()));
-                let lost = world.contents.get(*content).and_then(|content| content.lost);
-                if let Err(what) = judge(world, plan, set, log, archive, verdict, lost) {
+            let here = given.next_if(|given| (given.set, given.log) == (set_number, log_number));
+            let mut verdicts = here.map_or(&[][..], |given| &given.verdicts).iter();
+            for (archive, content) in world.archives(log) {
+                let lost = content.and_then(|content| content.lost);
+                if let Err(what) = judge(world, plan, set, log, archive, verdicts.next(), lost) {
                     let name = crate::error::printable(archive.name());
                     found.add(1, format_args!("archive `{name}`: {what}"));
                 }
             }
+            if verdicts.next().is_some() {
+                let name = crate::error::printable(&log.log.name);
+                found.add(1, format_args!("`{name}` has more verdicts than archives"));
+            }
         }
     }
-    for (_, _, name) in verdicts.keys() {
-        let name = crate::error::printable(name);
-        found.add(1, format_args!("`{name}` has a verdict and was not scanned"));
+    if let Some(LogVerdicts { set, log, .. }) = given.next() {
+        found.add(
+            1,
+            format_args!("log {log} of set {set} has two verdicts, or one and was not scanned"),
+        );
     }
 }
 
@@ -67,7 +63,7 @@ fn judge(
         }
         (Some(Verdict::Keep(_)), None) => Ok(()),
         (Some(Verdict::Remove(reason)), Some((step, given))) => {
-            if reason != given {
+            if **reason != *given {
                 return Err(format!("the verdict is {reason:?}, step {step} says {given:?}"));
             }
             is_true(world, plan, set, log, archive, reason)

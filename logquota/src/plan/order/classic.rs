@@ -454,7 +454,7 @@ impl<'d> Way<'d, '_> {
 
     fn reason(&self, index: usize) -> Reason {
         match self.draft.verdicts.get(index) {
-            Some(Verdict::Remove(reason)) => reason.clone(),
+            Some(Verdict::Remove(reason)) => Reason::clone(reason),
             _ => Reason::MakeWay,
         }
     }

@@ -10,7 +10,7 @@
 use super::rotation::{Done, names, unmoved};
 use super::{At, Builder};
 use crate::inventory::Place;
-use crate::plan::draft::SetDraft;
+use crate::plan::draft::{LogDraft, SetDraft};
 use crate::plan::quota::Evictions;
 use crate::plan::{Expect, Goal, OnlyBelow, Reason};
 
@@ -44,7 +44,9 @@ impl Builder<'_> {
     /// Behind the compression of what stays.
     fn evict_to_free(&mut self, drafts: &[SetDraft<'_>], evictions: &Evictions, goal: Goal) {
         for (set, draft) in drafts.iter().enumerate() {
-            self.compress_set(set, draft, &all_there(draft));
+            if draft.spec.policy.compress.is_some() {
+                self.compress_set(set, draft, &all_there(draft));
+            }
         }
         for (at, reason) in evictions.victims() {
             let before = self.steps.len();
@@ -75,9 +77,11 @@ impl Builder<'_> {
     }
 }
 
-/// The archives of each log that stay, under their names; also those that go later have theirs.
+/// The archives of each log that stay, if one of them is plain, under their names; also those that
+/// go later have theirs.
 fn all_there(draft: &SetDraft<'_>) -> Vec<(usize, Done)> {
-    let logs = draft.logs.iter().enumerate().filter(|(_, log)| !log.log.archives.is_empty());
+    let has_plain = |log: &LogDraft<'_>| log.kept().any(|(_, archive)| archive.is_plain());
+    let logs = draft.logs.iter().enumerate().filter(|(_, log)| has_plain(log));
     let done = logs.map(|(index, log)| {
         let mut taken = names(log);
         taken.extend(log.removed().map(|(_, archive, _)| archive.name().to_owned()));

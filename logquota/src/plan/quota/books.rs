@@ -11,7 +11,7 @@ use crate::units::Bytes;
 #[derive(Clone, Copy)]
 pub(super) enum Victim {
     /// Index of an archive.
-    Archive(usize),
+    Archive(u32),
     /// The archive that a rotation is about to make.
     New,
 }
@@ -119,7 +119,8 @@ impl Bound {
 
 impl Pool {
     pub(super) fn new(set: usize, log: usize, draft: &LogDraft<'_>) -> Self {
-        let mut items = Vec::new();
+        // With the room that they need and no more: there may be very many.
+        let mut items = Vec::with_capacity(draft.kept().count().saturating_add(1));
         let (mut used, mut files) = (draft.fixed_bytes(), draft.fixed_files());
         for (index, archive) in draft.kept().rev() {
             if archive.stamp().nlink > 1 {
@@ -128,7 +129,7 @@ impl Pool {
             let bytes = archive.stamp().allocated;
             used = used.plus(bytes);
             files = files.saturating_add(1);
-            if draft.may_delete(archive) {
+            if let (true, Ok(index)) = (draft.may_delete(archive), u32::try_from(index)) {
                 items.push(Item { victim: Victim::Archive(index), bytes });
             }
         }

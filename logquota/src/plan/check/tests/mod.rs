@@ -11,7 +11,7 @@ use crate::inventory::Inventory;
 use crate::inventory::{Archive, Dir, DirId, Log, Place, Set, Space};
 use crate::naming::{Naming, temporary_name};
 use crate::plan::Plan;
-use crate::plan::{Action, ArchiveVerdict, Expect, Host, Reason, SetPlan, Step, Verdict, Why};
+use crate::plan::{Action, LogVerdicts, Expect, Host, Reason, SetPlan, Step, Verdict, Why};
 use crate::policy::Config;
 use crate::policy::{Codec, Count, Method, Policy, SetSpec};
 use crate::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
@@ -98,17 +98,12 @@ impl Draft {
             free_after: space().free,
             run_as: None,
         };
-        let kept = |log: usize, archive: &Archive| ArchiveVerdict {
-            set: 0,
-            log,
-            name: archive.name().to_owned(),
-            verdict: Verdict::Keep(Why::WithinLimits),
+        let kept = |(number, log): (usize, &Log)| {
+            let verdicts = vec![Verdict::Keep(Why::WithinLimits); log.archives.len()];
+            let given = LogVerdicts { set: 0, log: number, verdicts };
+            (!log.archives.is_empty()).then_some(given)
         };
-        let verdicts = set
-            .logs
-            .iter()
-            .enumerate()
-            .flat_map(|(at, log)| log.archives.iter().map(move |archive| kept(at, archive)));
+        let verdicts = set.logs.iter().enumerate().filter_map(kept);
         let plan = Plan {
             id: String::new(),
             host: Host::default(),
@@ -182,8 +177,13 @@ impl Draft {
     /// Deletes an archive and says so in its verdict.
     fn delete(mut self, name: &str, reason: Reason) -> Self {
         let freed = self.scanned(name).map_or(0, |stamp| stamp.freed_by_unlink().get() / 1024);
-        for given in self.plan.verdicts.iter_mut().filter(|given| given.name == name) {
-            given.verdict = Verdict::Remove(reason.clone());
+        let logs = self.inventory.sets.iter().flat_map(|set| &set.logs).enumerate();
+        for (number, log) in logs {
+            let place = log.archives.iter().position(|archive| archive.name() == name);
+            let given = self.plan.verdicts.iter_mut().find(|given| given.log == number);
+            if let (Some(place), Some(given)) = (place, given) {
+                given.verdicts[place] = Verdict::Remove(Box::new(reason.clone()));
+            }
         }
         let freed = i64::try_from(freed).expect("small");
         self.step(Action::Delete { at: at(name), shred: None, same_as: None }, reason, -freed, -1)
