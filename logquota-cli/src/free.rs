@@ -16,6 +16,7 @@ use logquota::fs::os::{host, open_deleted};
 use logquota::plan::guard::{Exceeded, first_unsure};
 use logquota::plan::{Goal, Plan, Purpose, Step};
 use logquota::report::{PLAN_EARLY_SECONDS, PLAN_VALID_SECONDS, PlanFileError, PlanJson, RootJson};
+use logquota::scan::Foreign;
 
 use self::args::{FreeArgs, PlanId};
 use self::outcome::Outcome;
@@ -75,6 +76,8 @@ struct Planned {
     goal: Goal,
     plan: Plan,
     exceeded: Vec<Exceeded>,
+    /// Looked for before the plan was made: both at once take more memory.
+    foreign: Foreign,
 }
 
 impl Call<'_> {
@@ -84,13 +87,13 @@ impl Call<'_> {
             crate::plan::is_writable(path)?;
         }
         let session = Session::open(&self.look, out)?;
-        let planned = self.plan(&session)?;
+        let planned = self.plan(&session, view::FOREIGN_MAX)?;
         let exit = session.verdict(&planned.plan, out);
         let exit = if planned.exceeded.is_empty() { exit } else { exit.and(Exit::Refused) };
         if let Some(path) = self.args.output.as_deref().filter(|_| planned.exceeded.is_empty()) {
             crate::plan::write(path, &self.to_json(&planned.plan))?;
         }
-        self.present(&session, &planned, self.args.output.as_deref(), out);
+        self.present(&session, planned, self.args.output.as_deref(), out);
         Ok(exit)
     }
 
@@ -98,7 +101,7 @@ impl Call<'_> {
     fn apply(&self, id: &PlanId, out: &mut Output) -> Result<Exit, Failure> {
         let created = is_current(id)?;
         let mut session = Session::open(&self.locked(Some(created)), out)?;
-        let planned = self.plan(&session)?;
+        let planned = self.plan(&session, 0)?;
         if planned.plan.id.starts_with(&id.digest) {
             if let Some(step) = first_unsure(&planned.plan) {
                 return Err(unsure(&planned.plan, step));
@@ -107,10 +110,12 @@ impl Call<'_> {
         }
         // What it would be now is shown, with an id of its own.
         session.now = now();
-        let again = self.plan(&session)?;
-        self.present(&session, &again, None, out);
-        let (free, _) = free_before(&session, again.goal);
-        let why = if free >= again.goal.wanted {
+        drop(planned);
+        let again = self.plan(&session, view::FOREIGN_MAX)?;
+        let goal = again.goal;
+        self.present(&session, again, None, out);
+        let (free, _) = free_before(&session, goal);
+        let why = if free >= goal.wanted {
             format!("already applied, or others made room: {free} are free")
         } else {
             "already applied, or files, configuration or free space are not what they were; what \
@@ -123,7 +128,7 @@ impl Call<'_> {
     /// For scripts that have said which host they mean.
     fn at_once(&self, out: &mut Output) -> Result<Exit, Failure> {
         let mut session = Session::open(&self.locked(None), out)?;
-        let planned = self.plan(&session)?;
+        let planned = self.plan(&session, 0)?;
         self.act(&mut session, &planned, out)
     }
 
@@ -132,11 +137,16 @@ impl Call<'_> {
         Look { lock, at: at.map(clock::local), ..self.look.clone() }
     }
 
-    fn plan(&self, session: &Session) -> Result<Planned, Failure> {
+    /// With so many files that are not ours, at most.
+    fn plan(&self, session: &Session, largest: usize) -> Result<Planned, Failure> {
         let goal = self.wish.goal(session)?;
+        let foreign = match largest {
+            0 => Foreign::default(),
+            _ => session.foreign(goal.dev, largest),
+        };
         let plan = session.plan_for(Purpose::Free(goal))?;
         let exceeded = self.wish.guards.exceeded(&session.inventory, &plan);
-        Ok(Planned { goal, plan, exceeded })
+        Ok(Planned { goal, plan, exceeded, foreign })
     }
 
     fn act(
@@ -158,8 +168,8 @@ impl Call<'_> {
         )))
     }
 
-    fn present(&self, session: &Session, planned: &Planned, file: Option<&Path>, out: &mut Output) {
-        let Planned { goal, plan, exceeded } = planned;
+    fn present(&self, session: &Session, planned: Planned, file: Option<&Path>, out: &mut Output) {
+        let Planned { goal, plan, exceeded, foreign } = &planned;
         let id = PlanId::new(&plan.id, plan.created.timestamp());
         let words = call::words(self.args, &self.wish, &self.look, &session.host.name, &id);
         // Whoever lacks room shall know what else there is.
@@ -171,7 +181,7 @@ impl Call<'_> {
             plan,
             goal: *goal,
             exceeded,
-            foreign: session.foreign(goal.dev, view::FOREIGN_MAX),
+            foreign,
             held: open_deleted(&[goal.dev]).unwrap_or_default(),
             words,
             id: id.to_string(),

@@ -15,6 +15,7 @@ mod kill;
 mod kill_free;
 mod kit;
 mod machine;
+mod memory;
 mod sparse;
 mod special;
 mod trim;

@@ -22,7 +22,7 @@ pub(crate) struct View<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) goal: Goal,
     pub(crate) exceeded: &'a [Exceeded],
-    pub(crate) foreign: Foreign,
+    pub(crate) foreign: &'a Foreign,
     pub(crate) held: OpenDeletedFiles,
     /// What `--apply` takes.
     pub(crate) id: String,

@@ -10,10 +10,10 @@ use std::ffi::{OsStr, OsString};
 
 use chrono::{DateTime, FixedOffset};
 
+use super::Reason;
 use super::draft::{LogDraft, Rotation};
 use super::order::HOLES_MAX;
 use super::rotate::rename_copy_name;
-use super::Reason;
 use crate::inventory::Archive;
 use crate::naming::{Label, Style, temporary_name};
 use crate::policy::{Count, Method, Policy, Rules};

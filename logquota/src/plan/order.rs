@@ -52,7 +52,8 @@ struct Builder<'a> {
     peak: Vec<Bytes>,
     used: Vec<Bytes>,
     before: Vec<Bytes>,
-    /// Which step took a name away, so that whoever wants it next waits for that.
+    /// Which step took a name away, so that whoever wants it next waits for that. In a plan to
+    /// free space nobody wants one: what is compressed has a name that nothing had.
     freed: HashMap<Place, usize>,
     /// Which step makes the new log of that name.
     created: HashMap<Place, usize>,
@@ -60,6 +61,7 @@ struct Builder<'a> {
     made: HashMap<Place, usize>,
     impossible: PutOff,
     plain: HashSet<(usize, usize)>,
+    purpose: Purpose,
     /// What compressions of copies may have added, by set.
     grown: Vec<Bytes>,
 }
@@ -84,6 +86,7 @@ pub(super) fn order(
         made: HashMap::new(),
         impossible: PutOff::new(),
         plain: HashSet::new(),
+        purpose,
         grown: vec![Bytes::ZERO; drafts.len()],
     };
     for (set, draft) in drafts.iter().enumerate() {
@@ -166,7 +169,7 @@ impl Builder<'_> {
             Action::Rename { from, .. } => {
                 self.freed.insert(from.clone(), index);
             }
-            Action::Delete { at, .. } => {
+            Action::Delete { at, .. } if self.purpose == Purpose::Routine => {
                 self.freed.insert(at.clone(), index);
             }
             Action::Create { at, .. } => {

@@ -3,7 +3,7 @@
 //! A *content* is what would be lost: it lives as long as one file holds it. A copy and
 //! its source hold the same one, a compressed file holds that of its source.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 
 use crate::inventory::{Archive, DirId, Inventory, LeftoverKind, Log, Place, Set};
@@ -60,9 +60,32 @@ pub(super) struct Content<'a> {
     pub(super) dev: u64,
 }
 
-pub(super) struct File {
+/// What a file was scanned as.
+#[derive(Clone, Copy)]
+pub(super) enum Seen<'a> {
+    Archive(&'a Archive),
+    Other(&'a Stamp),
+}
+
+impl Seen<'_> {
+    fn stamp(self) -> Stamp {
+        match self {
+            Self::Archive(archive) => archive.stamp(),
+            Self::Other(stamp) => *stamp,
+        }
+    }
+}
+
+impl File<'_> {
     /// As it was scanned; none for what the plan makes.
-    pub(super) stamp: Option<Stamp>,
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        self.seen.map(Seen::stamp)
+    }
+}
+
+pub(super) struct File<'a> {
+    /// As it was scanned; none for what the plan makes.
+    pub(super) seen: Option<Seen<'a>>,
     pub(super) content: usize,
     /// What it occupies at most.
     pub(super) allocated: u128,
@@ -79,13 +102,11 @@ pub(super) struct World<'a> {
     /// What must be free on which device, if that is what the plan is for.
     pub(super) goal: Option<Goal>,
     pub(super) sets: Vec<SetView<'a>>,
-    pub(super) files: Vec<File>,
+    pub(super) files: Vec<File<'a>>,
     pub(super) contents: Vec<Content<'a>>,
-    /// Only names that steps name: nothing asks for others.
-    names: HashMap<(DirId, &'a OsStr), usize>,
+    /// The names that steps name, and the files they are; nothing asks for others.
+    names: HashMap<(DirId, &'a OsStr), Option<usize>>,
 }
-
-type Named<'a> = HashSet<(DirId, &'a OsStr)>;
 
 impl<'a> LogView<'a> {
     /// Its archives, newest first.
@@ -100,7 +121,6 @@ impl<'a> LogView<'a> {
 
 impl<'a> World<'a> {
     pub(super) fn new(inventory: &'a Inventory, config: &'a Config, plan: &'a Plan) -> Self {
-        let named = names_in(plan);
         let goal = match plan.purpose {
             Purpose::Free(goal) => Some(goal),
             Purpose::Routine => None,
@@ -112,21 +132,20 @@ impl<'a> World<'a> {
             sets: Vec::new(),
             files: Vec::new(),
             contents: Vec::new(),
-            names: HashMap::new(),
+            names: names_in(plan),
         };
         for (number, (set, spec)) in inventory.sets.iter().zip(&config.sets).enumerate() {
             let mut logs: Vec<&Log> = set.logs.iter().collect();
             let path = |log: &Log| inventory.dirs.get(&log.dir).map(|dir| dir.path.as_path());
             logs.sort_by(|a, b| (path(a), &a.name, a.dir).cmp(&(path(b), &b.name, b.dir)));
-            let logs =
-                logs.iter().enumerate().map(|(at, log)| world.add_log(&named, (number, at), log));
+            let logs = logs.iter().enumerate().map(|(at, log)| world.add_log((number, at), log));
             let logs = logs.collect();
             world.sets.push(SetView { set, policy: &spec.policy, logs });
         }
         for log in inventory.sets.iter().flat_map(|set| &set.logs) {
             for name in &log.obstacles {
                 let key = (log.archive_dir, name.as_os_str());
-                if named.contains(&key) && !world.names.contains_key(&key) {
+                if world.names.get(&key).is_some_and(Option::is_none) {
                     let content = world.add_content(Origin::Foreign, usize::MAX, usize::MAX);
                     world.add_file(key, content, None);
                 }
@@ -147,17 +166,12 @@ impl<'a> World<'a> {
         }
     }
 
-    fn add_log(
-        &mut self,
-        named: &Named<'a>,
-        (set, number): (usize, usize),
-        log: &'a Log,
-    ) -> LogView<'a> {
+    fn add_log(&mut self, (set, number): (usize, usize), log: &'a Log) -> LogView<'a> {
         if let Some(active) = &log.active
-            && named.contains(&(log.dir, log.name.as_os_str()))
+            && self.names.contains_key(&(log.dir, log.name.as_os_str()))
         {
             let content = self.add_content(Origin::Live, set, number);
-            self.add_file((log.dir, &log.name), content, Some(active.stamp));
+            self.add_file((log.dir, &log.name), content, Some(Seen::Other(&active.stamp)));
         }
         let is_sorted = log.archives.is_sorted_by(|a, b| a.newest_first(b).is_le());
         let sorted = (!is_sorted).then(|| {
@@ -170,12 +184,12 @@ impl<'a> World<'a> {
         let mut contents = Vec::new();
         for (place, archive) in view.archives().enumerate() {
             let key = (log.archive_dir, archive.name());
-            if !named.contains(&key) {
+            if !self.names.contains_key(&key) {
                 continue;
             }
             let content = self.add_content(Origin::Archive, set, number);
             contents.push((place, content));
-            let file = self.add_file(key, content, Some(archive.stamp()));
+            let file = self.add_file(key, content, Some(Seen::Archive(archive)));
             if let Some(file) = self.files.get_mut(file) {
                 file.is_no_file = archive.kind() != Kind::File;
             }
@@ -183,7 +197,7 @@ impl<'a> World<'a> {
         view.contents = contents;
         for leftover in &log.leftovers {
             let place = &leftover.place;
-            if !named.contains(&(place.dir, place.name.as_os_str())) {
+            if !self.names.contains_key(&(place.dir, place.name.as_os_str())) {
                 continue;
             }
             let origin = match leftover.kind {
@@ -192,7 +206,11 @@ impl<'a> World<'a> {
                 LeftoverKind::Renamed => Origin::Live,
             };
             let content = self.add_content(origin, set, number);
-            self.add_file((place.dir, &place.name), content, Some(leftover.meta.stamp));
+            self.add_file(
+                (place.dir, &place.name),
+                content,
+                Some(Seen::Other(&leftover.meta.stamp)),
+            );
         }
         view
     }
@@ -226,11 +244,12 @@ impl<'a> World<'a> {
         &mut self,
         (dir, name): (DirId, &'a OsStr),
         content: usize,
-        stamp: Option<Stamp>,
+        seen: Option<Seen<'a>>,
     ) -> usize {
+        let stamp = seen.map(Seen::stamp);
         let dev = stamp.map(|stamp| stamp.id.dev).or_else(|| self.dev_of(dir)).unwrap_or(0);
         self.files.push(File {
-            stamp,
+            seen,
             content,
             allocated: stamp.map_or(0, |stamp| u128::from(stamp.allocated.get())),
             is_no_file: false,
@@ -240,7 +259,7 @@ impl<'a> World<'a> {
         if let Some(content) = self.contents.get_mut(content) {
             content.holders += 1;
         }
-        self.names.entry((dir, name)).or_insert(self.files.len() - 1);
+        self.names.entry((dir, name)).or_default().get_or_insert(self.files.len() - 1);
         self.files.len() - 1
     }
 
@@ -249,11 +268,11 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn at(&self, place: &Place) -> Option<usize> {
-        self.names.get(&(place.dir, place.name.as_os_str())).copied()
+        self.names.get(&(place.dir, place.name.as_os_str())).copied().flatten()
     }
 
     pub(super) fn exists(&self, dir: DirId, name: &OsStr) -> bool {
-        self.names.contains_key(&(dir, name))
+        self.names.get(&(dir, name)).is_some_and(Option::is_some)
     }
 
     pub(super) fn unname(&mut self, place: &'a Place) {
@@ -261,7 +280,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn name(&mut self, place: &'a Place, file: usize) {
-        self.names.insert((place.dir, place.name.as_os_str()), file);
+        self.names.insert((place.dir, place.name.as_os_str()), Some(file));
     }
 
     /// Takes a file's content from it.
@@ -289,17 +308,17 @@ impl<'a> World<'a> {
 }
 
 /// Every name that a step takes, makes or compares with.
-fn names_in(plan: &Plan) -> Named<'_> {
-    let mut named = Named::new();
+fn names_in(plan: &Plan) -> HashMap<(DirId, &OsStr), Option<usize>> {
+    let mut named = HashMap::new();
     for action in plan.steps.iter().map(|step| &step.action) {
         let other = match action {
             Action::Delete { same_as, .. } | Action::Truncate { same_as, .. } => same_as.as_ref(),
             _ => None,
         };
         let places = [action.place(), action.target(), other].into_iter().flatten();
-        named.extend(places.map(|place| (place.dir, place.name.as_os_str())));
+        named.extend(places.map(|place| ((place.dir, place.name.as_os_str()), None)));
         if let Action::Copy { to, temp, .. } | Action::Compress { to, temp, .. } = action {
-            named.insert((to.dir, temp));
+            named.insert((to.dir, temp.as_os_str()), None);
         }
     }
     named

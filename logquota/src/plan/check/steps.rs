@@ -162,7 +162,7 @@ fn act<'a>(
                 file.allocated = u128::from(added);
                 file.linked = false;
             }
-            file.stamp = None;
+            file.seen = None;
             let dev = file.dev;
             let file = world.at(from)?;
             world.unname(from);
@@ -246,7 +246,7 @@ fn hand_over(world: &mut World<'_>, index: usize, file: usize, shown: &str, foun
     let Some(plain) = world.files.get(file) else { return };
     let (content, allocated) = (plain.content, plain.allocated);
     let packed = world.files.iter_mut().enumerate().rev().find(|(number, other)| {
-        *number != file && other.content == content && other.stamp.is_none() && other.allocated == 0
+        *number != file && other.content == content && other.seen.is_none() && other.allocated == 0
     });
     match packed {
         Some((_, packed)) => packed.allocated = allocated,
@@ -284,7 +284,7 @@ fn source(
     if is_other && !(is_log_of_set && is_twofold(world, step, place)) {
         found.add(1, format_args!("step {index} touches `{shown}` of another log"));
     }
-    if let Some(stamp) = file.stamp {
+    if let Some(stamp) = file.stamp() {
         let is_expected = match step.expect {
             Expect::Unchanged(expected) => expected == stamp,
             // The active file grows while we look.
@@ -378,8 +378,8 @@ fn live_may_go(
 
 /// Whether an interrupted run has copied it: an archive has its length and time of change,
 /// and is still there or went for a reason for which the log may go, too.
-fn was_copied(world: &World<'_>, step: &Step, file: &File) -> bool {
-    let (Some(log), Some(stamp)) = (log_of(world, step), file.stamp) else { return false };
+fn was_copied(world: &World<'_>, step: &Step, file: &File<'_>) -> bool {
+    let (Some(log), Some(stamp)) = (log_of(world, step), file.stamp()) else { return false };
     let is_copy = |(archive, content): (&Archive, Option<&Content<'_>>)| {
         let copy = archive.stamp();
         let lost = content.and_then(|content| content.lost);
@@ -389,8 +389,7 @@ fn was_copied(world: &World<'_>, step: &Step, file: &File) -> bool {
             && (copy.len, copy.mtime) == (stamp.len, stamp.mtime)
             && lost.is_none_or(|(_, reason)| may_go(reason))
     };
-    matches!(step.reason, Reason::Interrupted)
-        && world.archives(log).any(is_copy)
+    matches!(step.reason, Reason::Interrupted) && world.archives(log).any(is_copy)
 }
 
 fn is_free(world: &World<'_>, index: usize, dir: DirId, name: &OsStr, found: &mut Found) {

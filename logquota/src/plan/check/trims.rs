@@ -41,7 +41,7 @@ pub(super) fn play(
         say("and not by whole blocks");
     }
     let kept = world.files.get(file)?;
-    let Some(stamp) = kept.stamp.filter(|stamp| stamp.nlink <= 1) else {
+    let Some(stamp) = kept.stamp().filter(|stamp| stamp.nlink <= 1) else {
         say("which is new or has other names");
         return None;
     };

@@ -11,7 +11,7 @@ use crate::inventory::Inventory;
 use crate::inventory::{Archive, Dir, DirId, Log, Place, Set, Space};
 use crate::naming::{Naming, temporary_name};
 use crate::plan::Plan;
-use crate::plan::{Action, LogVerdicts, Expect, Host, Reason, SetPlan, Step, Verdict, Why};
+use crate::plan::{Action, Expect, Host, LogVerdicts, Reason, SetPlan, Step, Verdict, Why};
 use crate::policy::Config;
 use crate::policy::{Codec, Count, Method, Policy, SetSpec};
 use crate::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
