@@ -47,6 +47,7 @@ fn inventory(logs: u64) -> Inventory {
         total: Bytes::gib(100),
         free: Bytes::gib(50),
         free_files: Some(1 << 20),
+        total_files: Some(1 << 21),
         block: Bytes::kib(4),
     };
     let set = Set { logs: (0..logs).map(log).collect(), overhead: Bytes::ZERO, space, dev: 1 };

@@ -13,8 +13,9 @@ use logquota::apply::Report;
 use logquota::clock;
 use logquota::error::printable;
 use logquota::fs::os::{host, open_deleted};
+use logquota::inventory::Space;
 use logquota::plan::guard::{Exceeded, first_unsure};
-use logquota::plan::{Goal, Plan, Purpose, Step};
+use logquota::plan::{Goal, Plan, Purpose, Step, Wanted};
 use logquota::report::{PLAN_EARLY_SECONDS, PLAN_VALID_SECONDS, PlanFileError, PlanJson, RootJson};
 use logquota::scan::Foreign;
 
@@ -114,8 +115,9 @@ impl Call<'_> {
         let again = self.plan(&session, view::FOREIGN_MAX)?;
         let goal = again.goal;
         self.present(&session, again, None, out);
-        let (free, _) = free_before(&session, goal);
-        let why = if free >= goal.wanted {
+        let space = free_before(&session, goal);
+        let why = if goal.wanted.is_met(&space) {
+            let free = amount(goal.wanted.free(&space));
             format!("already applied, or others made room: {free} are free")
         } else {
             "already applied, or files, configuration or free space are not what they were; what \
@@ -257,12 +259,40 @@ pub(crate) fn tell(
     } else {
         out.human(&render::free::outcome(session, &outcome, report, out.paint, out.verbose));
     }
-    if outcome.free < goal.wanted { Exit::QuotaUnmet } else { Exit::Done }
+    if goal.wanted.is_met(&outcome.space) { Exit::Done } else { Exit::QuotaUnmet }
 }
 
-/// The free space of a set's file system when the plan was made.
-pub(crate) fn free_before(session: &Session, goal: Goal) -> (Bytes, Bytes) {
+/// The space of a goal's file system when the plan was made.
+pub(crate) fn free_before(session: &Session, goal: Goal) -> Space {
     let mut sets = session.inventory.sets.iter();
-    let set = sets.find(|set| set.dev == goal.dev);
-    set.map_or((Bytes::ZERO, Bytes::ZERO), |set| (set.space.free, set.space.total))
+    sets.find(|set| set.dev == goal.dev).map_or(NO_SPACE, |set| set.space)
+}
+
+/// Of a file system that cannot be asked.
+pub(crate) const NO_SPACE: Space = Space {
+    total: Bytes::ZERO,
+    free: Bytes::ZERO,
+    free_files: Some(0),
+    total_files: Some(0),
+    block: Bytes::ZERO,
+};
+
+/// With its unit.
+pub(crate) fn amount(wanted: Wanted) -> String {
+    match wanted {
+        Wanted::Bytes(bytes) => bytes.to_string(),
+        Wanted::Inodes(1) => "1 inode".to_owned(),
+        Wanted::Inodes(count) => format!("{count} inodes"),
+    }
+}
+
+/// How much less the first is, in the same unit.
+pub(crate) fn missing(free: Wanted, wanted: Wanted) -> Wanted {
+    match (free, wanted) {
+        (Wanted::Bytes(free), Wanted::Bytes(wanted)) => Wanted::Bytes(wanted.minus(free)),
+        (Wanted::Inodes(free), Wanted::Inodes(wanted)) => {
+            Wanted::Inodes(wanted.saturating_sub(free))
+        }
+        _ => wanted,
+    }
 }

@@ -44,6 +44,8 @@ pub struct Space {
     pub free: Bytes,
     /// Inodes that could still be made; `None` where the file system has no such limit.
     pub free_files: Option<u64>,
+    /// Inodes in all; `None` where the file system has no such limit.
+    pub total_files: Option<u64>,
     /// The unit in which it allocates.
     pub block: Bytes,
 }

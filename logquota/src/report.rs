@@ -103,7 +103,8 @@ pub struct SourceJson {
     pub free: Option<FreeJson>,
 }
 
-/// What a plan to free space was asked for. Either `bytes` or `percent` is there.
+/// What a plan to free space was asked for. One of `bytes`, `percent`, `inodes`
+/// and `inodes_percent` is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FreeJson {
@@ -113,6 +114,12 @@ pub struct FreeJson {
     /// So many percent of the file system shall be free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,
+    /// So many inodes shall be free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<u64>,
+    /// So many percent of the inodes shall be free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inodes_percent: Option<u8>,
     /// A path on the file system, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<PathJson>,
@@ -212,6 +219,9 @@ pub struct StepJson {
     /// It is left out if so much is free by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_below: Option<Bytes>,
+    /// The same, in inodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_below_inodes: Option<u64>,
 }
 
 /// What cannot be done.
@@ -470,7 +480,8 @@ impl StepJson {
             // The reasons are plain data; there is nothing in them that cannot be written.
             reason: serde_json::to_value(&step.reason).unwrap_or_default(),
             used_after: step.used_after,
-            only_below: step.only_below.map(|below| below.wanted),
+            only_below: step.only_below.and_then(|below| below.wanted.bytes()),
+            only_below_inodes: step.only_below.and_then(|below| below.wanted.inodes()),
         }
     }
 
@@ -485,6 +496,7 @@ impl StepJson {
             && self.address == other.address
             && self.program == other.program
             && self.only_below == other.only_below
+            && self.only_below_inodes == other.only_below_inodes
     }
 }
 

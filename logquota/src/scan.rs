@@ -194,8 +194,13 @@ fn finish(mut world: World<'_>, logs: Logs) -> (Inventory, Moved) {
 }
 
 /// Of a set whose folders could not be opened: it has no files, and nothing is missing.
-const NO_SPACE: Space =
-    Space { total: Bytes::ZERO, free: Bytes::MAX, free_files: None, block: Bytes::new(4096) };
+const NO_SPACE: Space = Space {
+    total: Bytes::ZERO,
+    free: Bytes::MAX,
+    free_files: None,
+    total_files: None,
+    block: Bytes::new(4096),
+};
 
 /// How the note about a log of two sets begins.
 pub(crate) const ALSO_MATCHED: &str = "also matched by";

@@ -133,3 +133,22 @@ fn dev_null_means_no_state_file() {
     let mode = Path::new("/dev/null").metadata().expect("it is still there").permissions().mode();
     assert_eq!(mode & 0o170_000, 0o020_000, "still a device");
 }
+
+/// There is no journal: what was deleted is told once, and not kept.
+#[test]
+fn h30_very_many_deletions_leave_no_record_that_grows() {
+    let sandbox = Sandbox::new();
+    let count = if std::env::var_os("LOGQUOTA_LONG").is_some() { 1_000_000 } else { 100_000 };
+    sandbox.log("a.log", 4, DAY * 2);
+    for number in 1..=count {
+        fs::File::create(sandbox.logs().join(format!("a.log.{number}"))).expect("an archive");
+    }
+    let (state, config) = (sandbox.path("status"), sandbox.config("maxfiles 10\nLOGS/*.log {}\n"));
+    assert_code(&run(&state, &config), 0);
+    assert_eq!(sandbox.listing().len(), 10);
+    // One line for the log, and the heading.
+    let noted = fs::read_to_string(&state).expect("written");
+    assert!(noted.lines().count() == 2 && noted.len() < 512, "{noted}");
+    let beside = fs::read_dir(state.parent().expect("a folder")).expect("readable").count();
+    assert_eq!(beside, 3, "the logs, the configuration and the state, and nothing else");
+}

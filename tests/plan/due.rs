@@ -67,6 +67,7 @@ impl Ask {
             total: Bytes::gib(1),
             free: Bytes::mib(500),
             free_files: Some(1000),
+            total_files: Some(2000),
             block: Bytes::kib(4),
         };
         let set = Set { logs: vec![log], overhead: Bytes::ZERO, space, dev: 1 };

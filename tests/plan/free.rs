@@ -3,8 +3,8 @@
 use logquota::apply::Outcome;
 use logquota::fs::sim::{Content, SimDisk, SimFs, Unsynced};
 use logquota::naming::temporary_name;
-use logquota::plan::guard::{Exceeded, Guards};
-use logquota::plan::{Action, Goal, KEPT_MIN, Plan, Reason, Verdict, check, plan};
+use logquota::plan::guard::{Exceeded, Guards, loses};
+use logquota::plan::{Action, Goal, KEPT_MIN, Plan, Reason, Verdict, Wanted, check, plan};
 use logquota::policy::{Policy, RotateWhen, SetSpec};
 use logquota::{Bytes, Codec, Config};
 use logquota_tests::generate::{Odd, cases};
@@ -44,7 +44,7 @@ fn disk(files: &str) -> SimFs {
 
 fn machine(policy: Policy, free: Bytes) -> Machine {
     let config = Config::single(SetSpec::pattern("/log/*.log", policy));
-    Machine { free: Some(free), ..Machine::new(config) }
+    Machine { free: Some(Wanted::Bytes(free)), ..Machine::new(config) }
 }
 
 fn run(fs: &SimFs, policy: Policy, free: Bytes) -> Ran {
@@ -86,6 +86,57 @@ fn the_goal_is_met_by_the_largest_logs_oldest_archives_and_by_no_more() {
         assert!(fs.free() >= Bytes::kib(kib), "{kib} KiB: {} are free", fs.free());
         assert_eq!(ran.plan.sets[0].shortfall, Bytes::ZERO);
     }
+}
+
+#[test]
+fn h40_a_goal_in_inodes_is_met_by_the_logs_with_the_most_files_and_by_no_more() {
+    // The largest log is not the one with the most files. Two more: the folder and the root.
+    let files = "a.log:40 a.log.1:90@1 b.log:4 b.log.1:1@1 b.log.2:1@2 b.log.3:1@3 b.log.4:1@4";
+    for (count, expected, missing) in [
+        (0, "", 0),
+        (1, "delete b.log.4", 0),
+        (3, "delete b.log.4, delete b.log.3, delete b.log.2", 0),
+        (6, "delete b.log.4, delete b.log.3, delete b.log.2, delete a.log.1, delete b.log.1", 1),
+    ] {
+        let fs = SimFs::new(SimDisk { inodes: 9, ..SimDisk::default() });
+        fs.mkdir("/log").expect("a folder");
+        for file in files.split_whitespace() {
+            let (name, rest) = file.split_once(':').expect("NAME:KIB");
+            let (kib, days) = rest.split_once('@').unwrap_or((rest, "0"));
+            let (kib, days): (u64, i64) = (kib.parse().expect("KIB"), days.parse().expect("days"));
+            let content = noise(kib, kib * 1024);
+            fs.put(format!("/log/{name}"), content, NOON - days * DAY).expect("a file");
+        }
+        fs.settle();
+        let compressing = policy().compress(Codec::Gzip);
+        let config = Config::single(SetSpec::pattern("/log/*.log", compressing));
+        let free = Some(Wanted::Inodes(count));
+        let ran = Machine { free, ..Machine::new(config) }.run(&fs).expect("a run");
+        assert_eq!(story(&ran), expected, "{count} inodes");
+        assert_eq!(ran.plan.sets[0].files_shortfall, missing, "{count} inodes");
+        assert_eq!(ran.plan.sets[0].shortfall, Bytes::ZERO);
+        assert!(ran.plan.steps.iter().all(|step| matches!(step.reason, Reason::Inodes { .. })));
+    }
+}
+
+#[test]
+fn h40_somebody_else_who_frees_inodes_meanwhile_saves_archives() {
+    let fs = SimFs::new(SimDisk { inodes: 6, ..SimDisk::default() });
+    fs.mkdir("/log").expect("a folder");
+    for name in ["a.log", "a.log.1", "a.log.2", "foreign"] {
+        fs.put(format!("/log/{name}"), noise(1, 1024), NOON - DAY).expect("a file");
+    }
+    fs.settle();
+    let config = Config::single(SetSpec::pattern("/log/*.log", policy()));
+    let machine = Machine { free: Some(Wanted::Inodes(2)), ..Machine::new(config) };
+    let inventory = machine.scan(&fs).expect("a scan");
+    let plan = machine.plan(&inventory).expect("a plan");
+    assert_eq!(plan.steps.len(), 2);
+    fs.unlink("/log/foreign").expect("it is there");
+    let mut hooks = logquota::apply::NoHooks;
+    let options = logquota::apply::Options { threads: 1 };
+    let report = logquota::apply::apply(&plan, &fs, &mut hooks, &options);
+    assert!(matches!(report.outcomes[..], [Outcome::Done, Outcome::NotNeeded]), "{report:?}");
 }
 
 #[test]
@@ -276,9 +327,10 @@ fn h22_the_id_of_a_plan_that_cuts_holds_for_what_was_seen_and_a_little_more() {
             host: logquota::plan::Host::default(),
             force: false,
             purpose: match goal {
-                logquota::plan::Purpose::Free(goal) => {
-                    logquota::plan::Purpose::Free(Goal { wanted: Bytes::kib(200), ..goal })
-                }
+                logquota::plan::Purpose::Free(goal) => logquota::plan::Purpose::Free(Goal {
+                    wanted: Wanted::Bytes(Bytes::kib(200)),
+                    ..goal
+                }),
                 other => other,
             },
         };
@@ -325,21 +377,30 @@ proptest! {
         case in cases(Odd::ALL),
         part in 0u64..=110,
         cuts_logs in any::<bool>(),
+        in_inodes in any::<bool>(),
     ) {
         let Some(set) = case.inventory.sets.first() else { return Ok(()) };
         let used: Bytes = case.inventory.sets.iter().map(logquota::inventory::Set::used).sum();
         let more = u128::from(used.get()) * u128::from(part) / 100;
         let more = Bytes::new(u64::try_from(more).unwrap_or(u64::MAX));
-        let goal = Goal { wanted: set.space.free.plus(more), dev: set.dev, cuts_logs };
+        let wanted = set.space.free.plus(more);
+        // Of what the generator says is there: 100,000 inodes are free.
+        let files: u64 = case.inventory.sets.iter().map(logquota::inventory::Set::files).sum();
+        let count = 100_000 + files * part / 100;
+        let wish = if in_inodes { Wanted::Inodes(count) } else { Wanted::Bytes(wanted) };
+        let goal = Goal { wanted: wish, dev: set.dev, cuts_logs };
         let plan = plan(&case.inventory, &case.config, &case.context.clone().to_free(goal));
         let found = check(&case.inventory, &case.config, &plan);
         prop_assert!(found.is_empty(), "{found:#?}\n{}", show(&plan));
         let sums = &plan.sets[0];
         prop_assert!(part > 0 || plan.steps.is_empty(), "{}", show(&plan));
         prop_assert!(
-            sums.shortfall > Bytes::ZERO || sums.free_after >= goal.wanted,
-            "{} of {}", sums.free_after, goal.wanted
+            in_inodes || sums.shortfall > Bytes::ZERO || sums.free_after >= wanted,
+            "{} of {}", sums.free_after, wanted
         );
+        let gone = plan.steps.iter().filter(|step| loses(step)).count() as u64;
+        let is_few = in_inodes && 100_000 + gone < count;
+        prop_assert!(!is_few || sums.files_shortfall > 0, "{gone} go\n{}", show(&plan));
         for step in &plan.steps {
             let is_small = match step.action {
                 Action::Trim { .. } => cuts_logs,

@@ -56,6 +56,7 @@ fn an_empty_log_that_was_copied_gives_its_inode_back() {
         total: Bytes::gib(1),
         free: Bytes::mib(512),
         free_files: Some(0),
+        total_files: Some(100),
         block: Bytes::kib(4),
     };
     let dir = Dir {

@@ -1,6 +1,7 @@
 //! `free` on real file systems that are full to the last block or inode, and with nothing that a
 //! program usually has.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -64,6 +65,36 @@ fn a_tmpfs_without_a_free_block_has_its_room_by_the_command_that_was_shown() {
     }
     is_freed("tmpfs", &Mount::tmpfs("size=12m"), false);
     is_freed("tmpfs, no inodes", &Mount::tmpfs("size=12m,nr_inodes=48"), true);
+}
+
+/// `free 10 --inodes` where no inode is left and much space.
+fn has_inodes(name: &str, mount: &Mount) {
+    let dir = logs(mount);
+    mount.fill(true, false);
+    assert_eq!(mount.free().1, 0, "{name}");
+    let hint = crate::kit::logquota([OsStr::new("free"), OsStr::new("0"), dir.as_os_str()]);
+    assert!(said(&hint).contains("free 1000 --inodes"), "{name}: {}", said(&hint));
+    let mut shown = Command::new("sh");
+    let script = SCRIPT.replace("free 2M", "free 3 --inodes");
+    let shown = within(PATIENCE, shown.args(["-c", &script, "sh", BIN]).arg(&dir).current_dir("/"));
+    let seen = || format!("{name}: {}\n{}", said(&shown), listing(&dir));
+    assert_eq!(shown.status.code(), Some(0), "{}", seen());
+    assert_eq!(mount.free().1, 3, "{}", seen());
+    assert!(said(&shown).contains("3 inodes as the file system says"), "{}", seen());
+    for file in ["app.log", "app.log.1", "db.log", "db.log.1.gz"] {
+        assert!(dir.join(file).exists(), "{file} {}", seen());
+    }
+}
+
+#[test]
+fn h40_a_file_system_without_a_free_inode_has_as_many_as_were_asked_for() {
+    if needs_root() {
+        return;
+    }
+    has_inodes("tmpfs", &Mount::tmpfs("size=64m,nr_inodes=48"));
+    if !needs(&["mkfs.ext4"]) {
+        has_inodes("ext4", &Mount::ext4(32, &["-N", "64"], ""));
+    }
 }
 
 #[test]

@@ -552,6 +552,7 @@ fn space(raw: &[u8; 8], odd: Odd) -> Space {
         total: Bytes::gib(1),
         free: Bytes::mib(512),
         free_files: Some(100_000),
+        total_files: Some(200_000),
         block: Bytes::new(BLOCK),
     };
     if odd.disk {

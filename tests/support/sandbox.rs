@@ -10,7 +10,7 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime};
 use logquota::apply::{Hooks, Options, Outcome, Report, apply};
 use logquota::fs::sim::{Entry, SimFs};
 use logquota::inventory::Inventory;
-use logquota::plan::{Action, Context, Goal, Hook, Host, Plan, Purpose, check, plan};
+use logquota::plan::{Action, Context, Goal, Hook, Host, Plan, Purpose, Wanted, check, plan};
 use logquota::scan::scan;
 use logquota::stamp::Kind;
 use logquota::{Bytes, Config, Error};
@@ -36,7 +36,7 @@ pub struct Machine {
     /// Every log is due.
     pub force: bool,
     /// So much shall be free on the file system of the first set, and nothing else is wanted.
-    pub free: Option<Bytes>,
+    pub free: Option<Wanted>,
     /// For that logs in use may be cut.
     pub cuts_logs: bool,
 }

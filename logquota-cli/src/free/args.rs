@@ -13,6 +13,9 @@ pub(crate) struct FreeArgs {
     /// How much shall be free on the file system: a size such as 2G, or a part of it such as 10%
     #[arg(value_name = "SIZE|N%")]
     pub(crate) goal: GoalArg,
+    /// So many inodes shall be free, and not bytes: a number such as 1000, or a part such as 10%
+    #[arg(long, conflicts_with = "trim_active")]
+    pub(crate) inodes: bool,
     /// A directory of logs, or configuration files. Without any: $LOGQUOTA_CONFIG,
     /// /etc/logquota.conf or /etc/logrotate.conf, whichever is first
     #[arg(value_name = "DIR|CONFIG")]

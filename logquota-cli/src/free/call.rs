@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use logquota::policy::Reserve;
+
 use super::args::{FreeArgs, PlanId};
 use super::wish::Wish;
 use crate::args::CompressArg;
@@ -20,7 +22,11 @@ pub(super) fn words(
     let program = std::env::args_os().next().filter(|name| !name.is_empty());
     let mut words: Vec<OsString> = vec![program.unwrap_or_else(|| "logquota".into())];
     words.push("free".into());
-    words.push(wish.goal.to_string().into());
+    match wish.goal.0 {
+        Reserve::Bytes(count) if wish.inodes => words.push(count.get().to_string().into()),
+        _ => words.push(wish.goal.to_string().into()),
+    }
+    words.extend(wish.inodes.then(|| "--inodes".into()));
     match &look.source {
         Source::Dir(_) => words.extend(look.source.as_dir().map(Into::into)),
         Source::Files(files) => {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use logquota::apply::Report;
 use logquota::fs::os::OpenDeletedFiles;
+use logquota::plan::Wanted;
 use logquota::report::{PlanJson, RootJson, RunJson, both};
 use serde_json::{Value, json};
 
@@ -17,7 +18,8 @@ pub(crate) const SCHEMA: &str = "logquota.free/1";
 /// Of what was only shown.
 pub(super) fn preview(view: &View<'_>, plan: &PlanJson) -> Value {
     let run = RunJson::new(SCHEMA, view.plan, None, &view.session.devices());
-    let (free, total) = view.space();
+    let space = view.space();
+    let unit = view.goal.wanted;
     let largest = view.foreign.largest.iter();
     let largest = largest.map(|(bytes, path)| with_path(path, json!({ "bytes": bytes })));
     let command: Vec<String> = view.words.iter().map(|word| quoted(word)).collect();
@@ -34,17 +36,18 @@ pub(super) fn preview(view: &View<'_>, plan: &PlanJson) -> Value {
         json!({ "logs": logs.collect::<Vec<_>>(), "shortfall": shortfall })
     });
     let more = json!({
-        "wanted": view.goal.wanted,
         "root": root(view.session),
         "not_run": view.session.forgotten.iter().map(|(name, set)| {
             json!({ "directive": name, "set": set })
         }).collect::<Vec<_>>(),
         "trim_active": view.goal.cuts_logs,
         "could_cut": could_cut,
-        "total": total,
-        "free_before": free,
-        "free_after": view.free_after(),
-        "shortfall": view.shortfall(),
+        "unit": unit_name(unit),
+        "wanted": number(unit),
+        "total": number(unit.total(&space)),
+        "free_before": number(unit.free(&space)),
+        "free_after": number(view.free_after()),
+        "shortfall": number(view.shortfall()),
         "expires": plan.expires,
         "apply_id": view.id,
         "command": command.join(" "),
@@ -68,12 +71,15 @@ pub(super) fn outcome(
     report: &Report,
 ) -> Value {
     let run = RunJson::new(schema, outcome.plan, Some(report), &session.devices());
+    let unit = outcome.goal.wanted;
+    let free = unit.free(&outcome.space);
     let more = json!({
         "root": root(session),
-        "wanted": outcome.goal.wanted,
-        "free_before": outcome.free_before,
-        "free_after": outcome.free,
-        "shortfall": outcome.goal.wanted.minus(outcome.free),
+        "unit": unit_name(unit),
+        "wanted": number(unit),
+        "free_before": number(unit.free(&outcome.before)),
+        "free_after": number(free),
+        "shortfall": number(super::missing(free, unit)),
         "deleted_files": outcome.deleted.0,
         "deleted_bytes": outcome.deleted.1,
         "cut_logs": outcome.cut.0,
@@ -86,6 +92,20 @@ pub(super) fn outcome(
 /// The disk of another machine, if it is that.
 fn root(session: &Session) -> Option<RootJson> {
     session.host.disk.as_ref().map(RootJson::new)
+}
+
+const fn unit_name(unit: Wanted) -> &'static str {
+    match unit {
+        Wanted::Bytes(_) => "bytes",
+        Wanted::Inodes(_) => "inodes",
+    }
+}
+
+const fn number(amount: Wanted) -> u64 {
+    match amount {
+        Wanted::Bytes(bytes) => bytes.get(),
+        Wanted::Inodes(count) => count,
+    }
 }
 
 fn joined(run: &RunJson, more: Value) -> Value {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use logquota::Bytes;
 use logquota::apply::{Outcome as StepOutcome, Report};
 use logquota::fs::os::{OpenDeletedFiles, open_deleted};
+use logquota::inventory::Space;
 use logquota::plan::guard::loses;
 use logquota::plan::{Action, Expect, Goal, Plan};
 use logquota::report::freed_in_all;
@@ -15,10 +16,10 @@ use crate::session::Session;
 pub(crate) struct Outcome<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) goal: Goal,
-    /// Free now.
-    pub(crate) free: Bytes,
-    /// Free when the plan was made.
-    pub(crate) free_before: Bytes,
+    /// What there is now.
+    pub(crate) space: Space,
+    /// What there was when the plan was made.
+    pub(crate) before: Space,
     /// By how much the free space grew while it was done; negative if others wrote more.
     pub(crate) freed: i64,
     /// Files that were deleted, and what they occupied.
@@ -63,12 +64,12 @@ impl<'a> Outcome<'a> {
         }
         let mut held = open_deleted(&[goal.dev]).unwrap_or_default();
         held.files.retain(|file| gone.contains(&(file.dev, file.ino)));
-        let (free_before, _) = super::free_before(session, goal);
+        let before = super::free_before(session, goal);
         Self {
             plan,
             goal,
-            free: session.space(goal.dev).map_or(Bytes::ZERO, |space| space.free),
-            free_before,
+            space: session.space(goal.dev).unwrap_or(super::NO_SPACE),
+            before,
             freed: freed_in_all(report, &session.devices()),
             deleted,
             compressed,

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use logquota::Bytes;
 use logquota::fs::os::OpenDeletedFiles;
-use logquota::plan::guard::Exceeded;
-use logquota::plan::{Action, Goal, Plan, Reason, Step};
+use logquota::inventory::Space;
+use logquota::plan::guard::{Exceeded, loses};
+use logquota::plan::{Action, Goal, Plan, Reason, Step, Wanted};
 use logquota::scan::Foreign;
 
 use crate::session::Session;
@@ -66,7 +67,7 @@ impl Kind {
             (Action::Compress { .. }, _) => Some(Self::Squeeze),
             (Action::Trim { .. }, _) => Some(Self::Cut),
             (_, Reason::Leftover | Reason::Duplicate) => Some(Self::Leftover),
-            (_, Reason::Reserve { .. }) => Some(Self::Evict),
+            (_, Reason::Reserve { .. } | Reason::Inodes { .. }) => Some(Self::Evict),
             _ => Some(Self::Expired),
         }
     }
@@ -77,16 +78,14 @@ pub(super) fn shortfall(plan: &Plan) -> Bytes {
 }
 
 impl View<'_> {
-    /// Free now, and the size of the file system.
-    pub(crate) fn space(&self) -> (Bytes, Bytes) {
+    /// What there is on the file system.
+    pub(crate) fn space(&self) -> Space {
         super::free_before(self.session, self.goal)
     }
 
     /// Whether no file can be made there, however much is free.
     pub(crate) fn has_no_inode(&self) -> bool {
-        let mut sets = self.session.inventory.sets.iter();
-        let set = sets.find(|set| set.dev == self.goal.dev);
-        set.is_some_and(|set| set.space.free_files == Some(0))
+        self.space().free_files == Some(0)
     }
 
     /// A folder on the file system.
@@ -103,24 +102,46 @@ impl View<'_> {
 
     /// What is used on the file system besides the logs and what lies beside them.
     pub(crate) fn elsewhere(&self) -> Bytes {
-        let (free, total) = self.space();
+        let Space { free, total, .. } = self.space();
         let sets = self.session.inventory.sets.iter().filter(|set| set.dev == self.goal.dev);
         let ours: Bytes = sets.map(logquota::inventory::Set::used).sum();
         total.minus(free).minus(ours).minus(self.foreign.bytes)
     }
 
     /// Free in the end, at least.
-    pub(crate) fn free_after(&self) -> Bytes {
-        let sets = self.session.inventory.sets.iter().zip(&self.plan.sets);
-        let mut after = sets.filter(|(set, _)| set.dev == self.goal.dev);
-        let after = after.next().map_or(Bytes::ZERO, |(_, sums)| sums.free_after);
-        // Evictions stop there.
+    pub(crate) fn free_after(&self) -> Wanted {
         let stops = self.plan.steps.iter().any(|step| step.only_below.is_some());
-        if stops { after.min(self.goal.wanted) } else { after }
+        let mut sets = self.session.inventory.sets.iter().zip(&self.plan.sets);
+        let sums = sets.find(|(set, _)| set.dev == self.goal.dev).map(|(_, sums)| sums);
+        match self.goal.wanted {
+            Wanted::Bytes(wanted) => {
+                let after = sums.map_or(Bytes::ZERO, |sums| sums.free_after);
+                // Evictions stop there.
+                Wanted::Bytes(if stops { after.min(wanted) } else { after })
+            }
+            Wanted::Inodes(wanted) => {
+                let free = self.space().free_files.unwrap_or(u64::MAX);
+                let gone = self.plan.steps.iter().filter(|step| loses(step)).count();
+                let after = free.saturating_add(u64::try_from(gone).unwrap_or(u64::MAX));
+                Wanted::Inodes(if stops { after.min(wanted) } else { after })
+            }
+        }
     }
 
-    pub(crate) fn shortfall(&self) -> Bytes {
-        shortfall(self.plan)
+    pub(crate) fn shortfall(&self) -> Wanted {
+        let sets = || self.plan.sets.iter();
+        match self.goal.wanted {
+            Wanted::Bytes(_) => {
+                Wanted::Bytes(sets().map(|set| set.shortfall).max().unwrap_or_default())
+            }
+            Wanted::Inodes(_) => {
+                Wanted::Inodes(sets().map(|set| set.files_shortfall).max().unwrap_or_default())
+            }
+        }
+    }
+
+    pub(crate) fn is_short(&self) -> bool {
+        !matches!(self.shortfall(), Wanted::Bytes(Bytes::ZERO) | Wanted::Inodes(0))
     }
 
     /// The logs that give something of this kind, by path.

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use logquota::error::printable;
 use logquota::fs::os::{Tree, device_of, homes, is_mount_point, real_path};
-use logquota::plan::Goal;
+use logquota::inventory::Space;
 use logquota::plan::guard::{Guards, unfit};
+use logquota::plan::{Goal, Wanted};
 use logquota::policy::Reserve;
 use logquota::report::{FreeJson, PathJson};
 use logquota::{Bytes, Error, Op};
@@ -22,6 +23,8 @@ use crate::source::Source;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wish {
     pub(crate) goal: GoalArg,
+    /// In inodes, and not in bytes.
+    pub(crate) inodes: bool,
     pub(crate) on: Option<PathBuf>,
     /// Logs in use may be cut.
     pub(crate) cuts_logs: bool,
@@ -33,15 +36,21 @@ impl Wish {
         let on = args.on.as_deref().map(|on| place(tree, on)).transpose()?;
         let (max_files, max_bytes) = (args.max_files, args.max_bytes);
         let guards = Guards { max_files, max_bytes, max_permille: args.max_fraction.0 };
-        Ok(Self { goal: args.goal, on, cuts_logs: args.trim_active, guards })
+        let (goal, inodes, cuts_logs) = (args.goal, args.inodes, args.trim_active);
+        Ok(Self { goal, inodes, on, cuts_logs, guards })
     }
 
     /// From a plan file.
     pub(crate) fn from_json(json: &FreeJson) -> Result<Self, Failure> {
         let wrong = |what: &str| Failure::Refused(format!("the plan file's source {what}"));
-        let goal = match (json.bytes, json.percent) {
-            (Some(bytes), None) => Reserve::Bytes(bytes),
-            (None, Some(percent)) if percent <= 100 => Reserve::Percent(percent),
+        let inodes = json.inodes.is_some() || json.inodes_percent.is_some();
+        let is_percent = |percent: u8| percent <= 100;
+        let goal = match (json.bytes, json.percent, json.inodes, json.inodes_percent) {
+            (Some(bytes), None, None, None) => Reserve::Bytes(bytes),
+            (None, None, Some(count), None) => Reserve::Bytes(Bytes::new(count)),
+            (None, Some(part), None, None) | (None, None, None, Some(part)) if is_percent(part) => {
+                Reserve::Percent(part)
+            }
             _ => return Err(wrong("does not say how much shall be free")),
         };
         let on = match json.on.as_ref().map(PathJson::to_path) {
@@ -54,7 +63,7 @@ impl Wish {
             max_bytes: json.max_bytes,
             max_permille: json.max_permille,
         };
-        Ok(Self { goal: GoalArg(goal), on, cuts_logs: json.trim_active, guards })
+        Ok(Self { goal: GoalArg(goal), inodes, on, cuts_logs: json.trim_active, guards })
     }
 
     /// For a plan file.
@@ -64,9 +73,12 @@ impl Wish {
             Reserve::Percent(percent) => (None, Some(percent)),
             _ => (None, None),
         };
+        let unit = |is_it: bool| move |_: &Bytes| is_it;
         FreeJson {
-            bytes,
-            percent,
+            bytes: bytes.filter(unit(!self.inodes)),
+            percent: percent.filter(|_| !self.inodes),
+            inodes: bytes.filter(unit(self.inodes)).map(|count| count.get()),
+            inodes_percent: percent.filter(|_| self.inodes),
             on: self.on.as_deref().map(PathJson::new),
             trim_active: self.cuts_logs,
             max_files: self.guards.max_files,
@@ -78,9 +90,9 @@ impl Wish {
     /// On which file system, and how much in bytes.
     pub(crate) fn goal(&self, session: &Session) -> Result<Goal, Failure> {
         let sets = || session.inventory.sets.iter().zip(&session.config.sets);
-        let mut disks: BTreeMap<u64, (Bytes, String)> = BTreeMap::new();
+        let mut disks: BTreeMap<u64, (Space, String)> = BTreeMap::new();
         for (set, spec) in sets().filter(|(set, _)| set.space.total > Bytes::ZERO) {
-            disks.entry(set.dev).or_insert_with(|| (set.space.total, spec.name.clone()));
+            disks.entry(set.dev).or_insert_with(|| (set.space, spec.name.clone()));
         }
         if let Some(on) = &self.on {
             let dev = device_of(&session.tree, on).map_err(Error::io(Op::OpenDir, on))?;
@@ -94,8 +106,8 @@ impl Wish {
         }
         let mut disks = disks.into_iter();
         match (disks.next(), disks.next()) {
-            (Some((dev, (total, _))), None) => {
-                Ok(Goal { wanted: self.goal.0.of(total), dev, cuts_logs: self.cuts_logs })
+            (Some((dev, (space, _))), None) => {
+                Ok(Goal { wanted: self.wanted(&space)?, dev, cuts_logs: self.cuts_logs })
             }
             (Some((_, (_, one))), Some((_, (_, other)))) => Err(Failure::Usage(format!(
                 "the logs are on several file systems, such as those of `{}` and `{}`: say with \
@@ -107,6 +119,20 @@ impl Wish {
                 "there is no folder of logs, so nothing can be freed".to_owned(),
             )),
         }
+    }
+}
+
+impl Wish {
+    fn wanted(&self, space: &Space) -> Result<Wanted, Failure> {
+        if !self.inodes {
+            return Ok(Wanted::Bytes(self.goal.0.of(space.total)));
+        }
+        let Some(total) = space.total_files else {
+            return Err(Failure::Usage(
+                "this file system has no limit of inodes, so that none can be missing".to_owned(),
+            ));
+        };
+        Ok(Wanted::Inodes(self.goal.0.of(Bytes::new(total)).get()))
     }
 }
 

@@ -278,8 +278,13 @@ mod tests {
             blocked: None,
             last_rotated: None,
         };
-        let space =
-            Space { total: Bytes::ZERO, free: Bytes::ZERO, free_files: None, block: Bytes::ZERO };
+        let space = Space {
+            total: Bytes::ZERO,
+            free: Bytes::ZERO,
+            free_files: None,
+            total_files: None,
+            block: Bytes::ZERO,
+        };
         let mut inventory = Inventory::default();
         inventory.dirs.insert(DirId(0), dir);
         inventory.sets.push(Set { logs: vec![log], overhead: Bytes::ZERO, space, dev: 1 });

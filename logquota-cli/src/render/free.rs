@@ -7,12 +7,12 @@ use logquota::Bytes;
 use logquota::apply::Report;
 use logquota::error::printable;
 use logquota::fs::os::OpenDeletedFiles;
-use logquota::plan::Host;
+use logquota::plan::{Host, Wanted};
 
 use super::{DO, WIDTH, describe, push_wrapped, reason, show_folder, show_step};
-use crate::free::call;
 use crate::free::outcome::Outcome;
 use crate::free::view::{Kind, Part, View};
+use crate::free::{amount, call, missing};
 use crate::output::{Paint, clean};
 use crate::root;
 use crate::session::Session;
@@ -32,7 +32,8 @@ pub(crate) fn preview(view: &View<'_>, paint: Paint, verbose: bool) -> String {
     sums(&mut text, view, paint);
     inodes(&mut text, view, paint);
     if view.plan.steps.is_empty() {
-        let line = match (view.shortfall() == Bytes::ZERO, view.has_no_inode()) {
+        let is_of_space = view.goal.wanted.inodes().is_none();
+        let line = match (!view.is_short(), is_of_space && view.has_no_inode()) {
             (true, false) => "Nothing to do: so much is free.",
             (true, true) => "So much is free: it is inodes that are missing, not space.",
             (false, _) => "Nothing can go.",
@@ -83,27 +84,27 @@ fn banner(host: &Host, session: &Session, paint: Paint) -> String {
 }
 
 fn sums(text: &mut String, view: &View<'_>, paint: Paint) {
-    let (free, total) = view.space();
+    let space = view.space();
     let wanted = view.goal.wanted;
-    let after = view.free_after();
-    let missing = view.shortfall();
+    let (total, free) = (amount(wanted.total(&space)), amount(wanted.free(&space)));
+    let after = amount(view.free_after());
     let place = printable(view.place());
     push_wrapped(text, &format!("The file system of {place}, {total} large:"), 0);
     text.push('\n');
     let _ = writeln!(text, "    free now     {free:>10}");
-    let _ = writeln!(text, "    wanted       {:>10}", wanted.to_string());
-    if missing > Bytes::ZERO {
-        let _ = writeln!(text, "    afterwards   {:>10}", after.to_string());
-        let line = format!("    NOT ENOUGH   {:>10} are missing", missing.to_string());
+    let _ = writeln!(text, "    wanted       {:>10}", amount(wanted));
+    if view.is_short() {
+        let _ = writeln!(text, "    afterwards   {after:>10}");
+        let line = format!("    NOT ENOUGH   {:>10} are missing", amount(view.shortfall()));
         let _ = writeln!(text, "{}", paint.bad(&line));
     } else {
-        let _ = writeln!(text, "    afterwards   {:>10} at least", after.to_string());
+        let _ = writeln!(text, "    afterwards   {after:>10} at least");
     }
 }
 
 /// A disk that is full although space is free.
 fn inodes(text: &mut String, view: &View<'_>, paint: Paint) {
-    if !view.has_no_inode() {
+    if !view.has_no_inode() || view.goal.wanted.inodes().is_some() {
         return;
     }
     let _ = writeln!(
@@ -111,8 +112,8 @@ fn inodes(text: &mut String, view: &View<'_>, paint: Paint) {
         "{}",
         paint.bad("    NO INODES              no file can be made, however much is free")
     );
-    let hint = "Each file that is deleted gives one back. `maxfiles` in a configuration and `logquota \
-                run` bound their number.";
+    let hint = "Each file that is deleted gives one back: `logquota free 1000 --inodes` makes so many \
+                free. `maxfiles` in a configuration bounds their number.";
     push_wrapped(text, hint, 4);
 }
 
@@ -130,6 +131,9 @@ fn show_kind(
         Kind::Leftover => "Delete leftovers of interrupted runs",
         Kind::Expired => "Delete archives past their maxage",
         Kind::Squeeze => "Compress, as far as there is room for it",
+        Kind::Evict if view.goal.wanted.inodes().is_some() => {
+            "Delete archives, of the log with most files the oldest first"
+        }
         Kind::Evict => "Delete archives, of the largest log the oldest first",
         Kind::Cut => "CUT the oldest records off logs in use",
     };
@@ -197,7 +201,7 @@ fn log_row(path: &Path, part: &Part, kind: Kind) -> String {
 /// What fills the disk besides.
 fn what_stays(text: &mut String, view: &View<'_>, paint: Paint) {
     let (files, bytes, largest) = view.active(ACTIVE_MAX);
-    if view.shortfall() > Bytes::ZERO && bytes > Bytes::ZERO {
+    if view.is_short() && bytes > Bytes::ZERO {
         let title = "Logs in use, never deleted:";
         let line = row(title, files, bytes).replacen(title, &paint.head(title), 1);
         let _ = writeln!(text, "\n{line}");
@@ -351,19 +355,29 @@ pub(crate) fn outcome(
         what.push(format!("{} archives stay: there was room enough before", done.not_needed));
     }
     push_wrapped(&mut text, &format!("{}.", what.join("; ")), 0);
-    let freed = Bytes::new(done.freed.unsigned_abs());
-    let _ = writeln!(text, "\n    free before  {:>10}", done.free_before.to_string());
-    if done.freed < 0 {
-        let _ = writeln!(text, "    freed        {:>10} less: others wrote", freed.to_string());
-    } else {
-        let _ =
-            writeln!(text, "    freed        {:>10} as the file system says", freed.to_string());
+    let wanted = done.goal.wanted;
+    let (before, free) = (wanted.free(&done.before), wanted.free(&done.space));
+    let _ = writeln!(text, "\n    free before  {:>10}", amount(before));
+    let freed = match wanted {
+        Wanted::Bytes(_) => (done.freed < 0, Wanted::Bytes(Bytes::new(done.freed.unsigned_abs()))),
+        Wanted::Inodes(_) => match missing(before, free) {
+            Wanted::Inodes(0) => (true, missing(free, before)),
+            more => (false, more),
+        },
+    };
+    match freed {
+        (true, less) if less != Wanted::Inodes(0) => {
+            let _ = writeln!(text, "    freed        {:>10} less: others wrote", amount(less));
+        }
+        (_, freed) => {
+            let _ =
+                writeln!(text, "    freed        {:>10} as the file system says", amount(freed));
+        }
     }
-    let _ = writeln!(text, "    free now     {:>10}", done.free.to_string());
-    let _ = writeln!(text, "    wanted       {:>10}", done.goal.wanted.to_string());
-    if done.free < done.goal.wanted {
-        let missing = done.goal.wanted.minus(done.free);
-        let line = format!("    NOT ENOUGH   {:>10} are missing", missing.to_string());
+    let _ = writeln!(text, "    free now     {:>10}", amount(free));
+    let _ = writeln!(text, "    wanted       {:>10}", amount(wanted));
+    if !wanted.is_met(&done.space) {
+        let line = format!("    NOT ENOUGH   {:>10} are missing", amount(missing(free, wanted)));
         let _ = writeln!(text, "{}", paint.bad(&line));
     }
     if !done.held.files.is_empty() {

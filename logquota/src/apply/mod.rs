@@ -293,7 +293,7 @@ impl<'a> Runner<'a> {
     /// it is not.
     fn is_left_out(&self, step: &Step) -> bool {
         step.only_below.is_some_and(|below| {
-            self.fs.space(below.dir).is_ok_and(|space| space.free >= below.wanted)
+            self.fs.space(below.dir).is_ok_and(|space| below.wanted.is_met(&space))
         })
     }
 

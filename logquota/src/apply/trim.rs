@@ -26,8 +26,10 @@ impl Runner<'_> {
         let open = fs.open_to_trim(at.dir, &at.name, &found.stamp.id);
         let changed = || Error::Changed { path: path.clone() };
         let mut log = open.map_err(Error::io(Op::Open, &path))?.ok_or_else(changed)?;
-        let missing = |most: Bytes| match step.only_below {
-            Some(below) => Ok(below.wanted.minus(space()?.free).in_blocks(block).min(most)),
+        // No cut gives an inode back.
+        let wanted = step.only_below.map(|below| below.wanted.bytes().unwrap_or_default());
+        let missing = |most: Bytes| match wanted {
+            Some(wanted) => Ok(wanted.minus(space()?.free).in_blocks(block).min(most)),
             None => Ok(most),
         };
         let first = missing(cut)?;

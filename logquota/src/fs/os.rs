@@ -184,6 +184,7 @@ impl ReadFs for OsFs {
             total: bytes(stat.f_blocks),
             free: bytes(stat.f_bavail),
             free_files: (stat.f_files != 0).then_some(stat.f_favail),
+            total_files: (stat.f_files != 0).then_some(stat.f_files),
             block: Bytes::new(block),
         })
     }

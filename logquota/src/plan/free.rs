@@ -32,7 +32,7 @@ fn look_at(draft: &mut LogDraft<'_>, set: &Set, goal: Goal) {
     let archives = log.archives.iter().map(Archive::stamp);
     let mut files = archives.chain(log.leftovers.iter().map(|leftover| leftover.meta.stamp));
     let is_wanted = goal.dev == set.dev
-        && goal.wanted > set.space.free
+        && !goal.wanted.is_met(&set.space)
         && files.all(|stamp| stamp.id.dev == goal.dev);
     draft.is_aside = !is_wanted;
     let newest = log.archives.first().filter(|archive| archive.is_plain());

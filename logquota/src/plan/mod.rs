@@ -41,7 +41,7 @@ pub use self::decide::plan;
 pub use self::host::{Disk, Host};
 pub use self::next::{NextDue, next_due};
 pub(crate) use self::order::admits;
-pub use self::purpose::{Goal, OnlyBelow, Purpose};
+pub use self::purpose::{Goal, OnlyBelow, Purpose, Wanted};
 pub(crate) use self::rotate::period_is_over;
 pub use self::trim::KEPT_MIN;
 pub(crate) use self::trim::cut_at_most;
@@ -119,7 +119,7 @@ pub struct SetPlan {
     pub files_before: u64,
     /// Files after.
     pub files_after: u64,
-    /// Files above `maxfiles` that could not be evicted.
+    /// Files above `maxfiles` that could not be evicted, or inodes that are missing to the goal.
     pub files_shortfall: u64,
     /// Free on the file system now.
     pub free_before: Bytes,
@@ -482,6 +482,13 @@ pub enum Reason {
         free: Bytes,
         /// What must be free.
         wanted: Bytes,
+    },
+    /// The file system would have fewer inodes free than are wanted.
+    Inodes {
+        /// Free if it stayed.
+        free: u64,
+        /// What must be free.
+        wanted: u64,
     },
     /// A rotation needs an inode and the file system has none.
     NoInode,

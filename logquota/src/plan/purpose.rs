@@ -1,7 +1,7 @@
 //! What a plan is made for: an ordinary run, or to free space on one file system.
 
 use super::Context;
-use crate::inventory::DirId;
+use crate::inventory::{DirId, Space};
 use crate::policy::{Limits, Reserve};
 use crate::units::Bytes;
 
@@ -18,11 +18,67 @@ pub enum Purpose {
     Free(Goal),
 }
 
+/// What shall be free: one or the other is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// So many bytes.
+    Bytes(Bytes),
+    /// So many inodes.
+    Inodes(u64),
+}
+
+impl Wanted {
+    /// What is free, in the same unit. Where there is no limit of inodes, any number is.
+    #[must_use]
+    pub fn free(&self, space: &Space) -> Self {
+        match self {
+            Self::Bytes(_) => Self::Bytes(space.free),
+            Self::Inodes(_) => Self::Inodes(space.free_files.unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// How large the file system is, in the same unit.
+    #[must_use]
+    pub fn total(&self, space: &Space) -> Self {
+        match self {
+            Self::Bytes(_) => Self::Bytes(space.total),
+            Self::Inodes(_) => Self::Inodes(space.total_files.unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Whether so much is free.
+    #[must_use]
+    pub fn is_met(&self, space: &Space) -> bool {
+        match self {
+            Self::Bytes(bytes) => space.free >= *bytes,
+            Self::Inodes(count) => space.free_files.is_none_or(|free| free >= *count),
+        }
+    }
+
+    /// As bytes, if that is what it is.
+    #[must_use]
+    pub const fn bytes(&self) -> Option<Bytes> {
+        match self {
+            Self::Bytes(bytes) => Some(*bytes),
+            Self::Inodes(_) => None,
+        }
+    }
+
+    /// As a number of inodes, if that is what it is.
+    #[must_use]
+    pub const fn inodes(&self) -> Option<u64> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::Inodes(count) => Some(*count),
+        }
+    }
+}
+
 /// How much shall be free, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Goal {
     /// So much shall be free.
-    pub wanted: Bytes,
+    pub wanted: Wanted,
     /// The device of the file system.
     pub dev: u64,
     /// Where everything else is not enough, the heads of logs in use are cut off, also of those
@@ -34,7 +90,7 @@ pub struct Goal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OnlyBelow {
     /// It is only done while less than this is free,
-    pub wanted: Bytes,
+    pub wanted: Wanted,
     /// on the file system of this directory.
     pub dir: DirId,
 }
@@ -54,7 +110,7 @@ impl Purpose {
         match self {
             Self::Routine => own,
             Self::Free(goal) if goal.dev == dev => {
-                Limits { reserve: Some(Reserve::Bytes(goal.wanted)), ..Limits::default() }
+                Limits { reserve: goal.wanted.bytes().map(Reserve::Bytes), ..Limits::default() }
             }
             Self::Free(_) => Limits::default(),
         }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use self::books::{Bound, Item, Pool, Victim, Volume, new_files, removed_files};
 use self::pressure::Pressed;
 use super::draft::SetDraft;
-use super::{Context, Purpose, Reason};
+use super::{Context, Purpose, Reason, Wanted};
 use crate::policy::{Limits, Reserve};
 use crate::units::Bytes;
 
@@ -36,6 +36,8 @@ pub(super) struct Evictions {
     /// Device of each set.
     devs: Vec<u64>,
     volumes: BTreeMap<u64, Volume>,
+    /// A device, and how many inodes shall be free there.
+    inodes: Option<(u64, u64)>,
     global: Bound,
 }
 
@@ -57,12 +59,14 @@ impl Evictions {
             sets: Vec::new(),
             devs: Vec::new(),
             volumes: BTreeMap::new(),
+            inodes: purpose.goal().and_then(|goal| Some((goal.dev, goal.wanted.inodes()?))),
             global: Bound::new(global),
         };
         // Without any limit nothing is evicted, and a million logs need no books.
         let logs: usize = drafts.iter().map(|draft| draft.logs.len()).sum();
         let is_limited = |limits: &Limits| *limits != Limits::default();
         let may_evict = is_limited(&global)
+            || all.inodes.is_some()
             || drafts.iter().any(|draft| {
                 let inodes = draft.set.space.free_files;
                 is_limited(&limits_of(draft))
@@ -118,9 +122,14 @@ impl Evictions {
     pub(super) fn run(&mut self, drafts: &mut [SetDraft<'_>], context: &Context) {
         if let Purpose::Free(goal) = context.purpose {
             // Fairly among all sets of that file system.
-            self.free_up(None, Reserve::Bytes(goal.wanted));
-            if goal.cuts_logs {
-                self.cut_to_free(drafts, goal);
+            match goal.wanted {
+                Wanted::Bytes(bytes) => {
+                    self.free_up(None, Reserve::Bytes(bytes));
+                    if goal.cuts_logs {
+                        self.cut_to_free(drafts, goal.dev, bytes);
+                    }
+                }
+                Wanted::Inodes(count) => self.free_inodes(goal.dev, count),
             }
             self.give_back();
             return self.write(drafts);
@@ -270,6 +279,17 @@ impl Evictions {
         self.evict(scope, Some(Bytes::ZERO), |_| false, |pool| pool.used.get(), reason);
     }
 
+    /// Of the log with the most files the oldest first.
+    fn free_inodes(&mut self, dev: u64, wanted: u64) {
+        let reason = move |all: &Self, pool: &Pool| {
+            let is_there = all.devs.get(pool.set) == Some(&dev);
+            let free = all.volumes.get(&dev)?.files?;
+            let free = u64::try_from(free).unwrap_or(0);
+            (is_there && free < wanted).then_some(Reason::Inodes { free, wanted })
+        };
+        self.evict(None, None, |_| false, |pool| pool.files, reason);
+    }
+
     fn meet_files(&mut self, scope: Option<usize>) {
         let Some(limit) = self.bound(scope).limits.max_files else { return };
         let reason = move |all: &Self, _: &Pool| {
@@ -319,7 +339,11 @@ impl Evictions {
                 volume.free < i128::from(reserve.of(volume.total).get())
             })
         };
-        volume.is_some_and(Volume::lacks_inodes)
+        let lacks = self.inodes.filter(|(dev, _)| self.devs.get(set) == Some(dev)).is_some_and(
+            |(_, wanted)| volume.is_some_and(|v| v.files.is_some_and(|free| free < wanted.into())),
+        );
+        lacks
+            || volume.is_some_and(Volume::lacks_inodes)
             || bounds.any(|bound| {
                 bound.exceeds_quota()
                     || bound.limits.max_files.is_some_and(|limit| bound.files > limit)
@@ -369,6 +393,13 @@ impl Evictions {
                 let missing = i128::from(reserve.of(volume.total).get()) - volume.free;
                 bytes = bytes.max(Bytes::new(u64::try_from(missing).unwrap_or(0)));
             }
+        }
+        if let Some((dev, wanted)) = self.inodes
+            && self.devs.get(set) == Some(&dev)
+            && let Some(free) = self.volumes.get(&dev).and_then(|volume| volume.files)
+        {
+            let missing = i128::from(wanted) - free;
+            files = files.max(u64::try_from(missing).unwrap_or(0));
         }
         Shortfall { bytes, files }
     }

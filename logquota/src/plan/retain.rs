@@ -29,13 +29,13 @@ pub(super) fn retain(draft: &mut LogDraft<'_>, context: &Context) {
 /// what an interrupted compression leaves: the compressed one is complete (it got its name
 /// after it was on the disk). Apply compares the contents before it deletes.
 fn duplicates(draft: &mut LogDraft<'_>) {
-    let archives = &draft.log.archives;
-    let twin = |plain: &Archive| {
-        archives.iter().any(|other| {
+    // What has the same label comes right behind the plain one.
+    let twin = |index: usize, plain: &Archive| {
+        let behind = draft.log.archives.iter().skip(index.saturating_add(1));
+        behind.take_while(|other| other.label() == plain.label()).any(|other| {
             !other.is_plain()
                 && other.kind() == Kind::File
                 && is_ours(other.suffix(), draft)
-                && other.label() == plain.label()
                 && other.stamp().mtime == plain.stamp().mtime
         })
     };
@@ -43,7 +43,7 @@ fn duplicates(draft: &mut LogDraft<'_>) {
         .archives()
         .filter(|(_, archive, _)| archive.is_plain() && archive.stamp().nlink <= 1)
         .filter(|(_, archive, _)| archive.kind() == Kind::File)
-        .filter(|(_, archive, _)| twin(archive))
+        .filter(|(index, archive, _)| twin(*index, archive))
         .map(|(index, ..)| index)
         .collect();
     for index in found {

@@ -132,6 +132,7 @@ impl ReadFs for SimFs {
                 total: disk.shape.capacity,
                 free: Bytes::new(disk.free_blocks().saturating_mul(disk.block())),
                 free_files: Some(disk.shape.inodes.saturating_sub(disk.usage().inodes)),
+                total_files: Some(disk.shape.inodes),
                 block: Bytes::new(disk.block()),
             })
         })

@@ -215,6 +215,14 @@ impl Ledger {
             if (over > Bytes::ZERO || missing > Bytes::ZERO) && sums.shortfall == Bytes::ZERO {
                 say(format_args!("{over} over quota, {missing} short of reserve, not said"));
             }
+            let few = world.goal.filter(|goal| goal.dev == view.set.dev).and_then(|goal| {
+                let will = i128::from(view.set.space.free_files?)
+                    + i128::from(self.freed.get(&view.set.dev).map_or(0, |freed| freed.1));
+                Some(will < goal.wanted.inodes()?.into())
+            });
+            if few.is_some_and(|few| few != (sums.files_shortfall > 0)) {
+                say(format_args!("{} inodes are said to be missing", sums.files_shortfall));
+            }
             let only_quota = world.reserve(view).is_none() && world.config.global.quota.is_none();
             if only_quota && sums.shortfall > over {
                 say(format_args!("a shortfall of {} where {over} are over", sums.shortfall));

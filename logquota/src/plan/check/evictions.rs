@@ -16,6 +16,7 @@ fn is_eviction(reason: &Reason) -> bool {
             | Reason::QuotaPressure { .. }
             | Reason::MaxFiles { .. }
             | Reason::Reserve { .. }
+            | Reason::Inodes { .. }
             | Reason::NoInode
     )
 }
@@ -122,7 +123,11 @@ fn is_needed(world: &World<'_>, ledger: &Ledger, ahead: &Ahead, content: &Conten
         let left = i128::from(free) + i128::from(least.1.min(early - made));
         left - i128::from(content.dev == dev) < 0
     });
-    quota || quota_of_all || files || reserve || full || inodes
+    let wanted = world.goal.filter(|goal| goal.dev == dev).and_then(|goal| goal.wanted.inodes());
+    let few = wanted.zip(space.free_files).is_some_and(|(wanted, free)| {
+        i128::from(free) + i128::from(freed.1) - i128::from(content.dev == dev) < wanted.into()
+    });
+    quota || quota_of_all || files || reserve || full || inodes || few
 }
 
 /// Promise 5: a log within its share of the quota loses no archive to it; in each log the

@@ -18,7 +18,7 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
     }
     let (mut evicts, mut cuts) = (false, false);
     for (index, step) in plan.steps.iter().enumerate() {
-        let is_eviction = matches!(step.reason, Reason::Reserve { .. });
+        let is_eviction = matches!(step.reason, Reason::Reserve { .. } | Reason::Inodes { .. });
         if !is_allowed(world, step, goal) {
             found.add(9, format_args!("step {index} does something else: {:?}", step.action));
         }
@@ -47,7 +47,7 @@ fn is_allowed(world: &World<'_>, step: &Step, goal: Goal) -> bool {
         .sets
         .get(step.set)
         .filter(|view| !view.policy.is_left_alone())
-        .is_some_and(|view| view.set.dev == goal.dev && view.set.space.free < goal.wanted);
+        .is_some_and(|view| view.set.dev == goal.dev && !goal.wanted.is_met(&view.set.space));
     let is_small = match &step.action {
         Action::Delete { .. } => matches!(
             step.reason,
@@ -55,10 +55,11 @@ fn is_allowed(world: &World<'_>, step: &Step, goal: Goal) -> bool {
                 | Reason::Duplicate
                 | Reason::MaxAge { .. }
                 | Reason::Reserve { .. }
+                | Reason::Inodes { .. }
                 // The source of a compression, which its policy does not let go by itself.
                 | Reason::Compressed
         ),
-        Action::Compress { .. } => true,
+        Action::Compress { .. } => goal.wanted.inodes().is_none(),
         Action::Trim { .. } => goal.cuts_logs && matches!(step.reason, Reason::Reserve { .. }),
         Action::RunHook { hook, .. } => *hook == Hook::PreRemove,
         _ => false,

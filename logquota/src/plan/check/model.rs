@@ -157,7 +157,7 @@ impl<'a> World<'a> {
     /// What must be free on the file system of a set.
     pub(super) fn reserve(&self, view: &SetView<'_>) -> Option<Bytes> {
         match self.goal {
-            Some(goal) => (goal.dev == view.set.dev).then_some(goal.wanted),
+            Some(goal) => goal.wanted.bytes().filter(|_| goal.dev == view.set.dev),
             None => [view.policy.limits.reserve, self.config.global.reserve]
                 .into_iter()
                 .flatten()

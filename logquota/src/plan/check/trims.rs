@@ -6,7 +6,7 @@ use super::amounts::{Ledger, cut as at_most};
 use super::model::{LogView, SetView, World};
 use super::steps::{Change, is_active};
 use crate::inventory::Place;
-use crate::plan::{Goal, KEPT_MIN, Reason, Step};
+use crate::plan::{Goal, KEPT_MIN, Reason, Step, Wanted};
 use crate::stamp::Kind;
 use crate::units::Bytes;
 
@@ -52,7 +52,7 @@ pub(super) fn play(
     let limit = match (world.goal, &step.reason) {
         (None, Reason::QuotaPressure { used, limit }) if used > limit => *limit,
         (Some(goal), Reason::Reserve { free, wanted })
-            if wanted > free && *wanted == goal.wanted =>
+            if wanted > free && goal.wanted == Wanted::Bytes(*wanted) =>
         {
             *wanted
         }
@@ -123,7 +123,7 @@ fn check_level(world: &World<'_>, ledger: &Ledger, goal: Goal, found: &mut Found
     let free = there().map(|view| view.set.space.free).next().unwrap_or_default();
     let freed = ledger.freed.get(&goal.dev).map_or(0, |freed| freed.0);
     let free = u128::from(free.get()).saturating_add_signed(freed);
-    if at_most(free).minus(goal.wanted) >= at_most(block) {
+    if at_most(free).minus(goal.wanted.bytes().unwrap_or_default()) >= at_most(block) {
         found.add(4, format_args!("logs are cut by more than is missing"));
     }
     for log in logs() {
@@ -131,9 +131,9 @@ fn check_level(world: &World<'_>, ledger: &Ledger, goal: Goal, found: &mut Found
         let is_ours = log.log.blocked.is_none()
             && log.log.stamps().all(|stamp| stamp.id.dev == goal.dev)
             && log.log.active.is_some();
-        let is_left = log.archives.iter().zip(&log.contents).any(|(archive, content)| {
+        let is_left = world.archives(log).any(|(archive, content)| {
             let stamp = archive.stamp();
-            let is_kept = world.contents.get(*content).is_some_and(|c| c.lost.is_none());
+            let is_kept = content.is_none_or(|content| content.lost.is_none());
             is_kept
                 && archive.kind() == Kind::File
                 && stamp.nlink <= 1

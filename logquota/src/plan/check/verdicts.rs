@@ -130,6 +130,10 @@ fn is_true(
                     .flatten()
                     .any(|reserve| reserve.of(total) == wanted)
         }
+        Reason::Inodes { free, wanted } => {
+            let goal = world.goal.filter(|goal| goal.dev == set.set.dev);
+            free < wanted && goal.is_some_and(|goal| goal.wanted.inodes() == Some(wanted))
+        }
         Reason::NoInode => set.set.space.free_files.is_some(),
         _ => false,
     };

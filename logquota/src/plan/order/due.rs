@@ -39,6 +39,7 @@ fn is_for_room(reason: &Reason) -> bool {
             | Reason::QuotaPressure { .. }
             | Reason::MaxFiles { .. }
             | Reason::Reserve { .. }
+            | Reason::Inodes { .. }
             | Reason::NoInode
     )
 }

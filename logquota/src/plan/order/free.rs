@@ -21,7 +21,10 @@ impl Builder<'_> {
                 let expired: Vec<_> = draft
                     .removed()
                     .filter(|(.., reason)| {
-                        !matches!(reason, Reason::Duplicate | Reason::Reserve { .. })
+                        !matches!(
+                            reason,
+                            Reason::Duplicate | Reason::Reserve { .. } | Reason::Inodes { .. }
+                        )
                     })
                     .collect();
                 for (index, _, reason) in expired.into_iter().rev() {
@@ -44,7 +47,8 @@ impl Builder<'_> {
     /// Behind the compression of what stays.
     fn evict_to_free(&mut self, drafts: &[SetDraft<'_>], evictions: &Evictions, goal: Goal) {
         for (set, draft) in drafts.iter().enumerate() {
-            if draft.spec.policy.compress.is_some() {
+            // What is compressed is a file as before, and needs an inode on the way.
+            if draft.spec.policy.compress.is_some() && goal.wanted.inodes().is_none() {
                 self.compress_set(set, draft, &all_there(draft));
             }
         }

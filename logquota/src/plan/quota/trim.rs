@@ -2,26 +2,26 @@
 
 use super::Evictions;
 use super::pressure::Pressed;
+use crate::plan::Reason;
 use crate::plan::draft::{SetDraft, Trim};
 use crate::plan::trim::{KEPT_MIN, levelled, whole_blocks};
-use crate::plan::{Goal, Reason};
 use crate::units::Bytes;
 
 impl Evictions {
     /// Cuts off what is still missing when no archive is left that may go.
-    pub(super) fn cut_to_free(&mut self, drafts: &mut [SetDraft<'_>], goal: Goal) {
-        let Some(volume) = self.volumes.get(&goal.dev) else { return };
-        let missing = i128::from(goal.wanted.get()) - volume.free;
+    pub(super) fn cut_to_free(&mut self, drafts: &mut [SetDraft<'_>], dev: u64, wanted: Bytes) {
+        let Some(volume) = self.volumes.get(&dev) else { return };
+        let missing = i128::from(wanted.get()) - volume.free;
         let missing = Bytes::new(u64::try_from(missing.max(0)).unwrap_or(u64::MAX));
         // One size for all: a file system has one, and whole blocks are whole in each.
-        let there = drafts.iter().filter(|draft| draft.set.dev == goal.dev);
+        let there = drafts.iter().filter(|draft| draft.set.dev == dev);
         let block = there.map(|draft| draft.set.space.block).max().unwrap_or_default();
         let size = block.get().max(1);
         let mut logs: Vec<(usize, (u64, u64))> = Vec::new();
         for (index, pool) in self.pools.iter().enumerate() {
             let Some(set) = drafts.get(pool.set) else { continue };
             let is_there =
-                set.set.dev == goal.dev && size.is_multiple_of(set.set.space.block.get().max(1));
+                set.set.dev == dev && size.is_multiple_of(set.set.space.block.get().max(1));
             let Some(draft) = set.logs.get(pool.log).filter(|_| is_there) else { continue };
             let most = whole_blocks(draft, block, KEPT_MIN).get() / size;
             let has = draft.log.active.map_or(Bytes::ZERO, |active| active.stamp.allocated);
@@ -36,12 +36,12 @@ impl Evictions {
         cuts.sort_by_key(|(index, blocks)| (std::cmp::Reverse(*blocks), *index));
         for (index, blocks) in cuts.into_iter().filter(|(_, blocks)| *blocks > 0) {
             let Some(pool) = self.pools.get(index) else { continue };
-            let free = self.volumes.get(&goal.dev).map_or(0, |volume| volume.free);
+            let free = self.volumes.get(&dev).map_or(0, |volume| volume.free);
             let free = Bytes::new(u64::try_from(free).unwrap_or(0));
             let Some(set) = drafts.get_mut(pool.set) else { continue };
             let Some(draft) = set.logs.get_mut(pool.log) else { continue };
             let cut = Bytes::new(blocks.saturating_mul(size));
-            let reason = Reason::Reserve { free, wanted: goal.wanted };
+            let reason = Reason::Reserve { free, wanted };
             draft.trim = Some(Box::new(Trim { reason, cut }));
             self.change(index, cut, 0, true, false);
             self.pressed.push(Pressed { pool: index, bytes: cut, files: 0, made: 0, is_cut: true });

@@ -75,6 +75,7 @@ fn space() -> Space {
         total: Bytes::mib(100),
         free: Bytes::mib(10),
         free_files: Some(1000),
+        total_files: Some(2000),
         block: Bytes::kib(4),
     }
 }

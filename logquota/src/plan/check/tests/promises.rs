@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use super::*;
 use crate::inventory::{Blocked, Leftover, LeftoverKind};
-use crate::plan::{Goal, OnlyBelow, Purpose};
+use crate::plan::{Goal, OnlyBelow, Purpose, Wanted};
 use crate::policy::{Limits, Reserve, Rules};
 use crate::units::Age;
 
@@ -325,6 +325,7 @@ fn freeing() -> Draft {
     Draft::new(quota(1000), vec![log("app.log", 10, 40, &[8, 24])])
         .delete("app.log.2", reason)
         .with(|d| {
+            let wanted = Wanted::Bytes(wanted);
             d.plan.purpose = Purpose::Free(Goal { wanted, dev: 1, cuts_logs: false });
             d.plan.steps[0].only_below = Some(OnlyBelow { wanted, dir: DIR });
         })
@@ -345,6 +346,7 @@ fn promise_9_to_free_space_nothing_else_is_done_and_nothing_is_evicted_too_much(
     freeing().with(|d| d.plan.purpose = Purpose::Routine).breaks(9, "ordinary run");
     let left_alone = |d: &mut Draft| d.config.sets[0].policy = Policy::left_alone();
     freeing().with(left_alone).breaks(9, "something else");
-    let more = Purpose::Free(Goal { wanted: Bytes::mib(11), dev: 1, cuts_logs: false });
+    let wanted = Wanted::Bytes(Bytes::mib(11));
+    let more = Purpose::Free(Goal { wanted, dev: 1, cuts_logs: false });
     freeing().with(|d| d.plan.purpose = more).breaks(3, "short of reserve, not said");
 }

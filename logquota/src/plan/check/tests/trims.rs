@@ -1,7 +1,7 @@
 //! Heads that are cut off.
 
 use super::*;
-use crate::plan::{Goal, KEPT_MIN, OnlyBelow, Purpose};
+use crate::plan::{Goal, KEPT_MIN, OnlyBelow, Purpose, Wanted};
 
 fn pressure(used: u64, limit: u64) -> Reason {
     Reason::QuotaPressure { used: Bytes::kib(used), limit: Bytes::kib(limit) }
@@ -78,7 +78,7 @@ fn promise_5_a_log_within_its_share_is_not_cut() {
 /// To free so much more than the 10 MiB that are free, this is cut off each log.
 fn freed(more: u64, logs: Vec<Log>, cuts: &[(&str, u64)]) -> Draft {
     let wanted = Bytes::mib(10).plus(Bytes::kib(more));
-    let purpose = Purpose::Free(Goal { wanted, dev: 1, cuts_logs: true });
+    let purpose = Purpose::Free(Goal { wanted: Wanted::Bytes(wanted), dev: 1, cuts_logs: true });
     let mut draft = Draft::new(quota(1000), logs).with(|d| d.plan.purpose = purpose);
     let mut free = Bytes::mib(10);
     for (name, kib) in cuts {
@@ -86,7 +86,7 @@ fn freed(more: u64, logs: Vec<Log>, cuts: &[(&str, u64)]) -> Draft {
         free = free.plus(Bytes::kib(*kib));
     }
     for step in &mut draft.plan.steps {
-        step.only_below = Some(OnlyBelow { wanted, dir: DIR });
+        step.only_below = Some(OnlyBelow { wanted: Wanted::Bytes(wanted), dir: DIR });
         if let Action::Trim { keep, .. } = &mut step.action {
             *keep = KEPT_MIN;
         }
