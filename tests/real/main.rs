@@ -5,6 +5,7 @@
 
 mod acl;
 mod append;
+mod bare;
 mod calls;
 mod cut_to_free;
 mod disk;
