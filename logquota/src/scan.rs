@@ -29,6 +29,7 @@ mod ahead;
 mod claims;
 mod drafts;
 mod foreign;
+mod index;
 mod leftovers;
 mod look;
 #[cfg(feature = "logrotate")]

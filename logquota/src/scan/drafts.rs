@@ -8,7 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::claims::{Claim, Strength};
-use super::walk::{Folder, World};
+use super::index::Index;
+use super::walk::World;
 use crate::error::{Error, Op};
 use crate::naming::{ArchiveName, Naming, is_temporary_shape};
 use crate::policy::Method;
@@ -41,10 +42,7 @@ pub(super) struct Drafts<'w, 'a> {
     /// For each folder: the namings of the sets that want something there.
     namings_in: Vec<Vec<usize>>,
     found: Vec<Draft>,
-    /// For each folder and name there: the log it is, counted from 1; 0 if it is none.
-    logs_by_name: Vec<Vec<u32>>,
-    /// Logs whose name is not there.
-    logs_absent: HashMap<(usize, OsString), usize>,
+    index: Index,
     /// Archive folders by folder and set.
     archive_folders: HashMap<(usize, usize), Result<usize, String>>,
     /// Logs with their archives elsewhere, by archive folder, naming and name.
@@ -76,8 +74,7 @@ pub(super) fn drafts(world: &mut World<'_>) -> Vec<Draft> {
         naming_of,
         namings_in: Vec::new(),
         found: Vec::new(),
-        logs_by_name: Vec::new(),
-        logs_absent: HashMap::new(),
+        index: Index::default(),
         archive_folders: HashMap::new(),
         elsewhere: HashMap::new(),
         is_file: HashMap::new(),
@@ -104,8 +101,7 @@ impl Drafts<'_, '_> {
         for folder in 0..self.world.folders.len() {
             self.list(folder);
         }
-        let names = |folder: &Folder| vec![0; folder.names.len()];
-        self.logs_by_name = self.world.folders.iter().map(names).collect();
+        self.index = Index::of(&self.world.folders);
         for folder in 0..with_logs {
             let namings = self.distinct_namings(&self.sets_of(folder));
             self.namings_in.push(namings);
@@ -455,26 +451,13 @@ impl Drafts<'_, '_> {
             taken: Vec::new(),
         });
         let log = self.found.len() - 1;
-        let place = self.world.folders.get(folder).and_then(|f| f.names.position(name));
-        let slot = place.and_then(|at| self.logs_by_name.get_mut(folder)?.get_mut(at));
-        match (slot, u32::try_from(self.found.len())) {
-            (Some(slot), Ok(number)) => *slot = number,
-            _ => {
-                self.logs_absent.insert((folder, name.to_owned()), log);
-            }
-        }
+        self.index.insert(&self.world.folders, (folder, name), log);
         log
     }
 
     /// The log of that name in `folder`.
     fn log_at(&self, folder: usize, name: &OsStr) -> Option<usize> {
-        let place = self.world.folders.get(folder).and_then(|f| f.names.position(name));
-        let number = place.and_then(|at| self.logs_by_name.get(folder)?.get(at));
-        match number.and_then(|number| usize::try_from(*number).ok()).unwrap_or(0) {
-            0 if self.logs_absent.is_empty() => None,
-            0 => self.logs_absent.get(&(folder, name.to_owned())).copied(),
-            number => Some(number - 1),
-        }
+        self.index.get(&self.world.folders, (folder, name))
     }
 }
 
