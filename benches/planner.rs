@@ -54,7 +54,8 @@ fn inventory(logs: u64) -> Inventory {
     let id = FileId { dev: 1, ino: u64::MAX, btime: None };
     let dirs =
         BTreeMap::from([(dir, Dir { path: "/var/log".into(), id, mount: 1, missing: None })]);
-    let mut inventory = Inventory { dirs, sets: vec![set], notes: Vec::new() };
+    let mut inventory =
+        Inventory { dirs, sets: vec![set], ballasts: Vec::new(), notes: Vec::new() };
     inventory.normalize();
     inventory
 }

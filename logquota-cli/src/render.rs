@@ -14,6 +14,7 @@ use logquota::report::{freed_in_all, place_path, step_path};
 use crate::output::{Output, Paint, clean};
 use crate::root;
 
+mod ballast;
 pub(crate) mod free;
 mod lint;
 mod table;
@@ -79,6 +80,8 @@ pub(crate) fn report(
             ("trim", "cut"),
             ("compress", "compressed"),
             ("create", "created"),
+            ("release_ballast", "ballast released"),
+            ("restore_ballast", "ballast made"),
         ]
         .into_iter()
         .filter_map(|(name, word)| match done(name) {
@@ -167,6 +170,12 @@ pub(crate) fn reason(reason: &Reason) -> String {
         }
         Reason::Reserve { free, wanted } => {
             format!("{free} would be free on the disk with it, {wanted} must be")
+        }
+        Reason::LowSpace { free, wanted } => {
+            format!("{free} are free on the disk, {wanted} must be")
+        }
+        Reason::RoomForBallast { free, wanted } => {
+            format!("{free} are free on the disk then, {wanted} are enough for it")
         }
         Reason::Inodes { free, wanted } => {
             format!("{free} inodes would be free on the disk with it, {wanted} must be")
@@ -258,6 +267,8 @@ struct Verbs {
     run: &'static str,
     mail: &'static str,
     shred: &'static str,
+    release: &'static str,
+    make: &'static str,
 }
 
 const DO: Verbs = Verbs {
@@ -271,6 +282,8 @@ const DO: Verbs = Verbs {
     run: "run",
     mail: "mail",
     shred: "overwrite and delete",
+    release: "release",
+    make: "make",
 };
 
 const DID: Verbs = Verbs {
@@ -284,6 +297,8 @@ const DID: Verbs = Verbs {
     run: "ran",
     mail: "mailed",
     shred: "overwrote and deleted",
+    release: "released",
+    make: "made",
 };
 
 /// A step with names relative to the folder that was shown.
@@ -312,6 +327,8 @@ fn describe(plan: &Plan, step: &Step, verbs: &Verbs) -> String {
         }
         Action::Delete { shred: Some(_), .. } => format!("{} {} ({bytes})", verbs.shred, name()),
         Action::Delete { .. } => format!("{} {} ({bytes})", verbs.delete, name()),
+        Action::ReleaseBallast { .. } => format!("{} the {} ({bytes})", verbs.release, name()),
+        Action::RestoreBallast { .. } => format!("{} the {} ({bytes})", verbs.make, name()),
         Action::Mail { message, .. } => {
             let address = logquota::error::printable(&message.address);
             format!("{} {} to {address}", verbs.mail, name())

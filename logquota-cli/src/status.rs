@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, SecondsFormat, Utc};
 use logquota::clock;
 use logquota::fs::os::open_deleted;
-use logquota::inventory::{Log, Set};
+use logquota::inventory::{Ballast, BallastFound, Log, Set};
 use logquota::plan::{NextDue, next_due};
 use logquota::policy::SetSpec;
 use logquota::report::{RootJson, both};
@@ -50,6 +50,22 @@ pub(crate) struct LogRow {
     pub(crate) blocked: bool,
 }
 
+/// Where a ballast is or may be.
+#[derive(Debug)]
+pub(crate) struct BallastRow {
+    pub(crate) path: PathBuf,
+    /// `kept`, `missing` or `foreign`.
+    pub(crate) state: &'static str,
+    /// What it keeps.
+    pub(crate) bytes: Bytes,
+    /// What the configuration asks for.
+    pub(crate) asked: Option<Bytes>,
+    /// Since when there is none, in seconds since the epoch.
+    pub(crate) since: Option<i64>,
+    /// Why there is none.
+    pub(crate) why: String,
+}
+
 pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
     let tree = root::open(args.root.as_deref())?;
     let source = Source::from_args(&args.source, false, &tree)?;
@@ -67,13 +83,16 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> 
     }
     let sets = session.inventory.sets.iter().zip(&session.config.sets);
     let sets: Vec<_> = sets.map(|(set, spec)| set_row(&session, set, spec)).collect();
-    out.human(&render::status(&session.host, session.now, &sets, out.paint));
+    let ballasts: Vec<_> =
+        session.inventory.ballasts.iter().map(|ballast| ballast_row(&session, ballast)).collect();
+    out.human(&render::status(&session.host, session.now, &sets, &ballasts, out.paint));
     let mut value = json!({
         "schema": SCHEMA,
         "host": session.host.name,
         "root": session.host.disk.as_ref().map(RootJson::new),
         "created": time(session.now.with_timezone(&Utc)),
         "sets": sets.iter().map(set_json).collect::<Vec<_>>(),
+        "ballasts": ballasts.iter().map(ballast_json).collect::<Vec<_>>(),
     });
     if args.open_deleted {
         let held = open_deleted(&session.devices()).map_err(Error::io(Op::List, "/proc"))?;
@@ -111,6 +130,39 @@ fn log_row(session: &Session, log: &Log, spec: &SetSpec) -> LogRow {
         next: next_due(spec.policy.when, log.last_rotated, session.now.naive_local()),
         blocked: log.blocked.is_some(),
     }
+}
+
+fn ballast_row(session: &Session, ballast: &Ballast) -> BallastRow {
+    let (state, since, why) = match &ballast.found {
+        BallastFound::Ours(_) => ("kept", None, String::new()),
+        BallastFound::Foreign { why } => ("foreign", None, why.clone()),
+        BallastFound::Missing { since } => ("missing", since.map(|at| at.secs), String::new()),
+        _ => ("missing", None, String::new()),
+    };
+    BallastRow {
+        path: session.inventory.path(ballast.place.dir, &ballast.place.name),
+        state,
+        bytes: ballast.kept(),
+        asked: session.config.ballast,
+        since,
+        why,
+    }
+}
+
+fn ballast_json(ballast: &BallastRow) -> Value {
+    let (path, path_b64) = both(&ballast.path);
+    let since = ballast.since.and_then(|secs| DateTime::from_timestamp(secs, 0)).map(time);
+    let mut value = json!({
+        "path": path,
+        "state": ballast.state,
+        "bytes": ballast.bytes,
+        "asked": ballast.asked,
+        "since": since,
+    });
+    if let (Some(exact), Some(members)) = (path_b64, value.as_object_mut()) {
+        members.insert("path_b64".to_owned(), exact.into());
+    }
+    value
 }
 
 fn set_json(set: &SetRow) -> Value {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDateTime;
 
-use crate::stamp::{FileId, Meta, Stamp};
+use crate::stamp::{FileId, Meta, Stamp, Timestamp};
 use crate::units::Bytes;
 
 mod archive;
@@ -152,6 +152,54 @@ pub struct Set {
     pub dev: u64,
 }
 
+/// A place for a ballast: a file of ours that only keeps room, in a folder of ours beside logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ballast {
+    /// Its name, and the folder of ours, which may be yet to be made.
+    pub place: Place,
+    /// Index of the first set whose logs it lies beside.
+    pub set: usize,
+    /// Device of its file system.
+    pub dev: u64,
+    /// What is there.
+    pub found: BallastFound,
+}
+
+/// What is where a ballast may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BallastFound {
+    /// Nothing.
+    Missing {
+        /// Since when, if there ever was something.
+        since: Option<Timestamp>,
+    },
+    /// A ballast of ours, perhaps a half-made one.
+    Ours(Meta),
+    /// Something that is not ours, or the folder is not. It is neither touched nor counted on.
+    Foreign {
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Ballast {
+    /// The file, if it is ours.
+    #[must_use]
+    pub const fn stamp(&self) -> Option<Stamp> {
+        match &self.found {
+            BallastFound::Ours(meta) => Some(meta.stamp),
+            _ => None,
+        }
+    }
+
+    /// What it keeps: nothing if it is not ours.
+    #[must_use]
+    pub fn kept(&self) -> Bytes {
+        self.stamp().map_or(Bytes::ZERO, |stamp| stamp.allocated)
+    }
+}
+
 /// Something the scan passed over that a person should know of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Note {
@@ -170,6 +218,8 @@ pub struct Inventory {
     pub dirs: BTreeMap<DirId, Dir>,
     /// One for each set of the configuration.
     pub sets: Vec<Set>,
+    /// Where a ballast is or may be, in the order of the sets.
+    pub ballasts: Vec<Ballast>,
     /// What was passed over.
     pub notes: Vec<Note>,
 }

@@ -24,6 +24,7 @@
 
 pub mod appender;
 pub mod apply;
+pub mod ballast;
 pub mod clock;
 pub mod codec;
 pub mod error;

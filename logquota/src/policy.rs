@@ -572,9 +572,22 @@ pub struct Config {
     pub sets: Vec<SetSpec>,
     /// A ceiling over all sets together.
     pub global: Limits,
+    /// See [`Config::ballast`].
+    pub ballast: Option<Bytes>,
 }
 
 impl Config {
+    /// On each file system that logs are on, a file of this size keeps room for an emergency:
+    /// it is deleted first when less is free than there must be, before any log suffers, and is
+    /// made again when there is room for it. See `docs/full-disk.md`.
+    ///
+    /// It holds nothing, and no quota counts it.
+    #[must_use]
+    pub fn ballast(mut self, size: Bytes) -> Self {
+        self.ballast = Some(size);
+        self
+    }
+
     /// The sets that anything is done to: all but those of blocks with errors.
     pub fn at_work(&self) -> impl Iterator<Item = &SetSpec> {
         self.sets.iter().filter(|set| !set.policy.is_left_alone())
@@ -583,7 +596,7 @@ impl Config {
     /// A configuration of one set.
     #[must_use]
     pub fn single(set: SetSpec) -> Self {
-        Self { sets: vec![set], global: Limits::default() }
+        Self { sets: vec![set], ..Self::default() }
     }
 }
 

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
 
+pub(crate) use self::ballast::look_inside;
 pub use self::foreign::{Foreign, foreign};
 use self::look::Looked;
 use self::walk::World;
@@ -26,6 +27,7 @@ use crate::stamp::Stamp;
 use crate::units::Bytes;
 
 mod ahead;
+mod ballast;
 mod claims;
 mod drafts;
 mod foreign;
@@ -180,7 +182,8 @@ fn finish(mut world: World<'_>, logs: Logs) -> (Inventory, Moved) {
         let dir = Dir { path, id: before.id, mount, missing: folder.missing.clone() };
         dirs.insert(folder.dir, dir);
     }
-    world.close_all_but(|dir| used.contains(&dir));
+    let ballasts = ballast::find(&mut world, &mut dirs);
+    world.close_all_but(|dir| dirs.contains_key(&dir));
     let sets = std::iter::zip(&world.spaces, &world.overhead)
         .zip(logs)
         .map(|((space, overhead), logs)| {
@@ -189,7 +192,7 @@ fn finish(mut world: World<'_>, logs: Logs) -> (Inventory, Moved) {
         })
         .collect();
     let notes = std::mem::take(&mut world.notes);
-    let mut inventory = Inventory { dirs, sets, notes };
+    let mut inventory = Inventory { dirs, sets, ballasts, notes };
     inventory.normalize();
     (inventory, moved)
 }

@@ -74,6 +74,7 @@ impl Ask {
         let inventory = Inventory {
             dirs: BTreeMap::from([(DirId(1), dir)]),
             sets: vec![set],
+            ballasts: Vec::new(),
             notes: Vec::new(),
         };
         let config = Config::single(SetSpec::pattern("/var/log/*.log", self.policy.clone()));

@@ -68,6 +68,7 @@ fn an_empty_log_that_was_copied_gives_its_inode_back() {
     let inventory = Inventory {
         dirs: BTreeMap::from([(DIR, dir)]),
         sets: vec![Set { logs, overhead: Bytes::ZERO, space, dev: 1 }],
+        ballasts: Vec::new(),
         notes: Vec::new(),
     };
     let config = Config::single(SetSpec::pattern("/var/log/*.log", policy));

@@ -144,7 +144,7 @@ pub fn build((host, raw_sets): &Raw, odd: Odd) -> Case {
         config.global = limits([host[3], host[4], host[5]], used, files, free);
     }
     let inventory = {
-        let mut inventory = Inventory { dirs, sets, notes: Vec::new() };
+        let mut inventory = Inventory { dirs, sets, ballasts: Vec::new(), notes: Vec::new() };
         inventory.normalize();
         inventory
     };

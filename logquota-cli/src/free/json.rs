@@ -84,6 +84,7 @@ pub(super) fn outcome(
         "deleted_bytes": outcome.deleted.1,
         "cut_logs": outcome.cut.0,
         "cut_bytes": outcome.cut.1,
+        "ballast_bytes": outcome.released,
         "open_deleted": held(&outcome.held),
     });
     joined(&run, more)

@@ -24,6 +24,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) freed: i64,
     /// Files that were deleted, and what they occupied.
     pub(crate) deleted: (usize, Bytes),
+    /// What a ballast gave that was released.
+    pub(crate) released: Bytes,
     /// Files that were compressed.
     pub(crate) compressed: usize,
     /// Logs whose heads were cut off, and how much of them.
@@ -41,11 +43,15 @@ impl<'a> Outcome<'a> {
         let mut deleted = (0usize, Bytes::ZERO);
         let (mut compressed, mut not_needed, mut whole) = (0usize, 0usize, 0usize);
         let mut cut = 0usize;
+        let mut released = Bytes::ZERO;
         let mut gone = HashSet::new();
         for (step, outcome) in plan.steps.iter().zip(&report.outcomes) {
             match (&step.action, outcome) {
                 (_, StepOutcome::Done) if loses(step) => {
                     deleted = (deleted.0.saturating_add(1), deleted.1.plus(step.bytes));
+                }
+                (Action::ReleaseBallast { .. }, StepOutcome::Done) => {
+                    released = released.plus(step.bytes);
                 }
                 (Action::Compress { .. }, StepOutcome::Done) => {
                     compressed = compressed.saturating_add(1);
@@ -72,6 +78,7 @@ impl<'a> Outcome<'a> {
             before,
             freed: freed_in_all(report, &session.devices()),
             deleted,
+            released,
             compressed,
             cut: (cut, report.cut),
             not_needed,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use logquota::Bytes;
 use logquota::fs::os::OpenDeletedFiles;
-use logquota::inventory::Space;
+use logquota::inventory::{Ballast, Space};
 use logquota::plan::guard::{Exceeded, loses};
 use logquota::plan::{Action, Goal, Plan, Reason, Step, Wanted};
 use logquota::scan::Foreign;
@@ -38,6 +38,7 @@ pub(crate) struct View<'a> {
 /// In which order things give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
+    Ballast,
     Leftover,
     Expired,
     Squeeze,
@@ -57,13 +58,14 @@ pub(crate) struct Part {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Leftover, Self::Expired, Self::Squeeze, Self::Evict, Self::Cut];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Ballast, Self::Leftover, Self::Expired, Self::Squeeze, Self::Evict, Self::Cut];
 
     /// None for what only belongs to another step.
     pub(crate) fn of(step: &Step) -> Option<Self> {
         match (&step.action, &step.reason) {
             (Action::RunHook { .. }, _) | (Action::Delete { .. }, Reason::Compressed) => None,
+            (Action::ReleaseBallast { .. }, _) => Some(Self::Ballast),
             (Action::Compress { .. }, _) => Some(Self::Squeeze),
             (Action::Trim { .. }, _) => Some(Self::Cut),
             (_, Reason::Leftover | Reason::Duplicate) => Some(Self::Leftover),
@@ -105,7 +107,10 @@ impl View<'_> {
         let Space { free, total, .. } = self.space();
         let sets = self.session.inventory.sets.iter().filter(|set| set.dev == self.goal.dev);
         let ours: Bytes = sets.map(logquota::inventory::Set::used).sum();
-        total.minus(free).minus(ours).minus(self.foreign.bytes)
+        let ballasts = self.session.inventory.ballasts.iter();
+        let kept: Bytes =
+            ballasts.filter(|ballast| ballast.dev == self.goal.dev).map(Ballast::kept).sum();
+        total.minus(free).minus(ours).minus(kept).minus(self.foreign.bytes)
     }
 
     /// Free in the end, at least.
@@ -159,6 +164,12 @@ impl View<'_> {
     fn parts_of(&self, plan: &Plan, kind: Kind) -> BTreeMap<PathBuf, Part> {
         let mut parts: BTreeMap<PathBuf, Part> = BTreeMap::new();
         for step in plan.steps.iter().filter(|step| Kind::of(step) == Some(kind)) {
+            if let (Kind::Ballast, Some(at)) = (kind, step.action.place()) {
+                let path = self.session.inventory.path(at.dir, &at.name);
+                let part = Part { files: 1, bytes: step.bytes, of: 1, ..Part::default() };
+                parts.insert(path, part);
+                continue;
+            }
             let set = self.session.inventory.sets.get(step.set);
             let Some(log) = set.zip(step.log).and_then(|(set, log)| set.logs.get(log)) else {
                 continue;

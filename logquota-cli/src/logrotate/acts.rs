@@ -62,6 +62,10 @@ pub(super) fn before(scene: &Scene<'_>, step: &Step, debug: bool) -> Option<Stri
         Action::Copy { from, to, .. } => format!("copying {} to {}", name(from), name(to)),
         Action::Truncate { at, .. } => format!("truncating {}", name(at)),
         Action::Trim { at, .. } => format!("cutting the oldest {} off {}", step.bytes, name(at)),
+        Action::ReleaseBallast { at } => format!("releasing the ballast {}", name(at)),
+        Action::RestoreBallast { at, size, .. } => {
+            format!("making the ballast {}, {size} large", name(at))
+        }
         Action::Compress { program, codec, .. } => match (program, codec) {
             (Some(program), _) => format!("compressing log with: {}", show(&program.command)),
             (None, Codec::Gzip) => "compressing log with: /bin/gzip (built in)".to_owned(),
@@ -165,6 +169,8 @@ pub(super) fn failure(scene: &Scene<'_>, step: &Step, error: &Error) -> Vec<Stri
         }
         Action::Truncate { at, .. } => format!("error truncating {}: {why}", name(at)),
         Action::Trim { at, .. } => format!("error cutting the head off {}: {why}", name(at)),
+        Action::ReleaseBallast { at } => format!("error removing {}: {why}", name(at)),
+        Action::RestoreBallast { at, .. } => format!("error making {}: {why}", name(at)),
         Action::Compress { from, .. } => {
             let from = name(from);
             let failed = format!("failed to compress log {from}");

@@ -128,6 +128,7 @@ fn show_kind(
     let files: usize = parts.values().map(|part| part.files).sum();
     let bytes: Bytes = parts.values().map(|part| part.bytes).sum();
     let title = match kind {
+        Kind::Ballast => "Release the ballast, which only keeps room",
         Kind::Leftover => "Delete leftovers of interrupted runs",
         Kind::Expired => "Delete archives past their maxage",
         Kind::Squeeze => "Compress, as far as there is room for it",
@@ -151,6 +152,7 @@ fn show_kind(
         let _ = writeln!(text, "      and {more} more logs; -v lists all");
     }
     let note = match kind {
+        Kind::Ballast => "A run or an appender makes it again when there is room.",
         Kind::Squeeze => "What that gains is not known before, and not counted above.",
         Kind::Evict => "Each only while there is still too little free.",
         Kind::Cut => CUT_NOTE,
@@ -185,7 +187,7 @@ fn counted(what: &str, (count, unit): (usize, &str), bytes: Bytes) -> String {
 fn log_row(path: &Path, part: &Part, kind: Kind) -> String {
     let path = printable(path);
     let what = match kind {
-        Kind::Leftover => format!("      {path}"),
+        Kind::Ballast | Kind::Leftover => format!("      {path}"),
         Kind::Cut => format!("      {path}: of {}", part.active),
         _ => format!("      {path}: {} of {} archives", part.files, part.of),
     };
@@ -341,6 +343,9 @@ pub(crate) fn outcome(
     }
     let (files, bytes) = done.deleted;
     let mut what = vec![format!("{files} files deleted, {bytes} by their sizes")];
+    if done.released > Bytes::ZERO {
+        what.push(format!("ballast of {} released", done.released));
+    }
     if done.compressed > 0 {
         what.push(format!("{} compressed", done.compressed));
     }

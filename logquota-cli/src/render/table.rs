@@ -9,13 +9,14 @@ use logquota::plan::{Host, NextDue};
 
 use super::folder_line;
 use crate::output::{Paint, clean};
-use crate::status::{LogRow, SetRow};
+use crate::status::{BallastRow, LogRow, SetRow};
 
 /// Per set one line, and under it one line per log.
 pub(crate) fn status(
     host: &Host,
     now: DateTime<FixedOffset>,
     sets: &[SetRow],
+    ballasts: &[BallastRow],
     paint: Paint,
 ) -> String {
     let at = now.format("%Y-%m-%d %H:%M:%S %:z");
@@ -49,6 +50,7 @@ pub(crate) fn status(
             let _ = writeln!(text, "{}", log_row(log));
         }
     }
+    text.push_str(&super::ballast::status(ballasts, paint));
     text
 }
 

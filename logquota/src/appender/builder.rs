@@ -125,6 +125,7 @@ pub struct Builder {
     pub(super) segment: Option<Bytes>,
     pub(super) every: Option<Interval>,
     pub(super) on_full: OnFull,
+    pub(super) ballast: Option<Bytes>,
     pub(super) delivery: Delivery,
     pub(super) latest: Option<std::ffi::OsString>,
     pub(super) degraded: bool,
@@ -143,6 +144,9 @@ impl std::fmt::Debug for Builder {
             .finish_non_exhaustive()
     }
 }
+
+/// What a ballast takes beside its size: its folder, and what is rounded up.
+const BALLAST_MARGIN: Bytes = Bytes::kib(16);
 
 /// A segment's size where none is given.
 const SEGMENT: Bytes = Bytes::mib(8);
@@ -163,6 +167,7 @@ impl Builder {
             segment: None,
             every: None,
             on_full: OnFull::default(),
+            ballast: None,
             delivery: Delivery::default(),
             latest: None,
             degraded: false,
@@ -244,6 +249,23 @@ impl Builder {
     #[must_use]
     pub fn reserve(mut self, free: Bytes) -> Self {
         self.policy.limits.reserve = Some(Reserve::Bytes(free));
+        self
+    }
+
+    /// A file of this size keeps room on the disk. When that is full, the file goes first, before
+    /// an archive or a record does; and also when less is free than [`reserve`](Self::reserve) says,
+    /// or than an eighth of it. It is made again, in the background or by
+    /// [`Appender::maintain`], when there is room for it and some more.
+    ///
+    /// The quota counts it, whether it is there or not: the log has that much less. A folder
+    /// `.logquota` beside the log holds it; see [`ballast`](crate::ballast).
+    ///
+    /// # What is not guaranteed
+    ///
+    /// What it gives anybody may take, not only this log.
+    #[must_use]
+    pub fn ballast(mut self, size: Bytes) -> Self {
+        self.ballast = (size > Bytes::ZERO).then_some(size);
         self
     }
 
@@ -337,15 +359,30 @@ impl Builder {
 
     /// The segment's size.
     pub(super) fn segment_size(&self) -> Bytes {
-        self.segment.unwrap_or_else(|| match self.policy.limits.quota {
+        self.segment.unwrap_or_else(|| match self.quota_of_log() {
             Some(quota) => Bytes::new((quota.get() / 8).max(1)),
             None => SEGMENT,
         })
     }
 
+    /// What the quota leaves for the log.
+    fn quota_of_log(&self) -> Option<Bytes> {
+        let ballast = self.ballast.map_or(Bytes::ZERO, |size| size.plus(BALLAST_MARGIN));
+        self.policy.limits.quota.map(|quota| quota.minus(ballast))
+    }
+
     /// The policy that the planner is given: the appender's own threads never rotate by it.
     pub(super) fn finished_policy(&self) -> Result<Policy> {
         let mut policy = self.policy.clone();
+        if let (Some(ballast), Some(quota)) = (self.ballast, policy.limits.quota)
+            && ballast.plus(BALLAST_MARGIN) >= quota
+        {
+            return Err(Error::Policy(format!(
+                "a ballast of {ballast} leaves nothing of a quota of {quota}; lower the ballast or \
+                 raise the quota"
+            )));
+        }
+        policy.limits.quota = self.quota_of_log();
         let segment = self.segment_size();
         if segment == Bytes::ZERO {
             return Err(Error::Policy("a segment of 0 bytes can hold no record".to_owned()));

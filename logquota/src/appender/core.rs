@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use super::ballast;
 use super::block::Block;
 use super::builder::Delivery;
 use super::combine::Combine;
@@ -296,5 +297,6 @@ impl Core {
         self.tick();
         self.env.wants_upkeep.store(false, Ordering::Release);
         self.upkeep(true);
+        ballast::look_after(&self.env);
     }
 }

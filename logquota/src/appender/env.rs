@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset};
 
+use super::ballast::Ballast;
 use super::builder::{OnEvent, OnFull};
 use super::event::Event;
 use super::meter::Books;
@@ -58,6 +59,7 @@ pub(super) struct Env {
     pub(super) policy: Policy,
     pub(super) segment: u64,
     pub(super) on_full: OnFull,
+    pub(super) ballast: Option<Ballast>,
     pub(super) attributes: Attributes,
     pub(super) latest: Option<OsString>,
     pub(super) background: bool,
@@ -111,6 +113,7 @@ impl Env {
             segment: builder.segment_size().get(),
             policy,
             on_full: builder.on_full,
+            ballast: builder.ballast.map(Ballast::new),
             attributes,
             latest: builder.latest.clone(),
             background: builder.background,

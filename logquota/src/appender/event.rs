@@ -165,6 +165,16 @@ pub enum Event {
         /// By how many seconds.
         seconds: i64,
     },
+    /// The ballast was given up, since there was too little room on the disk.
+    BallastReleased {
+        /// What that gave.
+        bytes: Bytes,
+    },
+    /// The ballast was made.
+    BallastRestored {
+        /// What it keeps.
+        bytes: Bytes,
+    },
     /// Work in the background failed; it is tried again.
     UpkeepFailed {
         /// Why.

@@ -393,6 +393,10 @@ impl NewFile for GuardedFile<'_> {
         self.file.reserve(len)
     }
 
+    fn allocate(&mut self, len: Bytes) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+
     fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()> {
         self.file.set_attributes(attributes)
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
+use super::ballast;
 use super::builder::OnFull;
 use super::env::{Env, lock};
 use super::event::{Cause, Dropped, Event, Fate};
@@ -316,6 +317,9 @@ impl Log {
                 }
                 Err(error) => Failure::of(Error::io(Op::Write, &env.path)(error)),
             };
+            if failure.cause == Cause::DiskFull && ballast::helps(env) {
+                continue;
+            }
             if failure.cause == Cause::DiskFull && tries > 0 {
                 tries = tries.saturating_sub(1);
                 if self.make_room(env, Goal::Disk(as_u64(rest.len()).saturating_add(1 << 16))) {
@@ -355,6 +359,9 @@ impl Log {
         let is_disk = matches!(goal, Goal::Disk(_));
         if if is_disk { self.is_disk_stuck } else { self.is_stuck } {
             return false;
+        }
+        if is_disk && ballast::helps(env) {
+            return true;
         }
         env.wants_upkeep.store(true, Ordering::Release);
         self.let_go(env);

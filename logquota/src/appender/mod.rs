@@ -57,6 +57,7 @@ use std::sync::atomic::Ordering;
 
 mod account;
 mod adopt;
+mod ballast;
 mod block;
 mod builder;
 mod combine;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::ballast;
 use super::block::Block;
 use super::builder::{Builder, Delivery};
 use super::combine::Combine;
@@ -105,6 +106,9 @@ impl Core {
         drop(log);
         // What is there already may be more than the quota: first of all it is brought under it.
         upkeep::tidy(env, Goal::Routine { compress: false })?;
+        if !env.background {
+            ballast::look_after(env);
+        }
         env.wants_upkeep.store(env.policy.compress.is_some(), Ordering::Release);
         Ok(())
     }

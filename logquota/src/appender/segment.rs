@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering;
 
 use super::adopt::COMPANY;
+use super::ballast;
 use super::builder::OnFull;
 use super::env::{Env, Retired, lock};
 use super::event::{Cause, Event};
@@ -74,6 +75,9 @@ impl Log {
         is_shared: bool,
     ) -> bool {
         let mut reserved = set_aside(file, len, is_shared);
+        if reserved.as_ref().is_err_and(is_no_space) && ballast::helps(env) {
+            reserved = set_aside(file, len, is_shared);
+        }
         if let Err(error) = &reserved
             && is_no_space(error)
             && env.on_full == OnFull::EvictOldest

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::ballast;
 use super::builder::Delivery;
 use super::core::{Core, Front};
 use super::env::lock;
@@ -135,6 +136,7 @@ fn keep(core: &Core) {
             core.upkeep(false);
             core.packer.ring();
         }
+        ballast::look_after(&core.env);
         core.env.deliver();
     }
     core.env.deliver();

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::ballast;
 use super::builder::OnFull;
 use super::env::{Env, Retired, lock};
 use super::event::Event;
@@ -201,6 +202,12 @@ pub(super) fn tidy(env: &Env, goal: Goal) -> Result<bool> {
         close(env, &seen);
         seen = look(env)?;
     }
+    if !in_haste && env.policy.limits.reserve.is_some() {
+        // Before an archive goes for the reserve.
+        for set in &mut seen.inventory.sets {
+            set.space.free = set.space.free.plus(ballast::relieve(env, &set.space));
+        }
+    }
     let result = tidy_seen(env, goal, &seen);
     close(env, &seen);
     drop(locked);
@@ -333,7 +340,7 @@ fn config(env: &Env, policy: Policy) -> Config {
         policy,
         ignore_duplicates: false,
     };
-    Config { sets: vec![spec], global: Limits::default() }
+    Config::single(spec)
 }
 
 /// The path as a pattern that matches itself only.

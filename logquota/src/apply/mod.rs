@@ -23,6 +23,7 @@ use crate::policy::{Identity, Program, Shred};
 use crate::stamp::{FileId, Kind, Meta, Stamp};
 use crate::units::Bytes;
 
+pub(crate) mod ballast;
 mod compress;
 mod copy;
 mod ledger;
@@ -118,7 +119,7 @@ pub enum Outcome {
     Failed(Error),
     /// A step that it needs was not done.
     NotReached,
-    /// It was to make room, and there is enough by now.
+    /// It was to make room and there is enough by now, or somebody else has done it.
     NotNeeded,
 }
 
@@ -313,15 +314,28 @@ impl<'a> Runner<'a> {
             return Outcome::NotReached;
         }
         match self.act(step, hooks) {
-            Ok(()) => Outcome::Done,
+            Ok(true) => Outcome::Done,
+            Ok(false) => Outcome::NotNeeded,
             Err(error) => outcome_of(error),
         }
     }
 
-    fn act(&mut self, step: &Step, hooks: &mut dyn Hooks) -> Result<()> {
-        if let Action::RunHook { hook, script, args } = &step.action {
-            self.act_as(None, step)?;
-            return hooks.run(*hook, script, args);
+    /// `false` if there was no need any more.
+    fn act(&mut self, step: &Step, hooks: &mut dyn Hooks) -> Result<bool> {
+        match &step.action {
+            Action::RunHook { hook, script, args } => {
+                self.act_as(None, step)?;
+                return hooks.run(*hook, script, args).map(|()| true);
+            }
+            Action::ReleaseBallast { at } => {
+                self.act_as(None, step)?;
+                return self.release(step, at).map(|()| true);
+            }
+            Action::RestoreBallast { at, size, left } => {
+                self.act_as(None, step)?;
+                return self.restore(step, at, *size, *left);
+            }
+            _ => {}
         }
         self.act_as(self.plan.sets.get(step.set).and_then(|set| set.run_as), step)?;
         match &step.action {
@@ -340,8 +354,12 @@ impl<'a> Runner<'a> {
             Action::Compress { program: Some(program), .. } => {
                 self.compress_by(step, program, hooks)
             }
-            Action::Compress { program: None, .. } | Action::RunHook { .. } => Ok(()),
+            Action::Compress { program: None, .. }
+            | Action::RunHook { .. }
+            | Action::ReleaseBallast { .. }
+            | Action::RestoreBallast { .. } => Ok(()),
         }
+        .map(|()| true)
     }
 
     fn act_as(&mut self, who: Option<Identity>, step: &Step) -> Result<()> {
@@ -438,7 +456,10 @@ impl<'a> Runner<'a> {
     fn free(&self) -> Vec<Option<u64>> {
         let mut dirs: Vec<Option<DirId>> = vec![None; self.plan.sets.len()];
         for step in &self.plan.steps {
-            if let (Some(slot @ None), Some(place)) = (dirs.get_mut(step.set), step.action.place())
+            // Its folder may be yet to be made.
+            let is_restore = matches!(step.action, Action::RestoreBallast { .. });
+            if let (Some(slot @ None), Some(place), false) =
+                (dirs.get_mut(step.set), step.action.place(), is_restore)
             {
                 *slot = Some(place.dir);
             }

@@ -161,6 +161,14 @@ pub trait NewFile: Write + Send {
     /// As [`AppendFile::reserve`].
     fn reserve(&mut self, len: Bytes) -> io::Result<()>;
 
+    /// Has the file `len` bytes long, with blocks set aside for all of them. What is not written
+    /// reads as zeros.
+    ///
+    /// # Errors
+    ///
+    /// As [`AppendFile::reserve`].
+    fn allocate(&mut self, len: Bytes) -> io::Result<()>;
+
     /// Gives back what was reserved behind the end, and sets owner, then times, then mode, on
     /// the open file. An access control list that its folder gave it stays.
     ///

@@ -71,6 +71,8 @@ pub struct SimDisk {
     pub copy_on_write: bool,
     /// How the head of a file can be cut off.
     pub head_cuts: HeadCuts,
+    /// Whether a file can be made longer with blocks behind it (NFS, for one, cannot).
+    pub allocates: bool,
 }
 
 /// How a simulated file system cuts off the head of a file.
@@ -93,6 +95,7 @@ impl Default for SimDisk {
             block: Bytes::new(512),
             copy_on_write: false,
             head_cuts: HeadCuts::Close,
+            allocates: true,
         }
     }
 }

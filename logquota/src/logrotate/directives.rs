@@ -324,7 +324,12 @@ pub(super) static TABLE: &[Directive] = &[
     })
     .only(Scope::Block),
     flag("livetrim", |s| s.live_trim = true).only(Scope::Block),
-    undone("ballast", Kind::Value).only(Scope::Global),
+    value("ballast", |s, a, _| {
+        // Of several the largest: in which order files are read must not matter.
+        s.ballast = s.ballast.max(Some(v::ballast(a)?));
+        Ok(())
+    })
+    .only(Scope::Global),
 ];
 
 /// Every directive there is.

@@ -57,6 +57,8 @@ pub(super) struct Settings {
     pub(super) run_as: Option<Identity>,
     /// Of the block; among the defaults: of all blocks together, and not inherited.
     pub(super) limits: Limits,
+    /// Among the defaults only.
+    pub(super) ballast: Option<Bytes>,
     /// Not inherited.
     pub(super) name: Option<String>,
     /// Directives in force that this version cannot follow.
@@ -109,6 +111,7 @@ impl Default for Settings {
             hard_links: false,
             run_as: None,
             limits: Limits::default(),
+            ballast: None,
             name: None,
             undone: Vec::new(),
             bad_date: None,

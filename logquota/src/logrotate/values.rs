@@ -176,6 +176,15 @@ pub(super) fn quota(a: &Argument<'_>) -> Result<Bytes, Problem> {
     Ok(quota)
 }
 
+/// A size that is worth a file.
+pub(super) fn ballast(a: &Argument<'_>) -> Result<Bytes, Problem> {
+    let ballast = size(a, Blank::Allowed)?;
+    if ballast < Bytes::kib(64) {
+        return Err(a.wrong("a ballast of less than 64k keeps no room", "write a larger size"));
+    }
+    Ok(ballast)
+}
+
 /// A size, or a part of the file system in percent.
 pub(super) fn reserve(a: &Argument<'_>) -> Result<Reserve, Problem> {
     let Some(percent) = a.text()?.strip_suffix('%') else {

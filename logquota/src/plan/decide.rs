@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::ballast::Released;
 use super::blocked::why;
 use super::classic::{Last, Target};
 use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source, Stop};
@@ -10,8 +11,8 @@ use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
 use super::twofold::Roles;
 use super::{
-    Context, Due, LogVerdicts, Plan, Problem, Purpose, Reason, classic, digest, free, order,
-    retain, trim,
+    Context, Due, LogVerdicts, Plan, Problem, Purpose, Reason, ballast, classic, digest, free,
+    order, retain, trim,
 };
 use crate::inventory::{Blocked, Inventory, LeftoverKind};
 use crate::naming::{Label, Style, sequence_label};
@@ -33,14 +34,16 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         copy
     });
     let inventory = sorted.as_ref().unwrap_or(inventory);
+    let released = ballast::released(inventory, config, context.purpose);
     // A rotation that turns out to be impossible must not have cost anything: everything is
     // decided again without it. Each round puts off at least one more log.
     let mut put_off = PutOff::new();
     let mut plain: HashSet<(usize, usize)> = HashSet::new();
     let (attempt, ordered) = loop {
-        let attempt = Attempt::new(inventory, config, context, &put_off, &plain);
+        let attempt = Attempt::new(inventory, config, context, (&put_off, &plain), &released);
+        let Attempt { drafts, evictions, .. } = &attempt;
         let mut ordered =
-            order::order(inventory, config, context.purpose, &attempt.drafts, &attempt.evictions);
+            order::order(inventory, config, context.purpose, (drafts, evictions), &released);
         let mut more = attempt.impossible();
         more.append(&mut ordered.impossible);
         more.retain(|log, not_now| {
@@ -100,8 +103,8 @@ impl<'a> Attempt<'a> {
         inventory: &'a Inventory,
         config: &'a Config,
         context: &Context,
-        put_off: &PutOff,
-        plain: &HashSet<(usize, usize)>,
+        (put_off, plain): (&PutOff, &HashSet<(usize, usize)>),
+        released: &[Released<'_>],
     ) -> Self {
         let notes = inventory.notes.iter();
         let mut problems: Vec<Problem> = notes
@@ -135,6 +138,7 @@ impl<'a> Attempt<'a> {
         }
         refuse_twins(&mut drafts, inventory, &mut problems);
         let mut evictions = Evictions::new(&drafts, config.global, context.purpose);
+        released.iter().for_each(|ballast| evictions.gain(ballast.of.dev, ballast.of.kept()));
         evictions.run(&mut drafts, context);
         Self { drafts, evictions, problems }
     }

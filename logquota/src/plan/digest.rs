@@ -120,8 +120,9 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             Action::Trim { cut, .. } if plan.purpose != Purpose::Routine => {
                 out.debug(&cut_at_most(*cut));
             }
+            Action::RestoreBallast { size, left, .. } => out.debug(&(size, left)),
             // How much is cut off grows with the log.
-            Action::Rename { .. } | Action::Trim { .. } => {}
+            Action::Rename { .. } | Action::Trim { .. } | Action::ReleaseBallast { .. } => {}
         }
     }
     hexadecimal(out.0, 16)

@@ -17,6 +17,7 @@ use crate::policy::{Codec, Identity, Program, Shred};
 use crate::stamp::{FileId, Stamp};
 use crate::units::{Age, Bytes, Generation};
 
+mod ballast;
 mod blocked;
 mod check;
 mod classic;
@@ -250,6 +251,21 @@ pub enum Action {
         /// Only if its content is that of this compressed or plain copy.
         same_as: Option<Place>,
     },
+    /// Deletes the ballast, which gives its room.
+    ReleaseBallast {
+        /// Which.
+        at: Place,
+    },
+    /// Makes the ballast, and its folder where that does not exist. What there is of a smaller or
+    /// half-made one goes before.
+    RestoreBallast {
+        /// Where.
+        at: Place,
+        /// How large.
+        size: Bytes,
+        /// Only if so much stays free.
+        left: Bytes,
+    },
     /// Runs a script of the configuration.
     RunHook {
         /// Which.
@@ -327,6 +343,8 @@ impl Action {
             Self::Compress { .. } => "compress",
             Self::Mail { .. } => "mail",
             Self::Delete { .. } => "delete",
+            Self::ReleaseBallast { .. } => "release_ballast",
+            Self::RestoreBallast { .. } => "restore_ballast",
             Self::RunHook { .. } => "run_hook",
         }
     }
@@ -343,7 +361,9 @@ impl Action {
             | Self::Truncate { at, .. }
             | Self::Trim { at, .. }
             | Self::Mail { at, .. }
-            | Self::Delete { at, .. } => Some(at),
+            | Self::Delete { at, .. }
+            | Self::ReleaseBallast { at }
+            | Self::RestoreBallast { at, .. } => Some(at),
             Self::RunHook { .. } => None,
         }
     }
@@ -358,6 +378,8 @@ impl Action {
             | Self::Trim { .. }
             | Self::Mail { .. }
             | Self::Delete { .. }
+            | Self::ReleaseBallast { .. }
+            | Self::RestoreBallast { .. }
             | Self::RunHook { .. } => None,
         }
     }
@@ -489,6 +511,20 @@ pub enum Reason {
         free: u64,
         /// What must be free.
         wanted: u64,
+    },
+    /// Less is free on the file system than must be: the ballast goes.
+    LowSpace {
+        /// Free now.
+        free: Bytes,
+        /// What must be free.
+        wanted: Bytes,
+    },
+    /// There is room for the ballast.
+    RoomForBallast {
+        /// What is free by then, at least.
+        free: Bytes,
+        /// What must be free for it to be made.
+        wanted: Bytes,
     },
     /// A rotation needs an inode and the file system has none.
     NoInode,

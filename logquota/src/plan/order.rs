@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 
+use super::ballast::Released;
 use super::decide::PutOff;
 use super::draft::{LogDraft, SetDraft, Source};
 use super::quota::Evictions;
@@ -17,6 +18,7 @@ use crate::policy::{Config, Rules};
 use crate::stamp::Stamp;
 use crate::units::Bytes;
 
+mod ballast;
 mod classic;
 mod due;
 mod free;
@@ -70,8 +72,8 @@ pub(super) fn order(
     inventory: &Inventory,
     config: &Config,
     purpose: Purpose,
-    drafts: &[SetDraft<'_>],
-    evictions: &Evictions,
+    (drafts, evictions): (&[SetDraft<'_>], &Evictions),
+    released: &[Released<'_>],
 ) -> Ordered {
     let before: Vec<Bytes> = drafts.iter().map(|draft| draft.set.used()).collect();
     let mut builder = Builder {
@@ -89,13 +91,17 @@ pub(super) fn order(
         purpose,
         grown: vec![Bytes::ZERO; drafts.len()],
     };
+    builder.release(released);
     for (set, draft) in drafts.iter().enumerate() {
         for (log, log_draft) in draft.logs.iter().enumerate() {
             builder.clear_leftovers(set, log, log_draft);
         }
     }
     match purpose {
-        Purpose::Routine => builder.run(drafts),
+        Purpose::Routine => {
+            builder.run(drafts);
+            builder.restore(released);
+        }
         Purpose::Free(goal) => builder.free(drafts, evictions, goal),
     }
     let Builder { steps, peak, used, impossible, plain, .. } = builder;
@@ -321,6 +327,10 @@ struct At {
 }
 
 impl At {
+    const fn set(set: usize) -> Self {
+        Self { set, log: None, needs: Vec::new() }
+    }
+
     const fn log(set: usize, log: usize) -> Self {
         Self { set, log: Some(log), needs: Vec::new() }
     }
@@ -385,6 +395,11 @@ pub(super) fn sums(
     for (set, draft) in drafts.iter().enumerate() {
         let change = i128::from(draft.set.used().get()) - i128::from(used_after(set).get());
         *freed.entry(draft.set.dev).or_default() += change;
+    }
+    for step in &ordered.steps {
+        if let Some(draft) = drafts.get(step.set) {
+            *freed.entry(draft.set.dev).or_default() += ballast::change(step);
+        }
     }
     let free_after = |draft: &SetDraft<'_>| {
         let freed = freed.get(&draft.set.dev).copied().unwrap_or_default();

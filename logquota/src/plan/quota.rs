@@ -118,6 +118,13 @@ impl Evictions {
         all
     }
 
+    /// Counts on space that is given besides.
+    pub(super) fn gain(&mut self, dev: u64, bytes: Bytes) {
+        if let Some(volume) = self.volumes.get_mut(&dev) {
+            volume.free += i128::from(bytes.get());
+        }
+    }
+
     /// Evicts until every limit holds or nothing more may go.
     pub(super) fn run(&mut self, drafts: &mut [SetDraft<'_>], context: &Context) {
         if let Purpose::Free(goal) = context.purpose {

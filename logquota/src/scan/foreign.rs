@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::fs::ReadFs;
-use crate::inventory::{DirId, Inventory, Log, Names};
+use crate::inventory::{Ballast, DirId, Inventory, Log, Names};
 use crate::stamp::{Kind, Meta};
 use crate::units::Bytes;
 
@@ -43,6 +43,8 @@ pub fn foreign(
     let stamps = || inventory.sets.iter().flat_map(|set| &set.logs).flat_map(Log::stamps);
     let mut ours = Vec::with_capacity(stamps().count());
     ours.extend(stamps().filter(|stamp| stamp.id.dev == dev).map(|stamp| stamp.id.ino));
+    let ballasts = inventory.ballasts.iter().filter_map(Ballast::stamp);
+    ours.extend(ballasts.filter(|stamp| stamp.id.dev == dev).map(|stamp| stamp.id.ino));
     ours.sort_unstable();
     let mut search = Search {
         fs,

@@ -67,6 +67,8 @@ pub(super) struct World<'a> {
     pending: HashMap<(DirId, OsString), usize>,
     /// For each set: the file system of its first folder, and its device.
     pub(super) spaces: Vec<Option<(Space, u64)>>,
+    /// For each set: that folder.
+    pub(super) bases: Vec<Option<(DirId, PathBuf)>>,
     /// For each set: blocks of the folders that it has whole.
     pub(super) overhead: Vec<Bytes>,
     counted: HashSet<(u64, u64)>,
@@ -103,6 +105,7 @@ impl<'a> World<'a> {
             roots: HashMap::new(),
             pending: HashMap::new(),
             spaces: vec![None; config.sets.len()],
+            bases: vec![None; config.sets.len()],
             overhead: vec![Bytes::ZERO; config.sets.len()],
             counted: HashSet::new(),
             notes: Vec::new(),
@@ -327,6 +330,9 @@ impl<'a> World<'a> {
             Ok(answer) => {
                 if let Some(slot) = self.spaces.get_mut(set) {
                     *slot = Some(answer);
+                }
+                if let Some(slot) = self.bases.get_mut(set) {
+                    *slot = Some((dir, path.to_owned()));
                 }
             }
             Err(error) => {

@@ -31,7 +31,7 @@ pub(super) fn numbered_zstd(seed: u64) -> Workload {
     let policy = size_policy().keep_count(3).compress(Codec::Zstd);
     let set = |dir: &str, policy: &Policy| SetSpec::pattern(format!("{dir}/*.log"), policy.clone());
     let sets = vec![set("/var/log/a", &policy), set("/var/log/b", &policy)];
-    s.done("numbered-zstd", Promise::Same, Config { sets, global: Limits::default() })
+    s.done("numbered-zstd", Promise::Same, Config { sets, ..Config::default() })
 }
 
 pub(super) fn delayed(seed: u64) -> Workload {

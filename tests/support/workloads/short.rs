@@ -152,7 +152,7 @@ pub(super) fn two_sets(seed: u64) -> Workload {
     let sets =
         vec![SetSpec::pattern("/var/log/a/*.log", own), SetSpec::pattern("/var/log/b/*.log", free)];
     let global = Limits { quota: Some(quota.plus(Bytes::kib(6))), ..Limits::default() };
-    s.done("two-sets", Promise::SameOrMore, Config { sets, global })
+    s.done("two-sets", Promise::SameOrMore, Config { sets, global, ..Config::default() })
 }
 
 pub(super) fn full_disk(seed: u64) -> Workload {

@@ -207,11 +207,19 @@ fn no_locks(error: Errno) -> io::Error {
 
 /// Blocks for the first `len` bytes.
 pub(super) fn reserve(file: BorrowedFd<'_>, len: Bytes) -> io::Result<()> {
+    set_aside(file, FallocateFlags::KEEP_SIZE, len)
+}
+
+/// The same, and the file is so long.
+pub(super) fn allocate(file: BorrowedFd<'_>, len: Bytes) -> io::Result<()> {
+    set_aside(file, FallocateFlags::empty(), len)
+}
+
+fn set_aside(file: BorrowedFd<'_>, how: FallocateFlags, len: Bytes) -> io::Result<()> {
     if len == Bytes::ZERO {
         return Ok(());
     }
-    let keep = FallocateFlags::KEEP_SIZE;
-    again(|| rustix::fs::fallocate(file, keep, 0, len.get()))
+    again(|| rustix::fs::fallocate(file, how, 0, len.get()))
         .map_err(|error| unsupported(error, "its file system cannot set blocks aside"))
 }
 

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, SeekFrom, Timespec, Timestamps};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
-use super::append::{reserve, trim};
+use super::append::{allocate, reserve, trim};
 use super::extended;
 use super::resolve::{again, stat_fd};
 use crate::fs::{Acl, Attributes, Extended, NewFile, ReadFile};
@@ -150,6 +150,10 @@ impl NewFile for Writer {
         // Also if it fails: a part may be there.
         self.reserved = true;
         reserve(self.fd.as_fd(), len)
+    }
+
+    fn allocate(&mut self, len: Bytes) -> io::Result<()> {
+        allocate(self.fd.as_fd(), len)
     }
 
     fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()> {

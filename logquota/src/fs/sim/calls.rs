@@ -400,6 +400,10 @@ impl NewFile for Handle<'_> {
         self.call(SimOp::Reserve, |state, _| state.disk.reserve(self.ino, len.get()))
     }
 
+    fn allocate(&mut self, len: Bytes) -> io::Result<()> {
+        self.call(SimOp::Allocate, |state, _| state.disk.allocate(self.ino, len.get()))
+    }
+
     fn set_attributes(&mut self, attributes: &Attributes) -> io::Result<()> {
         self.give_back()?;
         self.call(SimOp::SetAttributes, |state, _| {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::data::Data;
 use super::durable::{Change, DirOp};
 use super::fault::{
-    EBADF, EDQUOT, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EXDEV, errno,
+    EBADF, EDQUOT, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EOPNOTSUPP, EXDEV, errno,
 };
 use super::{SimDisk, Usage};
 use crate::fs::{Acl, Attributes, Extended};
@@ -364,6 +364,16 @@ impl Disk {
         data.reserve(fits);
         self.node_mut(ino)?.ctime = now;
         if fits < len { Err(self.full()) } else { Ok(()) }
+    }
+
+    /// The same, and it is so long.
+    pub(super) fn allocate(&mut self, ino: Ino, len: u64) -> io::Result<()> {
+        if !self.shape.allocates {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, errno(EOPNOTSUPP)));
+        }
+        self.reserve(ino, len)?;
+        let longer = self.data(ino)?.len().max(len);
+        self.set_len(ino, longer)
     }
 
     /// Gives back blocks behind the end.

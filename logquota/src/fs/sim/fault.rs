@@ -34,6 +34,7 @@ pub enum SimOp {
     OpenLog,
     Append,
     Reserve,
+    Allocate,
     Trim,
     Cut,
     Hold,
@@ -67,6 +68,7 @@ impl SimOp {
                 | Self::SyncDir
                 | Self::Append
                 | Self::Reserve
+                | Self::Allocate
                 | Self::Trim
                 | Self::Cut
                 | Self::LinkTo
@@ -158,6 +160,7 @@ impl Fault {
                     | O::SyncDir
                     | O::Append
                     | O::Reserve
+                    | O::Allocate
                     | O::LinkTo
                     | O::SetExtended
                     | O::Collapse
@@ -215,6 +218,7 @@ impl Fault {
                     | O::Truncate
                     | O::Append
                     | O::Reserve
+                    | O::Allocate
                     | O::BeginTurn
             ),
             Self::Short => matches!(op, O::Read | O::Write | O::Append),

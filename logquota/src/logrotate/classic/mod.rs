@@ -105,7 +105,11 @@ impl<'e> Reader<'e> {
         let found = self.sink.finish();
         let (notes, diagnostics) = found.into_iter().partition(|d| d.severity == Severity::Note);
         Parsed {
-            config: Config { sets: self.sets, global: self.settings.limits },
+            config: Config {
+                sets: self.sets,
+                global: self.settings.limits,
+                ballast: self.settings.ballast,
+            },
             diagnostics,
             notes,
             files: self.files.into_read(),

@@ -134,7 +134,7 @@ impl Ledger {
         inodes.1 += change.files.max(0);
         inodes.0 += if inodes.1 == 0 { change.old_files } else { 0 };
         let freed = self.freed.entry(change.dev).or_default();
-        freed.0 = freed.0.saturating_sub(change.used);
+        freed.0 = freed.0.saturating_sub(change.used).saturating_add(change.gained);
         freed.1 -= change.files;
         let freed = *freed;
         self.history.push(Moment { set, used: after, total, dev: change.dev, freed });

@@ -8,7 +8,9 @@ use crate::plan::{Action, Goal, Hook, Plan, Reason, Step};
 
 pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
     let Some(goal) = world.goal else {
-        for (index, _) in plan.steps.iter().enumerate().filter(|(_, s)| s.only_below.is_some()) {
+        let optional = plan.steps.iter().enumerate().filter(|(_, s)| s.only_below.is_some());
+        let is_release = |step: &Step| matches!(step.action, Action::ReleaseBallast { .. });
+        for (index, _) in optional.filter(|(_, step)| !is_release(step)) {
             found.add(9, format_args!("step {index} may be left out of an ordinary run"));
         }
         return;
@@ -21,6 +23,9 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
         let is_eviction = matches!(step.reason, Reason::Reserve { .. } | Reason::Inodes { .. });
         if !is_allowed(world, step, goal) {
             found.add(9, format_args!("step {index} does something else: {:?}", step.action));
+        }
+        if matches!(step.action, Action::ReleaseBallast { .. }) {
+            continue;
         }
         let is_script = matches!(step.action, Action::RunHook { .. });
         let given = step.only_below.map(|below| below.wanted);

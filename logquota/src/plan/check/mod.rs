@@ -26,6 +26,7 @@ use crate::inventory::Inventory;
 use crate::policy::Config;
 
 mod amounts;
+mod ballast;
 mod evictions;
 mod free;
 mod model;
@@ -38,7 +39,7 @@ mod verdicts;
 /// A promise that a plan breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Number of the promise, 1 to 9.
+    /// Number of the promise, 1 to 10.
     pub promise: u8,
     /// What is wrong.
     pub what: String,
@@ -81,6 +82,7 @@ pub fn check(inventory: &Inventory, config: &Config, plan: &Plan) -> Vec<Violati
     evictions::check_fair(&world, &mut found);
     trims::check_needed(&world, &ledger, &mut found);
     free::check(&world, plan, &mut found);
+    ballast::check(&world, plan, &ledger, &mut found);
     found.violations
 }
 

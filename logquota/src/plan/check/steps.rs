@@ -23,6 +23,8 @@ pub(super) struct Change {
     pub(super) old_files: i64,
     /// Files that have other names: they may or may not be counted afterwards.
     pub(super) linked: i64,
+    /// Bytes that the device gets, besides.
+    pub(super) gained: i128,
     /// The device on which that happens.
     pub(super) dev: u64,
 }
@@ -51,6 +53,9 @@ pub(super) fn play<'a>(
             let shown = world.show(place);
             found.add(1, format_args!("step {index}: the plan lacks the folder of `{shown}`"));
         }
+    }
+    if let Some(change) = super::ballast::change(world, step) {
+        return change;
     }
     match log_of(world, step) {
         None => {
@@ -169,7 +174,7 @@ fn act<'a>(
             world.name(to, file);
             let meanwhile = u128::from(room.get());
             let used = i128::from(added);
-            Some(Change { used, meanwhile, files: linked, old_files: 0, linked, dev })
+            Some(Change { used, meanwhile, files: linked, old_files: 0, linked, gained: 0, dev })
         }
         Action::Truncate { at, .. } => {
             let file = source(world, index, step, at, found)?;
@@ -237,7 +242,9 @@ fn act<'a>(
             source(world, index, step, at, found)?;
             None
         }
-        Action::RunHook { .. } => None,
+        Action::RunHook { .. } | Action::ReleaseBallast { .. } | Action::RestoreBallast { .. } => {
+            None
+        }
     }
 }
 

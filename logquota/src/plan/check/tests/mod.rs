@@ -126,7 +126,8 @@ impl Draft {
         let leftovers = leftovers.map(|l| (&*l.place.name, l.meta));
         let all = archives.chain(logs).chain(leftovers);
         let names = all.map(|(name, meta)| (name.to_owned(), meta.stamp)).collect();
-        let inventory = Inventory { dirs: dirs(), sets: vec![set], notes: Vec::new() };
+        let inventory =
+            Inventory { dirs: dirs(), sets: vec![set], ballasts: Vec::new(), notes: Vec::new() };
         let config = Config::single(SetSpec::pattern("/var/log/*.log", policy));
         Self { inventory, config, plan, names }
     }

@@ -1,0 +1,85 @@
+//! The steps about the ballast: it goes before everything else, since everything else may need its
+//! room, and is made after everything else, from what is left then.
+
+use super::{At, Builder};
+use crate::inventory::{Ballast, BallastFound};
+use crate::plan::ballast::{Released, rule, space};
+use crate::plan::{Action, Expect, OnlyBelow, Reason, Step, Wanted};
+use crate::units::Bytes;
+
+/// Inodes that must be free before one is taken for a ballast: logs come first.
+const SPARE_INODES: u64 = 16;
+
+impl Builder<'_> {
+    pub(super) fn release(&mut self, released: &[Released<'_>]) {
+        for Released { of, stamp, reason, wanted } in released {
+            let action = Action::ReleaseBallast { at: of.place.clone() };
+            let expect = Expect::Unchanged(*stamp);
+            let index = self.push(At::set(of.set), action, expect, of.kept(), reason.clone());
+            if let Some(step) = self.steps.get_mut(index) {
+                step.only_below =
+                    Some(OnlyBelow { wanted: Wanted::Bytes(*wanted), dir: of.place.dir });
+            }
+        }
+    }
+
+    pub(super) fn restore(&mut self, released: &[Released<'_>]) {
+        let inventory = self.inventory;
+        let is_released =
+            |ballast: &Ballast| released.iter().any(|released| released.of.place == ballast.place);
+        let mut done: Vec<u64> = Vec::new();
+        for ballast in &inventory.ballasts {
+            let dev = ballast.dev;
+            let is_foreign = matches!(ballast.found, BallastFound::Foreign { .. });
+            if is_foreign || done.contains(&dev) {
+                continue;
+            }
+            done.push(dev);
+            let Some(rule) = rule(inventory, self.config, dev) else { continue };
+            let mut others = inventory.ballasts.iter().filter(|other| other.dev == dev);
+            if others.any(|other| other.kept() >= rule.size && !is_released(other)) {
+                continue;
+            }
+            let Some(space) = space(inventory, dev) else { continue };
+            let old = ballast.stamp().filter(|_| !is_released(ballast));
+            let freed = old.map_or(Bytes::ZERO, |old| old.allocated);
+            let free = self.free_by_now(dev, space.free).plus(freed);
+            if !rule.has_room(free) || space.free_files.is_some_and(|files| files < SPARE_INODES) {
+                continue;
+            }
+            let (at, size, left) = (ballast.place.clone(), rule.size, rule.left());
+            let expect = old.map_or(Expect::Nothing, Expect::Unchanged);
+            let reason = Reason::RoomForBallast { free, wanted: left.plus(size) };
+            let action = Action::RestoreBallast { at, size, left };
+            self.push(At::set(ballast.set), action, expect, size, reason);
+        }
+    }
+
+    /// What a file system has free when all steps so far were done, at least.
+    fn free_by_now(&self, dev: u64, free: Bytes) -> Bytes {
+        let sets = self.inventory.sets.iter().zip(self.before.iter().zip(&self.used));
+        let here = sets.filter(|(set, _)| set.dev == dev);
+        let freed: i128 =
+            here.map(|(_, (before, used))| i128::from(before.get()) - i128::from(used.get())).sum();
+        let ballasts: i128 = self
+            .steps
+            .iter()
+            .filter(|step| self.inventory.sets.get(step.set).is_some_and(|set| set.dev == dev))
+            .map(change)
+            .sum();
+        let free = i128::from(free.get()) + freed + ballasts;
+        Bytes::new(u64::try_from(free.max(0)).unwrap_or(u64::MAX))
+    }
+}
+
+/// What the file system gets by a step about a ballast.
+pub(super) fn change(step: &Step) -> i128 {
+    match (&step.action, step.expect) {
+        (Action::ReleaseBallast { .. }, _) => i128::from(step.bytes.get()),
+        (Action::RestoreBallast { size, .. }, Expect::Unchanged(old)) => {
+            i128::from(old.allocated.get()) - i128::from(size.get())
+        }
+        (Action::RestoreBallast { size, .. }, _) => -i128::from(size.get()),
+        _ => 0,
+    }
+}
