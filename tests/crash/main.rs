@@ -4,6 +4,7 @@
 //! fails. `LOGQUOTA_SEED=cut/directory/17` runs only the cases whose name begins so.
 //! `LOGQUOTA_LONG=1` tries ten times as many seeds.
 
+mod ballast;
 mod common;
 mod cuts;
 mod errors;

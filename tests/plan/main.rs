@@ -4,6 +4,7 @@
 //! Each property runs 10,000 cases, or as many as `LOGQUOTA_CASES` says. They are
 //! the same in every run; `PROPTEST_RNG_SEED=$RANDOM` in front tries others.
 
+mod ballast;
 mod classic;
 mod due;
 mod footprint;

@@ -10,7 +10,8 @@ use std::ffi::OsString;
 
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime};
 use logquota::inventory::{
-    Archive, Blocked, Dir, DirId, Inventory, Leftover, LeftoverKind, Log, Place, Set, Space,
+    Archive, Ballast, BallastFound, Blocked, Dir, DirId, Inventory, Leftover, LeftoverKind, Log,
+    Place, Set, Space,
 };
 use logquota::naming::{
     DateFormat, DateShift, Label, Naming, Style, sequence_label, temporary_name,
@@ -56,6 +57,8 @@ pub struct Odd {
     pub classic: bool,
     /// Logs that may be cut at their heads.
     pub live_trim: bool,
+    /// A ballast that is asked for, or is there.
+    pub ballast: bool,
 }
 
 impl Odd {
@@ -68,6 +71,7 @@ impl Odd {
         limits: true,
         classic: false,
         live_trim: true,
+        ballast: false,
     };
     /// Nothing: one quota per set, enough disk, tidy names.
     pub const NONE: Self = Self {
@@ -78,6 +82,7 @@ impl Odd {
         limits: false,
         classic: false,
         live_trim: false,
+        ballast: false,
     };
 }
 
@@ -143,8 +148,15 @@ pub fn build((host, raw_sets): &Raw, odd: Odd) -> Case {
         let free = sets[0].space.free;
         config.global = limits([host[3], host[4], host[5]], used, files, free);
     }
+    let mut ballasts = Vec::new();
+    if odd.ballast {
+        let sizes = [64, 0, 1, 8, 1000].map(|blocks: u64| Bytes::new(blocks * BLOCK));
+        let size = pick(host[7], &sizes);
+        config.ballast = (size > Bytes::ZERO).then_some(size);
+        ballasts = builder.ballasts((host[7] / 5, size), &sets, &mut dirs);
+    }
     let inventory = {
-        let mut inventory = Inventory { dirs, sets, ballasts: Vec::new(), notes: Vec::new() };
+        let mut inventory = Inventory { dirs, sets, ballasts, notes: Vec::new() };
         inventory.normalize();
         inventory
     };
@@ -191,6 +203,53 @@ fn limits(raw: [u8; 3], used: Bytes, files: u64, free: Bytes) -> Limits {
 }
 
 impl Builder {
+    /// Beside each set: none, one of any size, or something else.
+    fn ballasts(
+        &mut self,
+        (byte, size): (u8, Bytes),
+        sets: &[Set],
+        dirs: &mut BTreeMap<DirId, Dir>,
+    ) -> Vec<Ballast> {
+        let mut found = Vec::new();
+        for (number, set) in sets.iter().enumerate() {
+            let at = u32::try_from(number).expect("few");
+            let dir = DirId(31 + at);
+            let id = FileId { dev: set.dev, ino: u64::from(dir.0), btime: None };
+            let path = format!("/var/log/set{number}/.logquota").into();
+            let missing = Some(Place { dir: DirId(1 + at), name: ".logquota".into() });
+            let choice = (usize::from(byte) >> number) % 6;
+            let missing = missing.filter(|_| choice == 0);
+            dirs.insert(dir, Dir { path, id, mount: set.dev, missing });
+            self.ino += 1;
+            let kept = [0, 0, 2, 1, 3][choice.min(4)] * size.get().max(BLOCK * 4) / 2;
+            let stamp = Stamp {
+                id: FileId { dev: set.dev, ino: self.ino, btime: None },
+                len: kept,
+                allocated: Bytes::new(kept).in_blocks(Bytes::new(BLOCK)),
+                mtime: Timestamp { secs: self.now.timestamp() - 100, nanos: 0 },
+                ctime: Timestamp { secs: self.now.timestamp() - 100, nanos: 0 },
+                nlink: 1,
+            };
+            let what = match choice {
+                0 => BallastFound::Missing { since: None },
+                1 => BallastFound::Missing { since: Some(stamp.mtime) },
+                5 => BallastFound::Foreign { why: "odd".into() },
+                _ => BallastFound::Ours(Meta {
+                    stamp,
+                    accessed: stamp.mtime,
+                    kind: Kind::File,
+                    mode: 0o600,
+                    uid: 0,
+                    gid: 0,
+                    mount: set.dev,
+                }),
+            };
+            let place = Place { dir, name: "ballast".into() };
+            found.push(Ballast { place, set: number, dev: set.dev, found: what });
+        }
+        found
+    }
+
     fn set(
         &mut self,
         number: usize,

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use logquota::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Place};
-use logquota::plan::{Action, Plan};
+use logquota::inventory::{Archive, BallastFound, Inventory, Leftover, LeftoverKind, Log, Place};
+use logquota::plan::{Action, Plan, Step};
 use logquota::policy::Config;
-use logquota::stamp::{FileId, Meta, Stamp};
+use logquota::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use logquota::units::Bytes;
 
 use crate::generate::{BLOCK, Case};
@@ -110,7 +110,42 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
             _ => {}
         }
     }
-    scan(inventory, &case.config, &files, &rotated, case)
+    let mut after = scan(inventory, &case.config, &files, &rotated, case);
+    for step in &plan.steps {
+        ballast(&mut after, step);
+    }
+    after
+}
+
+/// Does a step about the ballast, if it is one.
+fn ballast(after: &mut Inventory, step: &Step) {
+    let Some(at) = step.action.place() else { return };
+    let Some(ballast) = after.ballasts.iter_mut().find(|ballast| ballast.place == *at) else {
+        return;
+    };
+    let old = ballast.kept();
+    let now = Timestamp { secs: 1, nanos: 0 };
+    match &step.action {
+        Action::ReleaseBallast { .. } => ballast.found = BallastFound::Missing { since: Some(now) },
+        Action::RestoreBallast { size, .. } => {
+            let stamp = Stamp {
+                id: FileId { dev: ballast.dev, ino: 77_777 + ballast.set as u64, btime: None },
+                len: size.get(),
+                allocated: *size,
+                mtime: now,
+                ctime: now,
+                nlink: 1,
+            };
+            let (kind, mode) = (Kind::File, 0o600);
+            let meta = Meta { stamp, accessed: now, kind, mode, uid: 0, gid: 0, mount: 0 };
+            ballast.found = BallastFound::Ours(meta);
+        }
+        _ => return,
+    }
+    let (dev, new) = (ballast.dev, ballast.kept());
+    for set in after.sets.iter_mut().filter(|set| set.dev == dev) {
+        set.space.free = set.space.free.plus(old).minus(new);
+    }
 }
 
 /// Whether a compression may be made, as the limits are when its turn comes.

@@ -176,11 +176,11 @@ pub(super) fn quota(a: &Argument<'_>) -> Result<Bytes, Problem> {
     Ok(quota)
 }
 
-/// A size that is worth a file.
+/// A size above 0.
 pub(super) fn ballast(a: &Argument<'_>) -> Result<Bytes, Problem> {
     let ballast = size(a, Blank::Allowed)?;
-    if ballast < Bytes::kib(64) {
-        return Err(a.wrong("a ballast of less than 64k keeps no room", "write a larger size"));
+    if ballast == Bytes::ZERO {
+        return Err(a.wrong("a ballast of 0 bytes keeps no room", "write a larger size"));
     }
     Ok(ballast)
 }

@@ -45,14 +45,14 @@ fn paths(parsed: &Parsed) -> Vec<String> {
 #[test]
 fn a_word_that_is_not_known_costs_its_line_and_nothing_else() {
     let parsed =
-        classic("bogus { x\n/log/a {\n  Rotate 5\n rotates 7\n ballast\n daily\n}\nendscript\n");
+        classic("bogus { x\n/log/a {\n  Rotate 5\n rotates 7\n ballasts\n daily\n}\nendscript\n");
     assert_eq!(
         said(&parsed),
         [
             "warning: conf:1 unknown option 'bogus' -- ignoring line",
             "warning: conf:3 unknown option 'Rotate' -- ignoring line",
             "warning: conf:4 unknown option 'rotates' -- ignoring line",
-            "warning: conf:5 unknown option 'ballast' -- ignoring line",
+            "warning: conf:5 unknown option 'ballasts' -- ignoring line",
             "warning: conf:8 unknown option 'endscript' -- ignoring line",
         ]
     );

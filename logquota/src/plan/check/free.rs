@@ -64,7 +64,7 @@ fn is_allowed(world: &World<'_>, step: &Step, goal: Goal) -> bool {
                 // The source of a compression, which its policy does not let go by itself.
                 | Reason::Compressed
         ),
-        Action::Compress { .. } => goal.wanted.inodes().is_none(),
+        Action::Compress { .. } | Action::ReleaseBallast { .. } => goal.wanted.inodes().is_none(),
         Action::Trim { .. } => goal.cuts_logs && matches!(step.reason, Reason::Reserve { .. }),
         Action::RunHook { hook, .. } => *hook == Hook::PreRemove,
         _ => false,

@@ -8,7 +8,7 @@ use crate::plan::{Action, Expect, OnlyBelow, Reason, Step, Wanted};
 use crate::units::Bytes;
 
 /// Inodes that must be free before one is taken for a ballast: logs come first.
-const SPARE_INODES: u64 = 16;
+const SPARE_INODES: i128 = 16;
 
 impl Builder<'_> {
     pub(super) fn release(&mut self, released: &[Released<'_>]) {
@@ -44,7 +44,8 @@ impl Builder<'_> {
             let old = ballast.stamp().filter(|_| !is_released(ballast));
             let freed = old.map_or(Bytes::ZERO, |old| old.allocated);
             let free = self.free_by_now(dev, space.free).plus(freed);
-            if !rule.has_room(free) || space.free_files.is_some_and(|files| files < SPARE_INODES) {
+            let inodes = space.free_files.map(|files| self.inodes_by_now(dev, files));
+            if !rule.has_room(free) || inodes.is_some_and(|files| files < SPARE_INODES) {
                 continue;
             }
             let (at, size, left) = (ballast.place.clone(), rule.size, rule.left());
@@ -55,18 +56,30 @@ impl Builder<'_> {
         }
     }
 
+    fn inodes_by_now(&self, dev: u64, free: u64) -> i128 {
+        let change = |step: &Step| match (&step.action, step.expect) {
+            (Action::Delete { .. }, Expect::Unchanged(stamp)) if stamp.nlink > 1 => 0,
+            (Action::Delete { .. } | Action::ReleaseBallast { .. }, _) => 1,
+            (Action::Compress { keep: true, .. }, _) => -1,
+            (Action::Create { .. } | Action::MakeDir { .. } | Action::Copy { .. }, _) => -1,
+            _ => 0,
+        };
+        i128::from(free) + self.steps_on(dev).map(change).sum::<i128>()
+    }
+
+    fn steps_on(&self, dev: u64) -> impl Iterator<Item = &Step> {
+        let is_there =
+            move |step: &&Step| self.inventory.sets.get(step.set).is_some_and(|set| set.dev == dev);
+        self.steps.iter().filter(is_there)
+    }
+
     /// What a file system has free when all steps so far were done, at least.
     fn free_by_now(&self, dev: u64, free: Bytes) -> Bytes {
         let sets = self.inventory.sets.iter().zip(self.before.iter().zip(&self.used));
         let here = sets.filter(|(set, _)| set.dev == dev);
         let freed: i128 =
             here.map(|(_, (before, used))| i128::from(before.get()) - i128::from(used.get())).sum();
-        let ballasts: i128 = self
-            .steps
-            .iter()
-            .filter(|step| self.inventory.sets.get(step.set).is_some_and(|set| set.dev == dev))
-            .map(change)
-            .sum();
+        let ballasts: i128 = self.steps_on(dev).map(change).sum();
         let free = i128::from(free.get()) + freed + ballasts;
         Bytes::new(u64::try_from(free.max(0)).unwrap_or(u64::MAX))
     }
