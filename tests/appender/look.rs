@@ -51,7 +51,7 @@ impl Disk {
         let mut archives: BTreeMap<u64, File> = BTreeMap::new();
         let mut active = None;
         for (path, entry) in fs.snapshot() {
-            if entry.kind != Kind::File {
+            if entry.kind != Kind::File || path.ends_with(".logquota/ballast") {
                 continue;
             }
             let name = path.file_name().unwrap_or_default();

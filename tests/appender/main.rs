@@ -1,5 +1,6 @@
 //! The appender on the simulated disk, by a clock that is moved by hand, without threads.
 
+mod ballast;
 mod counts;
 mod hands;
 mod kit;
