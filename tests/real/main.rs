@@ -5,6 +5,7 @@
 
 mod acl;
 mod append;
+mod ballast;
 mod bare;
 mod calls;
 mod cut_to_free;

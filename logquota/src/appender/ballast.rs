@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::env::Env;
 use super::event::Event;
-use crate::apply::ballast::make;
+use crate::apply::ballast::{give_up, make};
 use crate::ballast::{DIR, NAME, Rule};
 use crate::error::{Error, Op, Result};
 use crate::fs::{Attributes, os};
@@ -77,14 +77,12 @@ impl<'e> Opened<'e> {
         }
     }
 
+    /// Nothing, if there is none.
     fn remove(&self) -> Result<()> {
+        let BallastFound::Ours(meta) = &self.found else { return Ok(()) };
         let path = self.env.folder.join(DIR).join(NAME);
-        match self.env.fs.remove(self.dir, OsStr::new(NAME)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Error::io(Op::Delete, path)(error))
-            }
-            _ => Ok(()),
-        }
+        give_up(&*self.env.fs, self.dir, OsStr::new(NAME), &meta.stamp.id)
+            .map_err(Error::io(Op::Delete, path))
     }
 }
 

@@ -293,6 +293,8 @@ impl Log {
                     return Ok(archive);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                // On XFS a longer name may take a block.
+                Err(error) if is_no_space(&error) && ballast::helps(env) => {}
                 Err(error) => {
                     return Err(Failure::of(Error::io(Op::Rename, &env.path)(error)));
                 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Op, Result};
 use crate::fs::{Attributes, NewFile, WriteFs};
 use crate::inventory::{DirId, Place};
 use crate::plan::Step;
-use crate::stamp::Kind;
+use crate::stamp::{FileId, Kind};
 use crate::units::Bytes;
 
 /// Bytes that are written at a time where the file system sets nothing aside.
@@ -22,8 +22,9 @@ const CHUNK: usize = 64 << 10;
 
 impl Runner<'_> {
     pub(super) fn release(&mut self, step: &Step, at: &Place) -> Result<()> {
-        if self.look(step, at)?.is_some() {
-            self.fs.remove(at.dir, &at.name).map_err(Error::io(Op::Delete, self.path(at)))?;
+        if let Some(found) = self.look(step, at)? {
+            give_up(self.fs, at.dir, &at.name, &found.stamp.id)
+                .map_err(Error::io(Op::Delete, self.path(at)))?;
             self.undeleted.insert(at.dir);
         }
         Ok(())
@@ -80,6 +81,24 @@ fn old(step: &Step) -> Bytes {
         crate::plan::Expect::Unchanged(stamp) => stamp.allocated,
         _ => Bytes::ZERO,
     }
+}
+
+/// Deletes it, and has its room given back before this returns, as far as the file system lets us.
+///
+/// # Errors
+///
+/// If its name is still there.
+pub(crate) fn give_up(fs: &dyn WriteFs, dir: DirId, name: &OsStr, id: &FileId) -> io::Result<()> {
+    // XFS gives back what was cut off at once, and what was deleted in its own time. On others that
+    // may need room that is not there.
+    let _ = fs.truncate(dir, name, id, None);
+    match fs.remove(dir, name) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Whoever needs the room asks for it next: what fails here shows then.
+    let _ = fs.sync_fs(dir);
+    Ok(())
 }
 
 /// Makes one. If that fails, nothing of it stays.
