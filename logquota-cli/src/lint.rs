@@ -213,6 +213,8 @@ fn disk_json(disk: &Disk) -> Value {
         "free": disk.free,
         "used": disk.used,
         "quotas": disk.quotas,
+        "ballast": disk.ballast,
+        "ballast_kept": disk.ballast_kept,
         "blocks": disk.blocks,
         "without_quota": disk.without_quota,
     });

@@ -1,6 +1,7 @@
 //! The program as its users see it: arguments, output, exit codes, files.
 
 mod apply;
+mod ballast;
 mod config;
 mod free;
 mod kit;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Code, Finding, Question, Seen};
+use crate::ballast::Rule;
 use crate::inventory::{Blocked, Inventory, Set};
 use crate::logrotate::{Place, Severity};
 use crate::naming::Naming;
@@ -24,6 +25,12 @@ pub struct Disk {
     pub used: Bytes,
     /// The quotas of its blocks together, but never more than that of all blocks.
     pub quotas: Bytes,
+    /// The ballast that is asked for.
+    pub ballast: Bytes,
+    /// What of it is there.
+    pub ballast_kept: Bytes,
+    /// What a run wants to find free before it makes that, and some more.
+    pub ballast_needs: Bytes,
     /// So many blocks are on it.
     pub blocks: usize,
     /// So many of these have no quota, neither their own nor that of all.
@@ -33,7 +40,8 @@ pub struct Disk {
 /// The file systems of the blocks.
 pub(super) fn disks(question: &Question<'_>) -> Vec<Disk> {
     let Some(seen) = question.seen else { return Vec::new() };
-    let global = question.parsed.config.global.quota;
+    let config = &question.parsed.config;
+    let global = config.global.quota;
     let mut found: Vec<(u64, Disk)> = Vec::new();
     for subject in question.blocks() {
         let Some(set) = subject.set.filter(|set| set.space.total > Bytes::ZERO) else { continue };
@@ -46,6 +54,9 @@ pub(super) fn disks(question: &Question<'_>) -> Vec<Disk> {
                     free: set.space.free,
                     used: Bytes::ZERO,
                     quotas: Bytes::ZERO,
+                    ballast: config.ballast.unwrap_or_default(),
+                    ballast_kept: Bytes::ZERO,
+                    ballast_needs: Bytes::ZERO,
                     blocks: 0,
                     without_quota: 0,
                 };
@@ -59,6 +70,14 @@ pub(super) fn disks(question: &Question<'_>) -> Vec<Disk> {
         }
         disk.blocks = disk.blocks.saturating_add(1);
         disk.used = disk.used.plus(set.used());
+        if let Some(size) = config.ballast {
+            let limits = [subject.spec.policy.limits, config.global].into_iter();
+            let reserve = limits
+                .filter_map(|limits| limits.reserve)
+                .max_by_key(|reserve| reserve.of(disk.total));
+            let rule = Rule::new(size, reserve.map(|reserve| reserve.of(disk.total)));
+            disk.ballast_needs = disk.ballast_needs.max(rule.left().plus(size));
+        }
         match subject.spec.policy.limits.quota.or(global) {
             Some(quota) => disk.quotas = disk.quotas.plus(quota),
             None => disk.without_quota = disk.without_quota.saturating_add(1),
@@ -66,6 +85,11 @@ pub(super) fn disks(question: &Question<'_>) -> Vec<Disk> {
     }
     for (_, disk) in &mut found {
         disk.quotas = disk.quotas.min(global.unwrap_or(Bytes::MAX));
+    }
+    for ballast in &seen.inventory.ballasts {
+        if let Some((_, disk)) = found.iter_mut().find(|(dev, _)| *dev == ballast.dev) {
+            disk.ballast_kept = disk.ballast_kept.plus(ballast.kept());
+        }
     }
     found.into_iter().map(|(_, disk)| disk).collect()
 }
@@ -87,16 +111,30 @@ pub(super) fn findings(question: &Question<'_>, disks: &[Disk], found: &mut Vec<
             false => disk.path.clone(),
         };
         let place = whole(&folder);
-        let had = disk.used.plus(disk.free);
+        let had = disk.used.plus(disk.free).plus(disk.ballast_kept);
+        let wanted = match disk.quotas {
+            Bytes::ZERO => Bytes::ZERO,
+            quotas => quotas.plus(disk.ballast),
+        };
         let finding = |code, severity, what: &str, size| {
-            let quotas = disk.quotas;
-            let message = format!("the quotas here are {quotas} together, {what} {size}");
+            let quotas = wanted;
+            let with = if disk.ballast > Bytes::ZERO { " with the ballast" } else { "" };
+            let message = format!("the quotas here are {quotas} together{with}, {what} {size}");
             Finding::new(code, severity, &place, message, "lower them, or add `reserve SIZE`")
         };
-        if disk.quotas > disk.total {
+        if disk.ballast_needs > disk.total {
+            let message = format!(
+                "the ballast of {} is never made: {} must be free for it, and the whole file \
+                 system has {}",
+                disk.ballast, disk.ballast_needs, disk.total
+            );
+            let (code, help) = (Code::BallastExceedsDisk, "lower it, or `reserve`");
+            found.push(Finding::new(code, Severity::Warning, &place, message, help));
+        }
+        if wanted > disk.total {
             let what = "and the whole file system has";
             found.push(finding(Code::QuotasExceedDisk, Severity::Warning, what, disk.total));
-        } else if disk.quotas > had {
+        } else if wanted > had {
             let what = "and with what others have taken there is room for";
             found.push(finding(Code::QuotasExceedFree, Severity::Note, what, had));
         }

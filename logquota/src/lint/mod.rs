@@ -143,6 +143,8 @@ pub enum Code {
     QuotasExceedDisk,
     /// The quotas are more than can be had now.
     QuotasExceedFree,
+    /// The file system is too small for the ballast.
+    BallastExceedsDisk,
 }
 
 impl Code {
@@ -162,6 +164,7 @@ impl Code {
             Self::UnmatchedLog => "unmatched-log",
             Self::QuotasExceedDisk => "quotas-exceed-disk",
             Self::QuotasExceedFree => "quotas-exceed-free",
+            Self::BallastExceedsDisk => "ballast-exceeds-disk",
         }
     }
 }

@@ -312,10 +312,26 @@ fn quotas_that_the_disk_has_not_are_told() {
     fs.mkdir("/else").expect("a folder");
     fs.put("/else/big", vec![0; 20 << 20], NOW).expect("a file");
     assert_eq!(seen(&of("quota 60M"), &fs), ["quotas-exceed-free note /v"]);
+    assert_eq!(seen(&format!("ballast 3M\n{}", of("quota 30M")), &fs), NONE);
+    let ballast = format!("ballast 20M\n{}", of("quota 30M"));
+    assert_eq!(seen(&ballast, &fs), ["quotas-exceed-free note /v"]);
     // What we use ourselves can be had.
     fs.unlink("/else/big").expect("gone");
     fs.put("/v/a.log.3", vec![0; 20 << 20], NOW).expect("a file");
     assert_eq!(seen(&of("quota 60M"), &fs), NONE);
+}
+
+#[test]
+fn a_ballast_that_the_disk_is_too_small_for_is_told() {
+    let fs = disk();
+    // An eighth of it must be free, and an eighth more.
+    assert_eq!(seen(&format!("ballast 50M\n{}", of("quota 1M")), &fs), NONE);
+    let large = format!("ballast 52M\n{}", of("quota 1M"));
+    assert_eq!(seen(&large, &fs), ["ballast-exceeds-disk warning /v"]);
+    let beside = format!("ballast 50M\nreserve 10M\n{}", of("quota 1M"));
+    assert_eq!(seen(&beside, &fs), ["ballast-exceeds-disk warning /v"]);
+    let sum = format!("ballast 40M\n{}", of("quota 30M"));
+    assert_eq!(seen(&sum, &fs), ["quotas-exceed-disk warning /v"]);
 }
 
 #[test]

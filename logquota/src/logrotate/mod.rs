@@ -2,9 +2,10 @@
 //!
 //! [`read`] turns configurations into a [`Config`], as the builder calls of
 //! [`Policy`] would, and says what is wrong with them. All of logrotate's
-//! syntax is read, plus the directives `quota`, `maxfiles`, `reserve`, `set` and `livetrim`. What is
-//! wrong is never half-obeyed: a block with an error in it is not in the result at all, and a word
-//! that is not known is an error, because a misspelt `rotate` would delete logs.
+//! syntax is read, plus the directives `quota`, `maxfiles`, `reserve`, `ballast`, `set` and
+//! `livetrim`. What is wrong is never half-obeyed: a block with an error in it is not in the
+//! result at all, and a word that is not known is an error, because a misspelt `rotate` would
+//! delete logs.
 //!
 //! [`read_as`] reads the same as logrotate itself does, for what stands in for it.
 //!

@@ -467,6 +467,24 @@ fn a_directive_that_is_not_done_yet_leaves_its_block_alone() {
 }
 
 #[test]
+fn a_ballast_is_for_all_and_of_several_the_largest_counts() {
+    let parsed = parse("ballast 64M\n/log/a {\n}\nballast 1G\nballast 2k\n");
+    assert_eq!((parsed.config.ballast, problems(&parsed)), (Some(Bytes::gib(1)), vec![]));
+    assert_eq!(parse("/log/a {\n}\n").config.ballast, None);
+    for (text, told) in [
+        ("ballast 0\n", "1:9 error a ballast of 0 bytes keeps no room"),
+        ("ballast\n", "1:1 error `ballast` needs a value"),
+        ("ballast 5%\n", "1:9 error"),
+        ("/log/a {\nballast 1M\n}\n", "2:1 error `ballast` inside a block"),
+    ] {
+        let parsed = parse(text);
+        let first = problems(&parsed).first().cloned().unwrap_or_default();
+        assert!(first.starts_with(told), "{text}: {first}");
+        assert_eq!(parsed.config.ballast, None);
+    }
+}
+
+#[test]
 fn livetrim_is_of_its_block_and_needs_a_quota() {
     let parsed = parse("/log/a {\nlivetrim\nquota 9M\n}\n/log/b {\nlivetrim\n}\n/log/c { }");
     let may: Vec<_> = parsed.config.sets.iter().map(|set| set.policy.live_trim).collect();
