@@ -148,7 +148,7 @@ fn h37_an_appender_on_a_full_disk_loses_nothing_while_the_ballast_lasts() {
         let log = builder.open().expect("a log");
         assert!(kept(&folder) >= SIZE, "{name}");
         let line = [b'x'; 1023];
-        let mut write = |count: u32| {
+        let write = |count: u32| {
             for _ in 0..count {
                 let mut record = line.to_vec();
                 record.push(b'\n');
