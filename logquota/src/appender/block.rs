@@ -3,7 +3,8 @@
 use super::builder::OnFull;
 use super::env::Env;
 use super::event::Fate;
-use super::log::{Failure, Log, as_u64};
+use super::failure::Failure;
+use super::log::{Log, as_u64};
 use super::pieces;
 use crate::error::Result;
 

@@ -13,7 +13,8 @@ use std::sync::Mutex;
 
 use super::env::{Env, lock};
 use super::event::{Cause, Fate};
-use super::log::{Failure, Log, as_u64};
+use super::failure::Failure;
+use super::log::{Log, as_u64};
 use super::records::One;
 use super::share::{Share, Turn};
 use crate::error::{Error, Result};

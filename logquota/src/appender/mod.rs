@@ -66,6 +66,7 @@ mod drain;
 mod due;
 mod env;
 mod event;
+mod failure;
 mod guard;
 mod identity;
 mod log;

@@ -2,7 +2,8 @@
 
 use super::env::Env;
 use super::event::{Cause, Event, Fate};
-use super::log::{Failure, Log, Loss, RIVALS, as_u64};
+use super::failure::Failure;
+use super::log::{Log, Loss, RIVALS, as_u64};
 use crate::error::Result;
 
 /// A part of a buffered writer's stream.

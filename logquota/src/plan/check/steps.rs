@@ -242,9 +242,9 @@ fn act<'a>(
             source(world, index, step, at, found)?;
             None
         }
-        Action::RunHook { .. } | Action::ReleaseBallast { .. } | Action::RestoreBallast { .. } => {
-            None
-        }
+        Action::RunHook { .. } => None,
+        // Played before.
+        Action::ReleaseBallast { .. } | Action::RestoreBallast { .. } => None,
     }
 }
 
