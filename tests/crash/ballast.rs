@@ -73,7 +73,7 @@ fn contents(machine: &Machine, fs: &SimFs) -> Vec<Vec<u8>> {
     let inventory = machine.scan(fs).unwrap();
     let mut found = Vec::new();
     for log in &inventory.sets[0].logs {
-        let names = log.archives.iter().map(|archive| &archive.name).chain([&log.name]);
+        let names = log.archives.iter().map(|archive| archive.name()).chain([&*log.name]);
         for name in names {
             let bytes = fs.content(format!("/log/{}", name.to_string_lossy())).unwrap_or_default();
             let plain = match logquota::codec::detect(&bytes) {
