@@ -162,6 +162,7 @@ fn h57_what_is_not_ours_stays_and_that_is_told_once() {
     kit.fs.mkdir("/log/.logquota").expect("a folder");
     kit.fs.chown("/log/.logquota", 0o700, 0, 0).expect("ours");
     kit.fs.put(BALLAST, Content::Bytes(b"notes".to_vec()), 0).expect("a file");
+    kit.fs.chown(BALLAST, 0o600, 0, 0).expect("ours, but for what is in it");
     let log = kit.builder().ballast(SIZE).open().expect("a log");
     kit.fs.fill_disk("/filler").expect("a full disk");
     for _ in 0..500 {

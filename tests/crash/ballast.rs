@@ -122,6 +122,24 @@ fn without_room_for_it_none_is_made_and_nothing_goes_for_it() {
     assert!(ran.report.is_complete());
 }
 
+/// Others write between the plan and its last step.
+#[test]
+fn room_that_has_gone_meanwhile_is_not_taken() {
+    let fs = disk(SimDisk::default(), Bytes::kib(300));
+    let mut machine = Machine { config: at_rest(machine().config), ..machine() };
+    fs.interrupt(
+        |call| call.op == SimOp::Space && call.index > 8,
+        |fs| {
+            let rest = fs.free().minus(RESERVE);
+            fs.put("/flood", Content::Fill(b'y', rest.get()), 0).unwrap();
+        },
+    );
+    let ran = machine.run(&fs).unwrap();
+    assert!(fs.exists("/flood") && ran.plan.steps.len() == 1, "{}", ran.story());
+    assert!(matches!(&ran.report.outcomes[0], Outcome::Skipped(error) if error.is_no_space()));
+    assert!(ran.report.is_complete() && !fs.exists(DIR));
+}
+
 #[test]
 fn where_no_blocks_can_be_set_aside_they_are_written() {
     let fs = disk(SimDisk { allocates: false, ..SimDisk::default() }, Bytes::kib(300));
