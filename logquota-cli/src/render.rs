@@ -171,19 +171,13 @@ pub(crate) fn reason(reason: &Reason) -> String {
         Reason::Reserve { free, wanted } => {
             format!("{free} would be free on the disk with it, {wanted} must be")
         }
-        Reason::LowSpace { free, wanted } => {
-            format!("{free} are free on the disk, {wanted} must be")
-        }
-        Reason::RoomForBallast { free, wanted } => {
-            format!("{free} are free on the disk then, {wanted} are enough for it")
-        }
         Reason::Inodes { free, wanted } => {
             format!("{free} inodes would be free on the disk with it, {wanted} must be")
         }
         Reason::NoInode => "a rotation needs an inode and the file system has none".to_owned(),
         Reason::Compression { len } => format!("its length is {len}, archives are compressed"),
         Reason::Script => "the configuration says so".to_owned(),
-        other => format!("{other:?}"),
+        other => ballast::reason(other),
     }
 }
 

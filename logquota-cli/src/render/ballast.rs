@@ -5,10 +5,24 @@ use std::fmt::Write as _;
 use chrono::DateTime;
 use logquota::clock;
 use logquota::error::printable;
+use logquota::plan::Reason;
 
 use super::push_wrapped;
 use crate::output::Paint;
 use crate::status::BallastRow;
+
+/// Why it goes, or is made.
+pub(super) fn reason(reason: &Reason) -> String {
+    match reason {
+        Reason::LowSpace { free, wanted } => {
+            format!("{free} are free on the disk, {wanted} must be")
+        }
+        Reason::RoomForBallast { free, wanted } => {
+            format!("{free} are free on the disk then, {wanted} are enough for it")
+        }
+        other => format!("{other:?}"),
+    }
+}
 
 /// A line for each place.
 pub(super) fn status(ballasts: &[BallastRow], paint: Paint) -> String {

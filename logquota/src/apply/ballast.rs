@@ -96,8 +96,8 @@ pub(crate) fn give_up(fs: &dyn WriteFs, dir: DirId, name: &OsStr, id: &FileId) -
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // Whoever needs the room asks for it next: what fails here shows then.
-    let _ = fs.sync_fs(dir);
+    // Some give it only then. Whoever needs the room asks for it next: what fails here shows then.
+    let _ = fs.sync_dir(dir);
     Ok(())
 }
 

@@ -493,16 +493,6 @@ pub trait WriteFs: ReadFs {
     /// Whatever the system says.
     fn sync_dir(&self, dir: DirId) -> io::Result<()>;
 
-    /// Flushes the whole file system of a directory, so that what was deleted there is free: some
-    /// (btrfs) give it only then.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the system says.
-    fn sync_fs(&self, dir: DirId) -> io::Result<()> {
-        self.sync_dir(dir)
-    }
-
     /// Does the calling thread's file work as somebody else from now on, or as itself again.
     /// Threads started afterwards inherit it.
     ///

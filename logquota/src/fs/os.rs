@@ -331,11 +331,6 @@ impl WriteFs for OsFs {
         resolve::sync_dir(dir.as_fd())
     }
 
-    fn sync_fs(&self, dir: DirId) -> io::Result<()> {
-        let dir = self.fd(dir)?;
-        Ok(resolve::again(|| rustix::fs::syncfs(&dir))?)
-    }
-
     fn act_as(&self, who: Option<Identity>) -> io::Result<()> {
         self.home.act_as(who)
     }
