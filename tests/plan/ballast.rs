@@ -81,7 +81,7 @@ fn one_that_nobody_asks_for_stays_and_only_free_counts_on_it() {
     let mut case = quiet(Bytes::ZERO, Some(Bytes::mib(1)), true);
     case.config.ballast = None;
     assert_eq!(plan_of(&case).steps.len(), 0);
-    let goal = Goal { wanted: Bytes::kib(200), dev: case.inventory.sets[0].dev };
+    let goal = Goal { wanted: Bytes::kib(200), dev: case.inventory.sets[0].dev, cuts_logs: false };
     case.context = case.context.to_free(goal);
     let plan = plan_of(&case);
     assert_eq!((count(&plan, is_release), plan.steps.len()), (1, 1), "{}", show(&plan));
@@ -164,7 +164,8 @@ proptest! {
         let used: Bytes = case.inventory.sets.iter().map(Set::used).sum();
         let more = u128::from(used.get()) * u128::from(part) / 100;
         let more = Bytes::new(u64::try_from(more).unwrap_or(u64::MAX));
-        let goal = Goal { wanted: set.space.free.plus(more), dev: set.dev };
+        let cuts_logs = part % 2 == 0;
+        let goal = Goal { wanted: set.space.free.plus(more), dev: set.dev, cuts_logs };
         let context = case.context.clone().to_free(goal);
         let plan = plan(&case.inventory, &case.config, &context);
         let found = check(&case.inventory, &case.config, &plan);
