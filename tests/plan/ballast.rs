@@ -1,7 +1,7 @@
 //! When the ballast goes, and when there is room for it again.
 
 use logquota::inventory::{BallastFound, Set};
-use logquota::plan::{Action, Goal, Plan, Reason, Step, check, plan};
+use logquota::plan::{Action, Goal, Plan, Reason, Step, Wanted, check, plan};
 use logquota::policy::Limits;
 use logquota::units::Bytes;
 use logquota_tests::generate::{Case, Odd, build, cases};
@@ -81,7 +81,11 @@ fn one_that_nobody_asks_for_stays_and_only_free_counts_on_it() {
     let mut case = quiet(Bytes::ZERO, Some(Bytes::mib(1)), true);
     case.config.ballast = None;
     assert_eq!(plan_of(&case).steps.len(), 0);
-    let goal = Goal { wanted: Bytes::kib(200), dev: case.inventory.sets[0].dev, cuts_logs: false };
+    let goal = Goal {
+        wanted: Wanted::Bytes(Bytes::kib(200)),
+        dev: case.inventory.sets[0].dev,
+        cuts_logs: false,
+    };
     case.context = case.context.to_free(goal);
     let plan = plan_of(&case);
     assert_eq!((count(&plan, is_release), plan.steps.len()), (1, 1), "{}", show(&plan));
@@ -165,7 +169,7 @@ proptest! {
         let more = u128::from(used.get()) * u128::from(part) / 100;
         let more = Bytes::new(u64::try_from(more).unwrap_or(u64::MAX));
         let cuts_logs = part % 2 == 0;
-        let goal = Goal { wanted: set.space.free.plus(more), dev: set.dev, cuts_logs };
+        let goal = Goal { wanted: Wanted::Bytes(set.space.free.plus(more)), dev: set.dev, cuts_logs };
         let context = case.context.clone().to_free(goal);
         let plan = plan(&case.inventory, &case.config, &context);
         let found = check(&case.inventory, &case.config, &plan);
