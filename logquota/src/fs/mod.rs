@@ -205,6 +205,16 @@ pub trait NewFile: Write + Send {
     /// Whatever the system says.
     fn sync(&mut self) -> io::Result<()>;
 
+    /// Cuts it to `len` bytes, where writing goes on.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where files are only ever made whole, and whatever the system says.
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        let _ = len;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// What the file is now.
     ///
     /// # Errors
@@ -246,6 +256,14 @@ pub trait TrimFile: Send {
     /// Whatever the system says.
     fn has_only_appenders(&self) -> io::Result<bool>;
 
+    /// Whether somebody is seen who has it open for writing and does not append, so that he may
+    /// write anywhere. As far as that can be seen: `false` does not mean that there is none.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn is_written_elsewhere(&self) -> io::Result<bool>;
+
     /// Takes the first `len` bytes out of the file: what is behind them moves to its start.
     /// `len` is a multiple of the file system's block and less than the length.
     ///
@@ -262,6 +280,13 @@ pub trait TrimFile: Send {
     ///
     /// `Unsupported` where the file system cannot, and whatever the system says.
     fn punch(&self, len: u64) -> io::Result<()>;
+
+    /// Gives it these times of last access and last change.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    fn set_times(&self, accessed: Timestamp, modified: Timestamp) -> io::Result<()>;
 
     /// Flushes content and length to the disk. After an error the cut may come undone in a
     /// crash.
@@ -412,6 +437,24 @@ pub trait WriteFs: ReadFs {
     ///
     /// `AlreadyExists`, and whatever the system says.
     fn create(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn NewFile + '_>>;
+
+    /// Opens a file that an interrupted run has begun, cut to `len` bytes, where writing goes on.
+    /// `None` if it is not `expected` any more, has other names, or is shorter.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no regular file, `Unsupported` where such files are left alone, and
+    /// whatever the system says.
+    fn go_on(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+        len: u64,
+    ) -> io::Result<Option<Box<dyn NewFile + '_>>> {
+        let _ = (dir, name, expected, len);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Opens a log to append to it: never a link, and never blocks on a pipe. Without `create`
     /// it is one that exists. With it, it is a new one, ours alone (0600) until it has these

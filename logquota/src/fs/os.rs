@@ -238,6 +238,25 @@ impl WriteFs for OsFs {
         Ok(Box::new(files::Writer::new(file)))
     }
 
+    fn go_on(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+        len: u64,
+    ) -> io::Result<Option<Box<dyn NewFile + '_>>> {
+        resolve::check_name(name)?;
+        let dir = self.fd(dir)?;
+        let file = self.open_file(&dir, name, OFlags::WRONLY | OFlags::NONBLOCK)?;
+        let now = resolve::stat_fd(file.as_fd())?.stamp;
+        if now.id != *expected || now.nlink > 1 || now.len < len {
+            return Ok(None);
+        }
+        let mut file = files::Writer::new(file);
+        file.cut(len)?;
+        Ok(Some(Box::new(file)))
+    }
+
     fn open_log(
         &self,
         dir: DirId,

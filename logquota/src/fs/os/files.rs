@@ -180,6 +180,13 @@ impl NewFile for Writer {
         Ok(rustix::fs::fsync(&self.fd)?)
     }
 
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        again(|| rustix::fs::ftruncate(&self.fd, len))?;
+        again(|| rustix::fs::seek(&self.fd, SeekFrom::Start(len)))?;
+        self.open_hole = false;
+        Ok(())
+    }
+
     fn meta(&self) -> io::Result<Meta> {
         stat_fd(self.fd.as_fd())
     }

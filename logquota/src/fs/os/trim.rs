@@ -7,11 +7,11 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use rustix::fs::FallocateFlags;
 
 use super::append::unsupported;
-use super::files::next_data;
+use super::files::{next_data, set_attributes};
 use super::resolve::{again, give_back, stat_fd};
 use super::writers::{Writers, writers};
-use crate::fs::TrimFile;
-use crate::stamp::Meta;
+use crate::fs::{Attributes, TrimFile};
+use crate::stamp::{Meta, Timestamp};
 
 #[derive(Debug)]
 pub(super) struct Log {
@@ -42,12 +42,21 @@ impl TrimFile for Log {
         Ok(writers(self.fd.as_fd())? == Writers::Append)
     }
 
+    fn is_written_elsewhere(&self) -> io::Result<bool> {
+        Ok(writers(self.fd.as_fd())? == Writers::Elsewhere)
+    }
+
     fn collapse(&self, len: u64) -> io::Result<()> {
         self.cut(FallocateFlags::COLLAPSE_RANGE, len)
     }
 
     fn punch(&self, len: u64) -> io::Result<()> {
         self.cut(FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, len)
+    }
+
+    fn set_times(&self, accessed: Timestamp, modified: Timestamp) -> io::Result<()> {
+        let times = Some((accessed, modified));
+        set_attributes(self.fd.as_fd(), &Attributes { times, ..Attributes::default() })
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -171,17 +171,21 @@ impl WriteFs for SimFs {
         name: &OsStr,
         expected: &FileId,
     ) -> io::Result<Option<Box<dyn TrimFile + '_>>> {
-        self.call(SimOp::OpenToTrim, at_name(dir, name), |state, _| {
-            let ino = state.disk.find_file(state.dir(dir)?, name)?;
-            let stamp = state.disk.meta(ino)?.stamp;
-            if stamp.id != *expected || stamp.nlink > 1 {
-                return Ok(None);
-            }
-            state.disk.hold(ino)?;
-            let path = state.path(dir).join(name);
-            let file = Handle { fs: self, ino, path, at: 0, reserved: false };
-            Ok(Some(Box::new(file) as Box<dyn TrimFile + '_>))
-        })
+        let file = self.open_as(SimOp::OpenToTrim, (dir, name), expected)?;
+        Ok(file.map(|file| Box::new(file) as Box<dyn TrimFile + '_>))
+    }
+
+    fn go_on(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+        len: u64,
+    ) -> io::Result<Option<Box<dyn NewFile + '_>>> {
+        let file = self.open_as(SimOp::GoOn, (dir, name), expected)?;
+        let Some(mut file) = file.filter(|file| file.is_at_least(len)) else { return Ok(None) };
+        file.cut(len)?;
+        Ok(Some(Box::new(file)))
     }
 
     fn open_log(
@@ -285,10 +289,10 @@ impl WriteFs for SimFs {
 pub(super) struct Handle<'a> {
     pub(super) fs: &'a SimFs,
     pub(super) ino: Ino,
-    path: PathBuf,
-    at: u64,
+    pub(super) path: PathBuf,
+    pub(super) at: u64,
     /// Whether there may be blocks behind the end.
-    reserved: bool,
+    pub(super) reserved: bool,
 }
 
 impl Handle<'_> {
@@ -425,6 +429,12 @@ impl NewFile for Handle<'_> {
         self.call(SimOp::SetExtended, |state, _| {
             state.disk.set_extended(self.ino, None, Some(extended.clone()))
         })
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.call(SimOp::Cut, |state, _| state.disk.set_len(self.ino, len))?;
+        self.at = len;
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -45,6 +45,7 @@ pub enum SimOp {
     GetExtended,
     SetExtended,
     OpenToTrim,
+    GoOn,
     Writers,
     Collapse,
     Punch,
@@ -189,6 +190,7 @@ impl Fault {
                     | O::LinkTo
                     | O::SetExtended
                     | O::OpenToTrim
+                    | O::GoOn
                     | O::Writers
             ),
             Self::TooManyOpen => matches!(
@@ -202,6 +204,7 @@ impl Fault {
                     | O::OpenLog
                     | O::IsHeld
                     | O::OpenToTrim
+                    | O::GoOn
                     | O::Writers
             ),
             Self::Interrupted => matches!(
