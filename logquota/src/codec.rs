@@ -6,6 +6,10 @@ use crate::error::{Error, Result};
 use crate::policy::Codec;
 use crate::units::Bytes;
 
+mod frames;
+
+pub use self::frames::{Frames, frame};
+
 /// The most that `len` bytes can become: data that cannot be packed is stored in blocks with
 /// a few bytes of header each (RFC 1951: 5 bytes per 65,535, as implemented per 16 KiB;
 /// RFC 8878: 3 bytes per 128 KiB), plus header and checksum.

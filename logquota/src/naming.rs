@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 mod date;
 mod temp;
 
-pub use self::temp::{is_temporary_shape, temporary_name};
+pub use self::temp::{head_name, is_head_shape, is_temporary_shape, temporary_name};
 
 /// What stands between a log's name and the compression suffix of its archive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
