@@ -319,6 +319,11 @@ fn describe(plan: &Plan, step: &Step, verbs: &Verbs) -> String {
                 program.as_ref().map(|program| format!("by {}, ", printable(&program.command)));
             format!("{} {name} to {to} ({}{bytes})", verbs.compress, by.unwrap_or_default())
         }
+        Action::Squeeze { .. } => {
+            let (name, to) = (name(), to());
+            let to = to.strip_prefix(&name).map_or_else(|| to.clone(), |end| format!("…{end}"));
+            format!("{} {name} to {to} in place ({bytes})", verbs.compress)
+        }
         Action::Delete { shred: Some(_), .. } => format!("{} {} ({bytes})", verbs.shred, name()),
         Action::Delete { .. } => format!("{} {} ({bytes})", verbs.delete, name()),
         Action::ReleaseBallast { .. } => format!("{} the {} ({bytes})", verbs.release, name()),

@@ -156,6 +156,18 @@ pub enum Error {
         /// What would have been written.
         path: PathBuf,
     },
+    /// An archive and its compressed beginning, of which one must have what the other has not.
+    #[error(
+        "`{}` and `{}` do not belong together; both were left alone",
+        printable(path),
+        printable(head)
+    )]
+    Parted {
+        /// The archive.
+        path: PathBuf,
+        /// What should have been its beginning.
+        head: PathBuf,
+    },
     /// Two files that should have had the same content have not.
     #[error("`{}` and its copy differ; both were kept", printable(path))]
     NotADuplicate {

@@ -59,6 +59,18 @@ pub struct Place {
     pub name: OsString,
 }
 
+/// The compressed beginning of an archive. What it has the archive itself has no longer, or is
+/// about to lose: neither is whole without the other, and both together are one archive.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Head {
+    /// Its name in the log's archive folder.
+    pub name: OsString,
+    /// The suffix of what it will become.
+    pub suffix: String,
+    /// What was seen of it.
+    pub meta: Meta,
+}
+
 /// Half-done work of an interrupted run, proven to be ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
@@ -298,6 +310,13 @@ impl Log {
         active
             .chain(self.archives.iter().map(Archive::stamp))
             .chain(self.leftovers.iter().map(|leftover| leftover.meta.stamp))
+            .chain(self.archives.iter().filter_map(Archive::head).map(|head| head.meta.stamp))
+    }
+
+    /// How many of its archives are half compressed.
+    #[must_use]
+    pub fn heads(&self) -> usize {
+        self.archives.iter().filter(|archive| archive.head().is_some()).count()
     }
 }
 
@@ -315,7 +334,7 @@ impl Set {
             .plus(self.overhead)
     }
 
-    /// How many files (distinct inodes) it has.
+    /// How many files (distinct inodes) it has. An archive that is half compressed is one.
     #[must_use]
     pub fn files(&self) -> u64 {
         let mut linked = HashSet::new();
@@ -325,6 +344,7 @@ impl Set {
             .flat_map(Log::stamps)
             .filter(|stamp| stamp.nlink <= 1 || linked.insert((stamp.id.dev, stamp.id.ino)))
             .count();
-        u64::try_from(count).unwrap_or(u64::MAX)
+        let heads: usize = self.logs.iter().map(Log::heads).sum();
+        u64::try_from(count.saturating_sub(heads)).unwrap_or(u64::MAX)
     }
 }

@@ -31,6 +31,7 @@ mod ballast;
 mod claims;
 mod drafts;
 mod foreign;
+mod heads;
 mod index;
 mod leftovers;
 mod look;

@@ -406,7 +406,10 @@ proptest! {
         for step in &plan.steps {
             let is_small = match step.action {
                 Action::Trim { .. } => cuts_logs,
-                Action::Delete { .. } | Action::Compress { .. } | Action::RunHook { .. } => true,
+                Action::Delete { .. }
+                | Action::Compress { .. }
+                | Action::Squeeze { .. }
+                | Action::RunHook { .. } => true,
                 _ => false,
             };
             prop_assert!(is_small, "{step:?}");

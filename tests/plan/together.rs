@@ -98,8 +98,12 @@ proptest! {
         let waits = |from: &Place| first.steps.iter().any(|step| {
             matches!(&step.action, Action::Compress { from: earlier, .. } if earlier == from)
         });
+        // What is compressed in place makes room that was not there.
+        let makes_room = first.steps.iter().any(|s| matches!(s.action, Action::Squeeze { .. }));
         let is_room = |step: &Step| match &step.action {
-            Action::Compress { from, .. } => next.config.sets.len() > 1 || waits(from),
+            Action::Compress { from, .. } | Action::Squeeze { from, .. } => {
+                next.config.sets.len() > 1 || makes_room || waits(from)
+            }
             // What becomes of its source then.
             Action::RunHook { .. } | Action::Delete { .. } => step.needs.iter().any(|need| {
                 matches!(second.steps[*need].action, Action::Compress { .. })

@@ -104,6 +104,16 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
                 meta.stamp.allocated = out;
                 assert!(files.insert(to.clone(), meta).is_none(), "{to:?} exists");
             }
+            Action::Squeeze { from, to, begun, .. } => {
+                assert!(begun.is_none(), "no inventory here has half an archive");
+                let mut meta = files.remove(from).expect("a source");
+                let len = u128::from(meta.stamp.len) * u128::from(percent) / 100 + 20;
+                let len = u64::try_from(len).unwrap_or(u64::MAX).min(meta.stamp.len);
+                meta.stamp.id = inode(meta.stamp.id.dev);
+                meta.stamp.len = len;
+                meta.stamp.allocated = Bytes::new(len).in_blocks(Bytes::new(BLOCK));
+                assert!(files.insert(to.clone(), meta).is_none(), "{to:?} exists");
+            }
             Action::Delete { at, .. } => {
                 files.remove(at).expect("a file");
             }

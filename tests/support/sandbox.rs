@@ -315,6 +315,9 @@ impl Machine {
             if let Some(leftover) = log.leftovers.first() {
                 return Err(format!("left half done: {:?}", leftover.place.name));
             }
+            if log.heads() > 0 {
+                return Err("an archive is left half compressed".to_owned());
+            }
             let path = inventory.path(log.dir, &log.name);
             let mut this = LogSeen::default();
             if log.active.is_some()

@@ -53,7 +53,7 @@ impl<'a> Outcome<'a> {
                 (Action::ReleaseBallast { .. }, StepOutcome::Done) => {
                     released = released.plus(step.bytes);
                 }
-                (Action::Compress { .. }, StepOutcome::Done) => {
+                (Action::Compress { .. } | Action::Squeeze { .. }, StepOutcome::Done) => {
                     compressed = compressed.saturating_add(1);
                 }
                 (Action::Trim { .. }, StepOutcome::Done) => cut = cut.saturating_add(1),

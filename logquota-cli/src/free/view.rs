@@ -41,7 +41,8 @@ pub(crate) enum Kind {
     Ballast,
     Leftover,
     Expired,
-    Squeeze,
+    Compress,
+    InPlace,
     Evict,
     Cut,
 }
@@ -58,15 +59,23 @@ pub(crate) struct Part {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Ballast, Self::Leftover, Self::Expired, Self::Squeeze, Self::Evict, Self::Cut];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Ballast,
+        Self::Leftover,
+        Self::Expired,
+        Self::Compress,
+        Self::InPlace,
+        Self::Evict,
+        Self::Cut,
+    ];
 
     /// None for what only belongs to another step.
     pub(crate) fn of(step: &Step) -> Option<Self> {
         match (&step.action, &step.reason) {
             (Action::RunHook { .. }, _) | (Action::Delete { .. }, Reason::Compressed) => None,
             (Action::ReleaseBallast { .. }, _) => Some(Self::Ballast),
-            (Action::Compress { .. }, _) => Some(Self::Squeeze),
+            (Action::Compress { .. }, _) => Some(Self::Compress),
+            (Action::Squeeze { .. }, _) => Some(Self::InPlace),
             (Action::Trim { .. }, _) => Some(Self::Cut),
             (_, Reason::Leftover | Reason::Duplicate) => Some(Self::Leftover),
             (_, Reason::Reserve { .. } | Reason::Inodes { .. }) => Some(Self::Evict),
@@ -88,6 +97,22 @@ impl View<'_> {
     /// Whether no file can be made there, however much is free.
     pub(crate) fn has_no_inode(&self) -> bool {
         self.space().free_files == Some(0)
+    }
+
+    /// The most that is needed beside what is compressed in place.
+    pub(crate) fn piece(&self) -> Bytes {
+        let rooms = self.plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Squeeze { room, .. } => Some(*room),
+            _ => None,
+        });
+        rooms.max().unwrap_or_default()
+    }
+
+    /// Whether an archive goes before any is compressed.
+    pub(crate) fn evicts_first(&self) -> bool {
+        let kinds = || self.plan.steps.iter().filter_map(Kind::of);
+        let first = kinds().find(|kind| *kind >= Kind::Compress);
+        first == Some(Kind::Evict) && kinds().any(|kind| kind == Kind::InPlace)
     }
 
     /// A folder on the file system.

@@ -71,6 +71,7 @@ pub(super) fn before(scene: &Scene<'_>, step: &Step, debug: bool) -> Option<Stri
             (None, Codec::Gzip) => "compressing log with: /bin/gzip (built in)".to_owned(),
             (None, _) => "compressing log with: zstd (built in)".to_owned(),
         },
+        Action::Squeeze { from, .. } => format!("compressing {} in place", name(from)),
         Action::Mail { at, message } if debug => {
             format!("mailing {} to {}", name(at), message.address)
         }
@@ -181,6 +182,9 @@ pub(super) fn failure(scene: &Scene<'_>, step: &Step, error: &Error) -> Vec<Stri
             // What a program says was said when it ended.
             let is_program = matches!(error, Error::Hook { .. });
             return vec![if is_program { failed } else { format!("{failed}: {why}") }];
+        }
+        Action::Squeeze { from, .. } => {
+            format!("failed to compress {} in place: {why}", name(from))
         }
         Action::Mail { at, .. } => match error {
             Error::Hook { what, .. } if what == UNPACK => {
@@ -320,7 +324,7 @@ mod tests {
     }
 
     fn delete(name: &str, shred: Option<Shred>) -> Action {
-        Action::Delete { at: place(name), shred, same_as: None }
+        Action::Delete { at: place(name), shred, same_as: None, head: None }
     }
 
     fn mail() -> Action {

@@ -131,7 +131,8 @@ fn show_kind(
         Kind::Ballast => "Release the ballast, which only keeps room",
         Kind::Leftover => "Delete leftovers of interrupted runs",
         Kind::Expired => "Delete archives past their maxage",
-        Kind::Squeeze => "Compress, as far as there is room for it",
+        Kind::Compress => "Compress, as far as there is room for it",
+        Kind::InPlace => "Compress in place, a piece at a time",
         Kind::Evict if view.goal.wanted.inodes().is_some() => {
             "Delete archives, of the log with most files the oldest first"
         }
@@ -152,13 +153,23 @@ fn show_kind(
         let _ = writeln!(text, "      and {more} more logs; -v lists all");
     }
     let note = match kind {
-        Kind::Ballast => "A run or an appender makes it again when there is room.",
-        Kind::Squeeze => "What that gains is not known before, and not counted above.",
-        Kind::Evict => "Each only while there is still too little free.",
-        Kind::Cut => CUT_NOTE,
-        _ => return,
+        Kind::Ballast => "A run or an appender makes it again when there is room.".to_owned(),
+        Kind::Compress => "What that gains is not known before, and not counted above.".to_owned(),
+        Kind::InPlace => format!(
+            "Each only while there is too little free. Beside it, {} are enough at any time. What \
+             that gains is not known before, and not counted above.",
+            view.piece()
+        ),
+        Kind::Evict if view.evicts_first() => {
+            "Each only while there is still too little free. The \
+             first goes before anything is compressed: that needs a little room."
+                .to_owned()
+        }
+        Kind::Evict => "Each only while there is still too little free.".to_owned(),
+        Kind::Cut => CUT_NOTE.to_owned(),
+        Kind::Leftover | Kind::Expired => return,
     };
-    push_wrapped(text, note, 4);
+    push_wrapped(text, &note, 4);
 }
 
 /// What is lost by that, and what is not.

@@ -19,7 +19,7 @@ use super::guard::Guard;
 use crate::apply::{NoHooks, Options, Outcome, apply};
 use crate::error::{Error, Op, Result};
 use crate::fs::{Hold, os};
-use crate::inventory::{Blocked, Inventory, Log};
+use crate::inventory::{Archive, Blocked, Inventory, Log};
 use crate::naming::Label;
 use crate::plan::{Action, Context, Host, Plan, Purpose, Step, plan};
 use crate::policy::{Config, Count, Limits, Policy, Reserve, RotateWhen, Selector, SetSpec};
@@ -95,9 +95,22 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
     for log in logs {
         // What we are just making is no leftover.
         log.leftovers.retain(|leftover| !books.is_making(&leftover.place.name));
-        for archive in &log.archives {
+        // What is half compressed in place is for the program that does it, and counts.
+        let (half, whole) = log.archives.drain(..).partition(|archive| archive.head().is_some());
+        log.archives = whole;
+        let half: Vec<Archive> = half;
+        for archive in &half {
+            let head = archive.head().map(|head| (&*head.name, head.meta.stamp));
+            for (name, stamp) in head.into_iter().chain([(archive.name(), archive.stamp())]) {
+                found.push((name.to_owned(), stamp.allocated.get(), stamp.id));
+            }
+        }
+        for archive in half.iter().chain(&log.archives) {
             if let Label::Sequence { number, .. } = archive.label() {
                 books.saw_number(*number);
+            }
+            if archive.head().is_some() {
+                continue;
             }
             let stamp = &archive.stamp();
             let bytes = stamp.allocated.get();
@@ -245,12 +258,15 @@ fn tidy_seen(env: &Env, goal: Goal, seen: &Seen) -> Result<bool> {
     let config = config(env, policy);
     let context = Context { now, host: Host::default(), force: false, purpose: Purpose::Routine };
     let mut plan = plan(&seen.inventory, &config, &context);
-    if goal == (Goal::Routine { compress: false }) {
-        // What an interrupted compression has left is cleared away all the same.
-        let is_packing = |step: &Step| matches!(step.action, Action::Compress { .. });
-        let first = plan.steps.iter().position(is_packing).unwrap_or(plan.steps.len());
-        plan.steps.truncate(first);
-    }
+    // What an interrupted compression has left is cleared away in any case. In place nothing is
+    // compressed here: room is made before it is missing.
+    let is_left_out = |step: &Step| match step.action {
+        Action::Compress { .. } => goal == Goal::Routine { compress: false },
+        Action::Squeeze { .. } => true,
+        _ => false,
+    };
+    let first = plan.steps.iter().position(is_left_out).unwrap_or(plan.steps.len());
+    plan.steps.truncate(first);
     if plan.steps.is_empty() {
         return Ok(false);
     }

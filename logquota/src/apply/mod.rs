@@ -26,6 +26,7 @@ use crate::units::Bytes;
 pub(crate) mod ballast;
 mod compress;
 mod copy;
+mod in_place;
 mod ledger;
 mod remove;
 mod rename;
@@ -347,9 +348,10 @@ impl<'a> Runner<'a> {
             }
             Action::Truncate { at, same_as } => self.truncate(step, at, same_as.as_ref()),
             Action::Trim { at, cut, keep } => self.trim(step, at, *cut, *keep),
-            Action::Delete { at, shred, same_as } => {
-                self.delete(step, at, *shred, same_as.as_ref(), hooks)
+            Action::Delete { at, shred, same_as, head } => {
+                self.delete(step, (at, head.as_ref()), *shred, same_as.as_ref(), hooks)
             }
+            Action::Squeeze { .. } => self.squeeze(step),
             Action::Mail { at, message } => self.mail(step, at, message, hooks),
             Action::Compress { program: Some(program), .. } => {
                 self.compress_by(step, program, hooks)

@@ -12,9 +12,10 @@ use crate::error::{Error, Op, Result};
 use crate::fs::WriteFs;
 use crate::inventory::Place;
 use crate::naming::KNOWN_SUFFIXES;
-use crate::plan::{Expect, Step};
+use crate::plan::{Begun, Expect, Step};
 use crate::policy::Shred;
-use crate::stamp::{FileId, Kind};
+use crate::stamp::{FileId, Kind, Meta};
+use crate::units::Bytes;
 
 /// Bytes that are compared at a time.
 const CHUNK: usize = 64 << 10;
@@ -25,7 +26,7 @@ impl Runner<'_> {
     pub(super) fn delete(
         &mut self,
         step: &Step,
-        at: &Place,
+        (at, head): (&Place, Option<&Begun>),
         shred: Option<Shred>,
         same_as: Option<&Place>,
         hooks: &mut dyn Hooks,
@@ -44,9 +45,14 @@ impl Runner<'_> {
             must_not_be_held(self.fs, at, || self.path(at))?;
         }
         if let Some(copy) = same_as
+            && !self.is_hollow(at, &found)?
             && !self.is_same(at, copy)?
         {
             return Err(Error::NotADuplicate { path: self.path(at) });
+        }
+        if let Some(head) = head {
+            // First: without the archive it would be nobody's.
+            self.delete_head(step, at, head, shred, hooks)?;
         }
         let overwritten = match shred {
             Some(shred) if found.stamp.nlink <= 1 => {
@@ -63,6 +69,40 @@ impl Runner<'_> {
         self.undeleted.insert(at.dir);
         // As logrotate: it goes all the same, and that it was not overwritten is said.
         overwritten
+    }
+
+    /// Deletes the compressed beginning of an archive, if there is one.
+    fn delete_head(
+        &mut self,
+        step: &Step,
+        archive: &Place,
+        head: &Begun,
+        shred: Option<Shred>,
+        hooks: &mut dyn Hooks,
+    ) -> Result<()> {
+        let at = Place { dir: archive.dir, name: head.name.clone() };
+        let found = self.fs.stat(at.dir, &at.name).map_err(Error::io(Op::Stat, self.path(&at)))?;
+        let Some(found) = found else { return Ok(()) };
+        if found.stamp.id != head.id || found.kind != Kind::File || found.stamp.nlink > 1 {
+            return Err(Error::Changed { path: self.path(&at) });
+        }
+        if let Some(shred) = shred {
+            self.overwrite(&at, &found.stamp.id, shred, hooks)?;
+        }
+        self.fs.remove(at.dir, &at.name).map_err(Error::io(Op::Delete, self.path(&at)))?;
+        self.ledger.give(step.set, found.stamp.allocated);
+        self.undeleted.insert(at.dir);
+        Ok(())
+    }
+
+    /// Whether it has nothing but a length: what a compression in place leaves of its source.
+    fn is_hollow(&self, at: &Place, found: &Meta) -> Result<bool> {
+        if found.stamp.len == 0 || found.stamp.allocated > Bytes::ZERO {
+            return Ok(false);
+        }
+        let file = self.fs.read(at.dir, &at.name).map_err(Error::io(Op::Open, self.path(at)));
+        let data = file?.next_data(0).map_err(Error::io(Op::Read, self.path(at)))?;
+        Ok(data.is_none())
     }
 
     fn overwrite(
@@ -156,7 +196,7 @@ pub(super) fn discard(fs: &dyn WriteFs, place: &Place, id: Option<FileId>) {
 }
 
 /// Reads until the buffer is full or the input ends.
-fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+pub(super) fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0usize;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match input.read(rest) {

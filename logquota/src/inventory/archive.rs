@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::sync::Arc;
 
+use super::Head;
 use super::names::Text;
 use crate::naming::{ArchiveName, Label, newest_first};
 use crate::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
@@ -44,6 +45,8 @@ struct Common {
     uid: u32,
     gid: u32,
     nlink: u32,
+    /// Its compressed beginning. Hardly any has one.
+    head: Option<Box<Head>>,
 }
 
 /// A [`Timestamp`] in twelve bytes: seconds, their upper half first, and nanoseconds.
@@ -83,6 +86,7 @@ impl Archive {
             uid: meta.uid,
             gid: meta.gid,
             nlink: stamp.nlink,
+            head: None,
         });
         Self {
             text: text.clone(),
@@ -157,6 +161,33 @@ impl Archive {
         let (kind, mode, uid, gid) = (common.kind, common.mode, common.uid, common.gid);
         let accessed = self.mtime.get();
         Meta { stamp: self.stamp(), accessed, kind, mode, uid, gid, mount: common.mount }
+    }
+
+    /// Its compressed beginning, if its compression in place was interrupted.
+    #[must_use]
+    pub fn head(&self) -> Option<&Head> {
+        self.common.head.as_deref()
+    }
+
+    /// Says that this is its compressed beginning.
+    pub fn set_head(&mut self, head: Head) {
+        Arc::make_mut(&mut self.common).head = Some(Box::new(head));
+    }
+
+    /// What it occupies, with its compressed beginning.
+    #[must_use]
+    pub fn allocated(&self) -> Bytes {
+        self.allocated.plus(self.head_allocated())
+    }
+
+    /// What its deletion gives back.
+    #[must_use]
+    pub fn freed_by_deletion(&self) -> Bytes {
+        self.stamp().freed_by_unlink().plus(self.head_allocated())
+    }
+
+    fn head_allocated(&self) -> Bytes {
+        self.head().map_or(Bytes::ZERO, |head| head.meta.stamp.allocated)
     }
 
     /// The same name, with this seen under it.

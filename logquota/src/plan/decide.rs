@@ -6,6 +6,7 @@ use super::ballast::Released;
 use super::blocked::why;
 use super::classic::{Last, Target};
 use super::draft::{Classic, LogDraft, Rotation, SetDraft, Source, Stop};
+use super::not_now::half_compressed;
 pub(super) use super::not_now::{NotNow, PutOff, no_inode, no_room_for_copy};
 use super::quota::Evictions;
 use super::rotate::{NAME_MAX, NoName, due, new_label};
@@ -189,7 +190,12 @@ fn look(
     } else {
         look_classic(log, inventory, context, problems);
     }
-    if let Some(NotNow { why, is_for_room, is_error }) = not_now {
+    // Both halves would have to be renamed as one.
+    let renames = log.policy.rules == Rules::Logrotate
+        || matches!(log.policy.naming.style, Style::Numbered { .. });
+    let is_half = renames && log.log.heads() > 0 && !log.is_blocked();
+    let half = is_half.then(half_compressed);
+    if let Some(NotNow { why, is_for_room, is_error }) = half.as_ref().or(not_now) {
         let path = inventory.path(log.log.dir, &log.log.name);
         problems.push(Problem { path, why: why.clone(), is_error: *is_error });
         log.rotation = None;

@@ -109,9 +109,16 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             Action::Compress { program, codec, level, keep, .. } => {
                 out.debug(&(program, codec, level, keep));
             }
-            Action::Delete { shred, same_as, .. } => {
+            Action::Squeeze { codec, level, begun, .. } => {
+                out.debug(&(codec, level, begun.map(|id| (id.dev, id.ino, id.btime))));
+            }
+            Action::Delete { shred, same_as, head, .. } => {
                 out.debug(shred);
                 out.place(same_as.as_ref());
+                if let Some(head) = head {
+                    out.bytes(head.name.as_bytes());
+                    out.id(&head.id);
+                }
             }
             Action::Truncate { same_as, .. } => out.place(same_as.as_ref()),
             Action::Mail { message, .. } => out.debug(message),

@@ -41,7 +41,7 @@ pub use self::check::{Violation, check};
 pub use self::decide::plan;
 pub use self::host::{Disk, Host};
 pub use self::next::{NextDue, next_due};
-pub(crate) use self::order::admits;
+pub(crate) use self::order::{PIECE_MAX, PIECE_MIN, admits, piece};
 pub use self::purpose::{Goal, OnlyBelow, Purpose, Wanted};
 pub(crate) use self::rotate::period_is_over;
 pub use self::trim::KEPT_MIN;
@@ -235,6 +235,28 @@ pub enum Action {
         /// The source stays; a later step deletes it.
         keep: bool,
     },
+    /// Compresses an archive where there is no room for source and result together: piece by
+    /// piece, each on the disk before it is given back in the source. At any instant what is
+    /// compressed so far and the rest of the source are the whole archive, once. If there is not
+    /// even room for a piece, a later run goes on.
+    Squeeze {
+        /// The source.
+        from: Place,
+        /// The compressed file.
+        to: Place,
+        /// The name of what is compressed so far, in the folder of `to`.
+        head: OsString,
+        /// Which file that is, if an interrupted run has begun it.
+        begun: Option<FileId>,
+        /// The log it is an archive of, as for [`Action::Compress`].
+        log: Place,
+        /// With what.
+        codec: Codec,
+        /// How hard; the codec's default if none.
+        level: Option<i32>,
+        /// The most that is needed beside the source at any time.
+        room: Bytes,
+    },
     /// Mails a file. It stays as it is.
     Mail {
         /// Which.
@@ -250,6 +272,8 @@ pub enum Action {
         shred: Option<Shred>,
         /// Only if its content is that of this compressed or plain copy.
         same_as: Option<Place>,
+        /// Its compressed beginning, which goes first.
+        head: Option<Begun>,
     },
     /// Deletes the ballast, which gives its room.
     ReleaseBallast {
@@ -275,6 +299,15 @@ pub enum Action {
         /// Its arguments.
         args: Vec<OsString>,
     },
+}
+
+/// The compressed beginning of an archive, in the folder of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its name.
+    pub name: OsString,
+    /// Which file it is.
+    pub id: FileId,
 }
 
 /// A file whose SELinux label a new file gets, by the name it has when its turn comes. If it is
@@ -341,6 +374,7 @@ impl Action {
             Self::Truncate { .. } => "truncate",
             Self::Trim { .. } => "trim",
             Self::Compress { .. } => "compress",
+            Self::Squeeze { .. } => "squeeze",
             Self::Mail { .. } => "mail",
             Self::Delete { .. } => "delete",
             Self::ReleaseBallast { .. } => "release_ballast",
@@ -353,9 +387,10 @@ impl Action {
     #[must_use]
     pub const fn place(&self) -> Option<&Place> {
         match self {
-            Self::Rename { from, .. } | Self::Copy { from, .. } | Self::Compress { from, .. } => {
-                Some(from)
-            }
+            Self::Rename { from, .. }
+            | Self::Copy { from, .. }
+            | Self::Compress { from, .. }
+            | Self::Squeeze { from, .. } => Some(from),
             Self::Create { at, .. }
             | Self::MakeDir { at, .. }
             | Self::Truncate { at, .. }
@@ -372,7 +407,10 @@ impl Action {
     #[must_use]
     pub const fn target(&self) -> Option<&Place> {
         match self {
-            Self::Rename { to, .. } | Self::Copy { to, .. } | Self::Compress { to, .. } => Some(to),
+            Self::Rename { to, .. }
+            | Self::Copy { to, .. }
+            | Self::Compress { to, .. }
+            | Self::Squeeze { to, .. } => Some(to),
             Self::Create { at, .. } | Self::MakeDir { at, .. } => Some(at),
             Self::Truncate { .. }
             | Self::Trim { .. }

@@ -27,6 +27,13 @@ pub(super) fn no_room_for_copy(room: Bytes) -> NotNow {
     NotNow { why, is_for_room: true, is_error: true }
 }
 
+/// Why the archives of a log keep their names.
+pub(super) fn half_compressed() -> NotNow {
+    let why = "has an archive whose compression in place was interrupted; that is finished, and \
+               the log is rotated in a later run";
+    NotNow { why: why.to_owned(), is_for_room: false, is_error: false }
+}
+
 /// Why a log gets no successor.
 pub(super) fn no_inode() -> NotNow {
     let why = "is due, but the file system has no inode for a new file, and no archive is left \

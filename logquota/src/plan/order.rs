@@ -12,8 +12,8 @@ use super::ballast::Released;
 use super::decide::PutOff;
 use super::draft::{LogDraft, SetDraft, Source};
 use super::quota::Evictions;
-use super::{Action, Expect, Hook, Purpose, Reason, SetPlan, Step};
-use crate::inventory::{Inventory, LeftoverKind, Place};
+use super::{Action, Begun, Expect, Hook, Purpose, Reason, SetPlan, Step};
+use crate::inventory::{Archive, Inventory, LeftoverKind, Place};
 use crate::policy::{Config, Rules};
 use crate::stamp::Stamp;
 use crate::units::Bytes;
@@ -22,6 +22,7 @@ mod ballast;
 mod classic;
 mod due;
 mod free;
+mod in_place;
 mod mail;
 mod new_log;
 mod room;
@@ -30,6 +31,7 @@ mod squeeze;
 mod trim;
 
 pub(super) use self::due::turns;
+pub(crate) use self::in_place::{PIECE_MAX, PIECE_MIN, piece};
 pub(super) use self::squeeze::HOLES_MAX;
 pub(crate) use self::squeeze::admits;
 
@@ -121,6 +123,9 @@ impl Builder<'_> {
             for (log, log_draft) in draft.logs.iter().enumerate() {
                 self.trim((set, log), log_draft, None);
             }
+        }
+        for (set, draft) in drafts.iter().enumerate() {
+            self.go_on_in_place(set, draft);
         }
         for (set, draft) in drafts.iter().enumerate() {
             match draft.spec.policy.rules {
@@ -226,7 +231,7 @@ impl Builder<'_> {
             };
             self.push(
                 At::log(set, log),
-                Action::Delete { at: leftover.place.clone(), shred: None, same_as },
+                Action::Delete { at: leftover.place.clone(), shred: None, same_as, head: None },
                 Expect::Unchanged(stamp),
                 stamp.freed_by_unlink(),
                 Reason::Leftover,
@@ -251,7 +256,7 @@ impl Builder<'_> {
             let at = self.asked(At::log(set, log), draft, &place);
             self.push(
                 at,
-                Action::Delete { at: place, shred: draft.policy.shred, same_as },
+                Action::Delete { at: place, shred: draft.policy.shred, same_as, head: None },
                 Expect::Unchanged(stamp),
                 stamp.freed_by_unlink(),
                 Reason::Duplicate,
@@ -272,11 +277,8 @@ impl Builder<'_> {
             })
             .collect();
         for (_, archive, reason) in going.into_iter().rev() {
-            let place = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
-            let expect = Expect::Unchanged(archive.stamp());
-            let bytes = archive.stamp().freed_by_unlink();
             let at = At::log(set, log).after(self.mail_old(set, log, draft, archive, reason));
-            self.delete(at, draft, place, expect, bytes, reason.clone());
+            self.delete_archive(at, draft, archive, reason.clone());
         }
     }
 
@@ -288,6 +290,23 @@ impl Builder<'_> {
             at.needs.push(hook);
         }
         at
+    }
+
+    /// The deletion of an archive as it was scanned, also of one that is half compressed.
+    fn delete_archive(
+        &mut self,
+        at: At,
+        draft: &LogDraft<'_>,
+        archive: &Archive,
+        reason: Reason,
+    ) -> usize {
+        let place = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
+        let at = self.asked(at, draft, &place);
+        let head = archive.head();
+        let head = head.map(|head| Begun { name: head.name.clone(), id: head.meta.stamp.id });
+        let action = Action::Delete { at: place, shred: draft.policy.shred, same_as: None, head };
+        let expect = Expect::Unchanged(archive.stamp());
+        self.push(at, action, expect, archive.freed_by_deletion(), reason)
     }
 
     /// A deletion, with the script that is asked first.
@@ -302,7 +321,8 @@ impl Builder<'_> {
     ) -> usize {
         let at = self.asked(at, draft, &place);
         let shred = draft.policy.shred;
-        self.push(at, Action::Delete { at: place, shred, same_as: None }, expect, bytes, reason)
+        let action = Action::Delete { at: place, shred, same_as: None, head: None };
+        self.push(at, action, expect, bytes, reason)
     }
 
     fn hook(

@@ -12,8 +12,8 @@ use super::draft::{LogDraft, Source};
 use super::{Context, Reason, Verdict, Why};
 use crate::inventory::Archive;
 use crate::policy::{Count, Method};
-use crate::stamp::Kind;
-use crate::units::{Age, Generation};
+use crate::stamp::{Kind, Stamp};
+use crate::units::{Age, Bytes, Generation};
 
 /// Puts verdicts of age, count and duplication on the archives of one log.
 pub(super) fn retain(draft: &mut LogDraft<'_>, context: &Context) {
@@ -35,13 +35,14 @@ fn duplicates(draft: &mut LogDraft<'_>) {
         behind.take_while(|other| other.label() == plain.label()).any(|other| {
             !other.is_plain()
                 && other.kind() == Kind::File
-                && is_ours(other.suffix(), draft)
+                && (is_ours(other.suffix(), draft) || is_hollow(&plain.stamp()))
                 && other.stamp().mtime == plain.stamp().mtime
         })
     };
     let found: Vec<usize> = draft
         .archives()
         .filter(|(_, archive, _)| archive.is_plain() && archive.stamp().nlink <= 1)
+        .filter(|(_, archive, _)| archive.head().is_none())
         .filter(|(_, archive, _)| archive.kind() == Kind::File)
         .filter(|(index, archive, _)| twin(*index, archive))
         .map(|(index, ..)| index)
@@ -49,6 +50,11 @@ fn duplicates(draft: &mut LogDraft<'_>) {
     for index in found {
         draft.remove(index, Reason::Duplicate);
     }
+}
+
+/// Whether there is nothing in it any more: what a compression in place leaves of its source.
+fn is_hollow(stamp: &Stamp) -> bool {
+    stamp.len > 0 && stamp.allocated == Bytes::ZERO
 }
 
 /// Whether the suffix is one that this policy's codec writes: only that can be compared, and
@@ -64,6 +70,7 @@ fn by_age(draft: &mut LogDraft<'_>, context: &Context) {
     let expired: Vec<(usize, Age)> = draft
         .kept()
         .filter(|(_, archive)| draft.may_delete(archive))
+        .filter(|(_, archive)| is_mailable(draft, archive))
         .map(|(index, archive)| (index, Age::between(now, archive.stamp().mtime.secs)))
         .filter(|(_, age)| age.whole_days() > u64::from(days))
         .collect();
@@ -86,6 +93,11 @@ fn by_age(draft: &mut LogDraft<'_>, context: &Context) {
     {
         rotation.gone = Some(Reason::MaxAge { age, limit: Age::days(days.into()) });
     }
+}
+
+/// What is mailed before it goes must be whole.
+fn is_mailable(draft: &LogDraft<'_>, archive: &Archive) -> bool {
+    archive.head().is_none() || draft.policy.mail.is_none()
 }
 
 /// Whether the new archive could go only without the mail that was asked for: where every byte
@@ -115,7 +127,7 @@ fn by_count(draft: &mut LogDraft<'_>) {
         .filter(|(_, archive)| archive.is_own_style())
         .enumerate()
         .skip(keep)
-        .filter(|(_, (_, archive))| draft.may_delete(archive))
+        .filter(|(_, (_, archive))| draft.may_delete(archive) && is_mailable(draft, archive))
         .map(|(place, (index, _))| (index, Generation::from_index(place.saturating_add(new))))
         .collect();
     for (index, generation) in surplus {

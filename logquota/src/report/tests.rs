@@ -26,6 +26,7 @@ fn plan_with(name: &OsStr) -> Plan {
             at: Place { dir, name: name.to_owned() },
             shred: None,
             same_as: None,
+            head: None,
         },
         expect: Expect::Nothing,
         bytes: Bytes::kib(4),

@@ -11,7 +11,7 @@ use super::claims::{Claim, Strength};
 use super::index::Index;
 use super::walk::World;
 use crate::error::{Error, Op};
-use crate::naming::{ArchiveName, Naming, is_temporary_shape};
+use crate::naming::{ArchiveName, Naming, is_head_shape, is_temporary_shape};
 use crate::policy::Method;
 use crate::stamp::Kind;
 
@@ -152,7 +152,7 @@ impl Drafts<'_, '_> {
         let temporaries = &mut folder.temporaries;
         let mut is_complete = true;
         let listed = fs.list(folder.dir, &mut |name, _| {
-            if is_temporary_shape(name) {
+            if is_temporary_shape(name) || is_head_shape(name) {
                 temporaries.push(name.to_owned());
             } else if name.as_bytes().iter().any(u8::is_ascii_digit)
                 || claims.wants(name)

@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 
+use super::heads;
 use super::look::{is_plain_file, place};
 use super::walk::World;
 use crate::inventory::{Leftover, LeftoverKind, Log};
-use crate::naming::{Label, Style, temporary_name};
+use crate::naming::{Label, Style, is_head_shape, temporary_name};
 use crate::policy::{Method, Policy};
 use crate::stamp::Meta;
 
@@ -22,8 +23,12 @@ pub(super) fn find(world: &mut World<'_>, logs: &mut [Vec<Log>]) {
     for index in 0..world.folders.len() {
         let Some(folder) = world.folders.get_mut(index) else { continue };
         let names = std::mem::take(&mut folder.temporaries);
+        let (heads, names): (Vec<_>, Vec<_>) = names.into_iter().partition(|n| is_head_shape(n));
         if !names.is_empty() {
             find_in(world, index, &names, logs);
+        }
+        if !heads.is_empty() {
+            heads::find_in(world, index, &heads, logs);
         }
     }
 }
@@ -140,7 +145,13 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Whether the file has an owner that our work could have given it. One that is not proven
 /// by its name must be of the one who works.
-fn is_owner(meta: &Meta, log: &Log, policy: &Policy, euid: u32, is_proven: bool) -> bool {
+pub(super) fn is_owner(
+    meta: &Meta,
+    log: &Log,
+    policy: &Policy,
+    euid: u32,
+    is_proven: bool,
+) -> bool {
     let worker = policy.run_as.map_or(euid, |who| who.uid);
     meta.uid == worker
         || is_proven

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::fs::ReadFs;
 use crate::inventory::{DirId, Inventory};
-use crate::naming::is_temporary_shape;
+use crate::naming::{is_head_shape, is_temporary_shape};
 use crate::stamp::{Kind, Stamp};
 
 /// A file that no set has.
@@ -42,6 +42,7 @@ pub fn others(fs: &dyn ReadFs, inventory: &Inventory) -> Vec<Other> {
             let may_be = matches!(kind, None | Some(Kind::File))
                 && names.len() < NAMES_MAX
                 && !is_temporary_shape(name)
+                && !is_head_shape(name)
                 && !known.contains(&(dir, name));
             if may_be {
                 names.push(name.to_owned());

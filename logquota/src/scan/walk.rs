@@ -12,7 +12,7 @@ use super::pattern::{Component, Matcher, PathPattern};
 use crate::error::{Error, Op};
 use crate::fs::ReadFs;
 use crate::inventory::{Commons, DirId, Names, Note, Place, Space};
-use crate::naming::is_temporary_shape;
+use crate::naming::{is_head_shape, is_temporary_shape};
 use crate::policy::{Config, Selector};
 use crate::stamp::{Kind, Meta};
 use crate::units::Bytes;
@@ -216,7 +216,8 @@ impl<'a> World<'a> {
                 let bytes = name.as_bytes();
                 has_logs |= bytes.ends_with(b".log")
                     || bytes.iter().any(u8::is_ascii_digit)
-                    || is_temporary_shape(name);
+                    || is_temporary_shape(name)
+                    || is_head_shape(name);
                 !bytes.starts_with(b".logquota")
             });
             let stays = has_logs && world.claim(dir, path, depth == 0, set, Want::Whole);

@@ -41,6 +41,7 @@ fn shred(folder: &Path, file: &str, stamp: Stamp, hooks: &mut dyn Hooks, os: &Os
             at: Place { dir, name: file.into() },
             shred: Some(Shred::default()),
             same_as: None,
+            head: None,
         },
         expect: Expect::SameFile(stamp.id),
         bytes: Bytes::ZERO,

@@ -60,7 +60,9 @@ impl Ledger {
                 }
             }
             start.push(used);
-            files.push(count);
+            // What is half compressed is one archive.
+            let heads: usize = view.set.logs.iter().map(Log::heads).sum();
+            files.push(count - i64::try_from(heads).unwrap_or(i64::MAX));
         }
         Self {
             used: start.clone(),

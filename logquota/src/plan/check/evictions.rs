@@ -180,6 +180,7 @@ fn used_by(log: &LogView<'_>) -> u128 {
     let active = log.log.active.iter().map(|active| active.stamp);
     active
         .chain(log.log.archives.iter().map(Archive::stamp))
+        .chain(log.log.archives.iter().filter_map(Archive::head).map(|head| head.meta.stamp))
         .chain(renamed.map(|leftover| leftover.meta.stamp))
         .filter(|stamp| stamp.nlink <= 1 || seen.insert((stamp.id.dev, stamp.id.ino)))
         .map(|stamp| u128::from(stamp.allocated.get()))

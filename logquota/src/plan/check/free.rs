@@ -18,7 +18,7 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
     if !plan.due.is_empty() {
         found.add(9, format_args!("a log is said to be due"));
     }
-    let (mut evicts, mut cuts) = (false, false);
+    let (mut evictions, mut cuts) = (0usize, false);
     for (index, step) in plan.steps.iter().enumerate() {
         let is_eviction = matches!(step.reason, Reason::Reserve { .. } | Reason::Inodes { .. });
         if !is_allowed(world, step, goal) {
@@ -28,18 +28,25 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
             continue;
         }
         let is_script = matches!(step.action, Action::RunHook { .. });
+        // The first that goes may make the room for it.
+        let is_squeeze = matches!(step.action, Action::Squeeze { .. });
+        let packs = is_squeeze
+            || matches!(step.action, Action::Compress { .. })
+            || step.reason == Reason::Compressed;
         let given = step.only_below.map(|below| below.wanted);
         if is_eviction && given != Some(goal.wanted) {
             found.add(9, format_args!("step {index} evicts also when there is room enough"));
         }
-        if !is_eviction && !is_script && (given.is_some() || evicts) {
+        let may_be_left_out = given.is_some() && !is_squeeze;
+        let is_late = evictions > usize::from(packs);
+        if !is_eviction && !is_script && (may_be_left_out || is_late) {
             found.add(9, format_args!("step {index} comes too late or may be left out"));
         }
         let is_cut = matches!(step.action, Action::Trim { .. });
         if cuts && !is_cut {
             found.add(9, format_args!("step {index} comes behind what is cut off a log"));
         }
-        evicts |= is_eviction;
+        evictions += usize::from(is_eviction);
         cuts |= is_cut;
     }
 }
@@ -64,7 +71,9 @@ fn is_allowed(world: &World<'_>, step: &Step, goal: Goal) -> bool {
                 // The source of a compression, which its policy does not let go by itself.
                 | Reason::Compressed
         ),
-        Action::Compress { .. } | Action::ReleaseBallast { .. } => goal.wanted.inodes().is_none(),
+        Action::Compress { .. } | Action::Squeeze { .. } | Action::ReleaseBallast { .. } => {
+            goal.wanted.inodes().is_none()
+        }
         Action::Trim { .. } => goal.cuts_logs && matches!(step.reason, Reason::Reserve { .. }),
         Action::RunHook { hook, .. } => *hook == Hook::PreRemove,
         _ => false,

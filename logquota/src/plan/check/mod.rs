@@ -29,6 +29,7 @@ mod amounts;
 mod ballast;
 mod evictions;
 mod free;
+mod in_place;
 mod model;
 mod steps;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 
-use crate::inventory::{Archive, DirId, Inventory, LeftoverKind, Log, Place, Set};
+use crate::inventory::{Archive, DirId, Head, Inventory, LeftoverKind, Log, Place, Set};
 use crate::plan::{Action, Goal, Plan, Purpose, Reason};
 use crate::policy::{Config, Policy};
 use crate::stamp::{Kind, Stamp};
@@ -80,6 +80,16 @@ impl File<'_> {
     /// As it was scanned; none for what the plan makes.
     pub(super) fn stamp(&self) -> Option<Stamp> {
         self.seen.map(Seen::stamp)
+    }
+}
+
+impl<'a> File<'a> {
+    /// Its compressed beginning.
+    pub(super) fn head(&self) -> Option<&'a Head> {
+        match self.seen? {
+            Seen::Archive(archive) => archive.head(),
+            Seen::Other(_) => None,
+        }
     }
 }
 
@@ -190,8 +200,15 @@ impl<'a> World<'a> {
             let content = self.add_content(Origin::Archive, set, number);
             contents.push((place, content));
             let file = self.add_file(key, content, Some(Seen::Archive(archive)));
+            // Both together are one file, under both names.
+            if let Some(head) = archive.head()
+                && let Some(named) = self.names.get_mut(&(log.archive_dir, head.name.as_os_str()))
+            {
+                *named = Some(file);
+            }
             if let Some(file) = self.files.get_mut(file) {
                 file.is_no_file = archive.kind() != Kind::File;
+                file.allocated = u128::from(archive.allocated().get());
             }
         }
         view.contents = contents;
@@ -279,6 +296,10 @@ impl<'a> World<'a> {
         self.names.remove(&(place.dir, place.name.as_os_str()));
     }
 
+    pub(super) fn forget(&mut self, (dir, name): (DirId, &'a OsStr)) {
+        self.names.remove(&(dir, name));
+    }
+
     pub(super) fn name(&mut self, place: &'a Place, file: usize) {
         self.names.insert((place.dir, place.name.as_os_str()), Some(file));
     }
@@ -320,6 +341,34 @@ fn names_in(plan: &Plan) -> HashMap<(DirId, &OsStr), Option<usize>> {
         if let Action::Copy { to, temp, .. } | Action::Compress { to, temp, .. } = action {
             named.insert((to.dir, temp.as_os_str()), None);
         }
+        let head = match action {
+            Action::Squeeze { to, head, .. } => Some((to.dir, head.as_os_str())),
+            Action::Delete { at, head: Some(head), .. } => Some((at.dir, head.name.as_os_str())),
+            _ => None,
+        };
+        named.extend(head.map(|name| (name, None)));
     }
     named
+}
+
+/// What a file occupied, the compressed one that has its content occupies from now on.
+pub(super) fn hand_over(
+    world: &mut World<'_>,
+    index: usize,
+    file: usize,
+    shown: &str,
+    found: &mut super::Found,
+) {
+    let Some(plain) = world.files.get(file) else { return };
+    let (content, allocated) = (plain.content, plain.allocated);
+    let packed = world.files.iter_mut().enumerate().rev().find(|(number, other)| {
+        *number != file && other.content == content && other.seen.is_none() && other.allocated == 0
+    });
+    match packed {
+        Some((_, packed)) => packed.allocated = allocated,
+        None => found.add(1, format_args!("step {index}: `{shown}` was not compressed")),
+    }
+    if let Some(plain) = world.files.get_mut(file) {
+        plain.allocated = 0;
+    }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::Found;
-use super::model::{Content, File, Origin, World};
+use super::model::{Content, File, Origin, World, hand_over};
 use crate::inventory::{Archive, DirId, Place};
 use crate::naming::temporary_name;
 use crate::plan::{Action, Expect, Plan, Reason, Step};
@@ -176,6 +176,7 @@ fn act<'a>(
             let used = i128::from(added);
             Some(Change { used, meanwhile, files: linked, old_files: 0, linked, gained: 0, dev })
         }
+        Action::Squeeze { .. } => super::in_place::play(world, index, step, found),
         Action::Truncate { at, .. } => {
             let file = source(world, index, step, at, found)?;
             let shown = world.show(at);
@@ -200,9 +201,10 @@ fn act<'a>(
             let file = source(world, index, step, at, found)?;
             super::trims::play(world, (index, step), (at, file), (*cut, *keep), found)
         }
-        Action::Delete { at, same_as, .. } => {
+        Action::Delete { at, same_as, head, .. } => {
             let file = source(world, index, step, at, found)?;
             let shown = world.show(at);
+            super::in_place::goes_whole(world, (index, at), file, head.as_ref(), found);
             if is_active(world, step, at) {
                 found.add(2, format_args!("step {index} deletes the log `{shown}` itself"));
             }
@@ -248,24 +250,8 @@ fn act<'a>(
     }
 }
 
-/// What a file occupied, the compressed one that has its content occupies from now on.
-fn hand_over(world: &mut World<'_>, index: usize, file: usize, shown: &str, found: &mut Found) {
-    let Some(plain) = world.files.get(file) else { return };
-    let (content, allocated) = (plain.content, plain.allocated);
-    let packed = world.files.iter_mut().enumerate().rev().find(|(number, other)| {
-        *number != file && other.content == content && other.seen.is_none() && other.allocated == 0
-    });
-    match packed {
-        Some((_, packed)) => packed.allocated = allocated,
-        None => found.add(1, format_args!("step {index}: `{shown}` was not compressed")),
-    }
-    if let Some(plain) = world.files.get_mut(file) {
-        plain.allocated = 0;
-    }
-}
-
 /// The file that a step acts on, if it may.
-fn source(
+pub(super) fn source(
     world: &World<'_>,
     index: usize,
     step: &Step,
@@ -285,6 +271,11 @@ fn source(
     }
     if file.is_no_file && !matches!(step.action, Action::Rename { .. }) {
         found.add(1, format_args!("step {index} does more than rename `{shown}`, no regular file"));
+    }
+    if file.head().is_some()
+        && !matches!(step.action, Action::Squeeze { .. } | Action::Delete { .. })
+    {
+        found.add(1, format_args!("step {index} parts `{shown}` from its beginning"));
     }
     let is_other = (content.set, Some(content.log)) != (step.set, step.log);
     let is_log_of_set = content.origin == Origin::Live && content.set == step.set;
@@ -399,7 +390,13 @@ fn was_copied(world: &World<'_>, step: &Step, file: &File<'_>) -> bool {
     matches!(step.reason, Reason::Interrupted) && world.archives(log).any(is_copy)
 }
 
-fn is_free(world: &World<'_>, index: usize, dir: DirId, name: &OsStr, found: &mut Found) {
+pub(super) fn is_free(
+    world: &World<'_>,
+    index: usize,
+    dir: DirId,
+    name: &OsStr,
+    found: &mut Found,
+) {
     let shown = || crate::error::printable(world.inventory.path(dir, name));
     if world.exists(dir, name) {
         found.add(6, format_args!("step {index} writes to `{}`, which exists then", shown()));
@@ -417,7 +414,7 @@ fn is_free(world: &World<'_>, index: usize, dir: DirId, name: &OsStr, found: &mu
 }
 
 /// A name that an archive gets.
-fn target(world: &World<'_>, index: usize, step: &Step, to: &Place, found: &mut Found) {
+pub(super) fn target(world: &World<'_>, index: usize, step: &Step, to: &Place, found: &mut Found) {
     is_free(world, index, to.dir, &to.name, found);
     let (Some(log), Some(set)) = (log_of(world, step), world.sets.get(step.set)) else { return };
     let shown = world.show(to);

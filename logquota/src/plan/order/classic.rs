@@ -202,7 +202,7 @@ impl Builder<'_> {
             self.remove(set, way, &here, reason, true);
         }
         if let Some(here) = copies.overwritten.and_then(|index| way.here(index)) {
-            let action = Action::Delete { at: here.place, shred: None, same_as: None };
+            let action = Action::Delete { at: here.place, shred: None, same_as: None, head: None };
             self.push(way.at(set), action, here.expect, here.freed, Reason::Overwritten);
         }
         for (index, number) in &copies.moves {
@@ -273,7 +273,7 @@ impl Builder<'_> {
                     _ => {
                         let bytes = here.meta.stamp.freed_by_unlink();
                         let (at, shred) = (here.place, policy.shred);
-                        let action = Action::Delete { at, shred, same_as: None };
+                        let action = Action::Delete { at, shred, same_as: None, head: None };
                         let at = At::log(set, way.log).after(by);
                         self.push(at, action, here.expect, bytes, reason.clone());
                     }

@@ -2,17 +2,16 @@
 //! to be needed comes last.
 //!
 //! Leftovers and expired archives are as good as gone: the next run would delete them. Then
-//! archives that stay are compressed where there is room for that: nothing is lost by it. Only
-//! then archives are evicted, in the order in which that was decided, each only while there is
-//! not room enough: so what compression has gained is not deleted on top. Where all that is not
-//! enough and it was asked for, the heads of logs in use are cut off, last of all.
+//! archives that stay are compressed, in place where there is no other room for that: nothing is
+//! lost by it. Only then archives are evicted, in the order in which that was decided, each only
+//! while there is not room enough: so what compression has gained is not deleted on top. Where all
+//! that is not enough and it was asked for, the heads of logs in use are cut off, last of all.
 
 use super::rotation::{Done, names, unmoved};
-use super::{At, Builder};
-use crate::inventory::Place;
+use super::{At, Builder, in_place};
 use crate::plan::draft::{LogDraft, SetDraft};
 use crate::plan::quota::Evictions;
-use crate::plan::{Expect, Goal, OnlyBelow, Reason};
+use crate::plan::{Action, Goal, OnlyBelow, Reason};
 
 impl Builder<'_> {
     pub(super) fn free(&mut self, drafts: &[SetDraft<'_>], evictions: &Evictions, goal: Goal) {
@@ -28,7 +27,7 @@ impl Builder<'_> {
                     })
                     .collect();
                 for (index, _, reason) in expired.into_iter().rev() {
-                    self.delete_archive(drafts, (set, log, index), reason.clone());
+                    self.give_up(drafts, (set, log, index), reason.clone());
                 }
             }
         }
@@ -46,25 +45,61 @@ impl Builder<'_> {
 
     /// Behind the compression of what stays.
     fn evict_to_free(&mut self, drafts: &[SetDraft<'_>], evictions: &Evictions, goal: Goal) {
+        let mut victims = evictions.victims();
+        if goal.wanted.inodes().is_none() {
+            self.compress_to_free(drafts, &mut victims, goal);
+        }
+        for victim in victims {
+            self.evict_for(drafts, Some(victim), goal);
+        }
+    }
+
+    /// Compression of what stays. (Where inodes are wanted there is none: what is compressed is a
+    /// file as before, and needs an inode on the way.)
+    fn compress_to_free<'e>(
+        &mut self,
+        drafts: &[SetDraft<'_>],
+        victims: &mut impl Iterator<Item = ((usize, usize, usize), &'e Reason)>,
+        goal: Goal,
+    ) {
+        // Where there is no room to compress anything, the first that goes makes it.
+        let mut sets = drafts.iter().filter(|draft| draft.set.dev == goal.dev);
+        if sets.any(|draft| draft.set.space.free < in_place::LEAST) {
+            self.evict_for(drafts, victims.next(), goal);
+        }
         for (set, draft) in drafts.iter().enumerate() {
-            // What is compressed is a file as before, and needs an inode on the way.
-            if draft.spec.policy.compress.is_some() && goal.wanted.inodes().is_none() {
+            let before = self.steps.len();
+            self.go_on_in_place(set, draft);
+            if draft.spec.policy.compress.is_some() {
                 self.compress_set(set, draft, &all_there(draft));
             }
-        }
-        for (at, reason) in evictions.victims() {
-            let before = self.steps.len();
-            let Some(dir) = self.delete_archive(drafts, at, reason.clone()) else { continue };
-            let only_below = Some(OnlyBelow { wanted: goal.wanted, dir });
-            // Its script, too.
             for step in self.steps.iter_mut().skip(before) {
-                step.only_below = only_below;
+                if let Action::Squeeze { from, .. } = &step.action {
+                    step.only_below = Some(OnlyBelow { wanted: goal.wanted, dir: from.dir });
+                }
             }
         }
     }
 
+    /// An archive that goes only while there is too little.
+    fn evict_for(
+        &mut self,
+        drafts: &[SetDraft<'_>],
+        victim: Option<((usize, usize, usize), &Reason)>,
+        goal: Goal,
+    ) {
+        let Some((at, reason)) = victim else { return };
+        let before = self.steps.len();
+        let Some(dir) = self.give_up(drafts, at, reason.clone()) else { return };
+        let only_below = Some(OnlyBelow { wanted: goal.wanted, dir });
+        // Its script, too.
+        for step in self.steps.iter_mut().skip(before) {
+            step.only_below = only_below;
+        }
+    }
+
     /// Says in which directory.
-    fn delete_archive(
+    fn give_up(
         &mut self,
         drafts: &[SetDraft<'_>],
         (set, log, index): (usize, usize, usize),
@@ -72,12 +107,8 @@ impl Builder<'_> {
     ) -> Option<crate::inventory::DirId> {
         let draft = drafts.get(set)?.logs.get(log)?;
         let archive = draft.log.archives.get(index)?;
-        let dir = draft.log.archive_dir;
-        let stamp = archive.stamp();
-        let place = Place { dir, name: archive.name().to_owned() };
-        let bytes = stamp.freed_by_unlink();
-        self.delete(At::log(set, log), draft, place, Expect::Unchanged(stamp), bytes, reason);
-        Some(dir)
+        self.delete_archive(At::log(set, log), draft, archive, reason);
+        Some(draft.log.archive_dir)
     }
 }
 

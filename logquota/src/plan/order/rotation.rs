@@ -127,12 +127,8 @@ impl Builder<'_> {
             })
             .collect();
         for (_, archive, reason) in counted.into_iter().rev() {
-            let place = Place { dir: log.archive_dir, name: archive.name().to_owned() };
-            let stamp = archive.stamp();
-            let bytes = stamp.freed_by_unlink();
             let mailed = at.log.and_then(|log| self.mail_old(at.set, log, draft, archive, reason));
-            let at = at.clone().after(mailed);
-            self.delete(at, draft, place, Expect::Unchanged(stamp), bytes, reason.clone());
+            self.delete_archive(at.clone().after(mailed), draft, archive, reason.clone());
         }
         let mut done = Done { names: names(draft), ..Done::default() };
         let Some(rotation) = &draft.rotation else {
@@ -144,14 +140,10 @@ impl Builder<'_> {
             done.archive.extend(done.created);
             // The last trace of the log does not go before the log is there again.
             if let Some((archive, reason)) = draft.last_trace() {
-                let place = Place { dir: log.archive_dir, name: archive.name().to_owned() };
-                let stamp = archive.stamp();
-                let bytes = stamp.freed_by_unlink();
-                let expect = Expect::Unchanged(stamp);
                 let mailed =
                     at.log.and_then(|log| self.mail_old(at.set, log, draft, archive, reason));
                 let at = at.after(done.created).after(mailed);
-                self.delete(at, draft, place, expect, bytes, reason.clone());
+                self.delete_archive(at, draft, archive, reason.clone());
             }
             return done;
         };
@@ -304,7 +296,7 @@ impl Builder<'_> {
             done.names.insert(to.name);
             Reason::Copied
         };
-        let action = Action::Delete { at: from, shred: None, same_as: None };
+        let action = Action::Delete { at: from, shred: None, same_as: None, head: None };
         let freed = draft.source().map_or(Bytes::ZERO, |(meta, _)| meta.stamp.freed_by_unlink());
         let gone = self.push(at, action, expect, freed, reason);
         // While both exist, the plain copy is what tells that it has been made.

@@ -1,11 +1,12 @@
 //! The compressions of a set: which archives, in which order, and whether there is room.
 
+use super::in_place::LEAST;
 use super::room::frees_inode;
 use super::rotation::Done;
 use super::{At, Builder};
 use crate::codec;
 use crate::inventory::Place;
-use crate::naming::temporary_name;
+use crate::naming::{head_name, temporary_name};
 use crate::plan::draft::SetDraft;
 use crate::plan::rotate::NAME_MAX;
 use crate::plan::{Action, Expect, Reason};
@@ -20,14 +21,16 @@ pub(in crate::plan) const HOLES_MAX: Bytes = Bytes::gib(1);
 /// enough but where sizes differ wildly; what is left then waits for the next run.
 const PASSES_MAX: usize = 4;
 
-struct Job {
-    log: usize,
-    from: Place,
-    to: Place,
+pub(super) struct Job {
+    pub(super) log: usize,
+    pub(super) from: Place,
+    pub(super) to: Place,
     room: Bytes,
-    meta: Meta,
-    expect: Expect,
+    pub(super) meta: Meta,
+    pub(super) expect: Expect,
     needs: Vec<usize>,
+    /// The name for its compressed beginning is free.
+    pub(super) has_head_name: bool,
 }
 
 impl Builder<'_> {
@@ -36,6 +39,7 @@ impl Builder<'_> {
     /// Source and result exist together for a while. A compression is planned only if that
     /// may fit within the larger of the quota and what is used at the start, given the best
     /// that earlier ones can gain; when its turn comes and it does not, the file stays plain.
+    /// What does not is compressed in place.
     pub(super) fn compress_set(
         &mut self,
         set: usize,
@@ -58,6 +62,10 @@ impl Builder<'_> {
             });
             let old = done.moved.iter().filter_map(|moved| {
                 let archive = log_draft.log.archives.get(moved.index)?;
+                if archive.head().is_some() {
+                    // It is gone on with, and waits for no other.
+                    return None;
+                }
                 let waits = moved.by.into_iter().chain(
                     // An interrupted copytruncate: not before the log is cut.
                     log_draft.rotation.as_ref().and(done.made.filter(|_| done.new.is_none())),
@@ -88,6 +96,7 @@ impl Builder<'_> {
                 jobs.push(Job {
                     log,
                     from: Place { dir, name },
+                    has_head_name: !done.names.contains(&head_name(&target)),
                     to: Place { dir, name: target },
                     room: codec::bound(Bytes::new(meta.stamp.len)).in_blocks(block),
                     meta,
@@ -121,6 +130,15 @@ impl Builder<'_> {
             }
         }
         free.saturating_add(gone) > made
+    }
+
+    /// A compression needs that much on the way, and takes at most what the limits leave.
+    pub(super) fn raise_peak(&mut self, set: usize, room: Bytes) {
+        let used = self.used.get(set).copied().unwrap_or_default();
+        let bound = self.bound(set);
+        if let Some(peak) = self.peak.get_mut(set) {
+            *peak = (*peak).max(used.plus(room).min(bound));
+        }
     }
 
     fn push_jobs(&mut self, set: usize, draft: &SetDraft<'_>, jobs: Vec<Job>) {
@@ -157,11 +175,7 @@ impl Builder<'_> {
                     continue;
                 }
                 gained = gained.plus(source);
-                // On the way at most what the limits leave.
-                let bound = self.bound(set);
-                if let Some(peak) = self.peak.get_mut(set) {
-                    *peak = (*peak).max(used.plus(job.room).min(bound));
-                }
+                self.raise_peak(set, job.room);
                 let action = Action::Compress {
                     temp: temporary_name(&job.to.name),
                     from: job.from.clone(),
@@ -184,6 +198,20 @@ impl Builder<'_> {
             }
             if waiting.is_empty() || gained == known {
                 break;
+            }
+        }
+        if compress.program.is_some() || keep {
+            return;
+        }
+        for job in waiting {
+            let source = job.meta.stamp.allocated;
+            let least = LEAST.in_blocks(draft.set.space.block);
+            let free = draft.set.space.free.plus(before).minus(used).plus(gained);
+            let fits = |quota: Option<Bytes>, before: Bytes, used: Bytes| {
+                admits(quota, before, used.minus(gained), source, least)
+            };
+            if fits(quota, before, used) && fits(global, all_before, all_used) && least <= free {
+                self.begin_in_place(set, draft, job);
             }
         }
     }

@@ -126,7 +126,7 @@ impl Pool {
             if archive.stamp().nlink > 1 {
                 continue;
             }
-            let bytes = archive.stamp().allocated;
+            let bytes = archive.allocated();
             used = used.plus(bytes);
             files = files.saturating_add(1);
             if let (true, Ok(index)) = (draft.may_delete(archive), u32::try_from(index)) {

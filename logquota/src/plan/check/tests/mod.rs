@@ -17,6 +17,7 @@ use crate::policy::{Codec, Count, Method, Policy, SetSpec};
 use crate::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use crate::units::{Bytes, Generation};
 
+mod in_place;
 mod promises;
 mod trims;
 
@@ -188,7 +189,12 @@ impl Draft {
             }
         }
         let freed = i64::try_from(freed).expect("small");
-        self.step(Action::Delete { at: at(name), shred: None, same_as: None }, reason, -freed, -1)
+        self.step(
+            Action::Delete { at: at(name), shred: None, same_as: None, head: None },
+            reason,
+            -freed,
+            -1,
+        )
     }
 
     fn rename(self, from: &str, to: &str, reason: Reason) -> Self {

@@ -139,7 +139,7 @@ fn promise_2_the_active_file_is_never_deleted() {
         .rename("app.log", "app.log.1", Reason::Forced)
         .create("app.log")
         .step(
-            Action::Delete { at: at("app.log.1"), shred: None, same_as: None },
+            Action::Delete { at: at("app.log.1"), shred: None, same_as: None, head: None },
             count(1, 0),
             -40,
             -1,
@@ -167,7 +167,8 @@ fn promise_2_a_renamed_log_that_waits_for_its_copy_is_the_log() {
     let mut waiting = log("app.log", 10, 40, &[]);
     let place = at("app.log.tmp");
     waiting.leftovers = vec![Leftover { place, meta: meta(30, 8), kind: LeftoverKind::Renamed }];
-    let delete = |same_as| Action::Delete { at: at("app.log.tmp"), shred: None, same_as };
+    let delete =
+        |same_as| Action::Delete { at: at("app.log.tmp"), shred: None, same_as, head: None };
     let policy = || Policy { method: Method::RenameCopy, ..Policy::default().keep_count(5) };
     let draft = || Draft::new(policy(), vec![waiting.clone()]);
     draft().step(delete(None), Reason::Leftover, -8, -1).breaks(2, "loses what was in the log");
@@ -337,7 +338,8 @@ fn promise_9_to_free_space_nothing_else_is_done_and_nothing_is_evicted_too_much(
     freeing().with(|d| d.plan.steps[0].only_below = None).breaks(9, "room enough");
     freeing().rename("app.log.1", "app.log.2", Reason::MakeWay).breaks(9, "something else");
     freeing().create("web.log").breaks(9, "something else");
-    freeing().compress("app.log.1", "app.log.1.gz", 8).breaks(9, "too late");
+    // The first that goes may make the room for it.
+    freeing().compress("app.log.1", "app.log.1.gz", 8).passes();
     let expired = Reason::MaxAge { age: Age::days(9), limit: Age::days(7) };
     freeing().delete("app.log.1", expired).breaks(9, "too late");
     freeing().with(|d| d.inventory.sets[0].space.free = Bytes::mib(11)).breaks(9, "something else");

@@ -1,0 +1,90 @@
+//! An interrupted compression in place, and how far it was.
+//!
+//! Of the head those frames are believed whose piece the source has no longer: they were on the
+//! disk before it was punched out. The source has all that is behind them, so that is cut off
+//! and done again: a torn frame, and one whose flush may have failed.
+//!
+//! Whether a piece is still there is told by its content, not by where the file system says that
+//! holes are. Each frame is compared: it has what the source has, or the source has zeros. If
+//! neither is true, the two do not belong together, and nothing is done.
+
+use std::io::BufReader;
+
+use super::{Head, Job, Source, Work};
+use crate::apply::Runner;
+use crate::apply::remove::fill;
+use crate::codec::Frames;
+use crate::error::{Error, Op, Result};
+use crate::plan::PIECE_MAX;
+use crate::stamp::FileId;
+
+impl<'a> Runner<'a> {
+    pub(super) fn begin_again(
+        &self,
+        job: &Job<'_>,
+        mut source: Source<'a>,
+        id: &FileId,
+    ) -> Result<Work<'a>> {
+        let path = || self.path(&job.head);
+        let (fs, dir, name) = (self.fs, job.head.dir, &job.head.name);
+        let found = fs.stat(dir, name).map_err(Error::io(Op::Stat, path()))?;
+        let Some(found) = found.filter(|found| found.stamp.id == *id) else {
+            return Err(Error::Changed { path: path() });
+        };
+        let (len, done) = self.believed(job, &mut source)?;
+        let file = fs.go_on(dir, name, id, len).map_err(Error::io(Op::Open, path()))?;
+        let file = file.ok_or_else(|| Error::Changed { path: path() })?;
+        if done > 0 {
+            // One of both has it: they are changed one after the other.
+            source.modified = source.modified.min(found.stamp.mtime);
+        }
+        Ok(Work { source, head: Head { file, len, done }, is_whole: done == 0 })
+    }
+
+    /// How much of the head is believed, and how much of the source that is. The source stands
+    /// behind it.
+    fn believed(&self, job: &Job<'_>, source: &mut Source<'_>) -> Result<(u64, u64)> {
+        let head = self.fs.read(job.head.dir, &job.head.name);
+        let head = head.map_err(Error::io(Op::Open, self.path(&job.head)))?;
+        let mut frames = Frames::new(job.codec, BufReader::new(head));
+        let (mut packed, mut plain) = (Vec::new(), Vec::new());
+        // Where each frame ends: in the head, and in the source.
+        let mut ends = vec![(0u64, 0u64)];
+        let mut believed = 0usize;
+        let parted = || Error::Parted { path: self.path(job.from), head: self.path(&job.head) };
+        while let Some(end) = frames
+            .next(&mut packed, PIECE_MAX.get())
+            .map_err(Error::io(Op::Read, self.path(&job.head)))?
+        {
+            plain.resize(packed.len(), 0);
+            let read = fill(&mut source.input, &mut plain);
+            if read.map_err(Error::io(Op::Read, self.path(job.from)))? < packed.len() {
+                return Err(parted());
+            }
+            let len = u64::try_from(packed.len()).unwrap_or(u64::MAX);
+            let done = ends.last().map_or(0, |(_, done)| done.saturating_add(len));
+            ends.push((end, done));
+            if packed == plain {
+                continue;
+            }
+            if plain.iter().any(|byte| *byte != 0) {
+                return Err(parted());
+            }
+            believed = ends.len() - 1;
+        }
+        let len = source.found.stamp.len;
+        let mut next_data = |from: u64| -> Result<u64> {
+            let next = source.input.next_data(from);
+            let next = next.map_err(Error::io(Op::Read, self.path(job.from)))?;
+            Ok(next.map_or(len, |data| data.start))
+        };
+        // Zeros that are punched out look as before.
+        let at = |index: usize| ends.get(index).copied().unwrap_or_default();
+        let lacks = next_data(at(believed).1)?;
+        let more = ends.iter().skip(believed).position(|(_, done)| *done == lacks);
+        let (end, done) = more.map(|more| at(believed + more)).ok_or_else(parted)?;
+        // Where the source is read on.
+        next_data(done)?;
+        Ok((end, done))
+    }
+}

@@ -1,0 +1,104 @@
+//! Compressions in place: of archives for which there is no room beside their source, and of
+//! those that an interrupted run has begun.
+//!
+//! Only archives that were there before are begun: what has just been rotated may still be
+//! written to.
+
+use super::squeeze::Job;
+use super::{At, Builder};
+use crate::codec;
+use crate::inventory::{Head, Place};
+use crate::naming::head_name;
+use crate::plan::draft::SetDraft;
+use crate::plan::{Action, Expect, Reason};
+use crate::policy::{Codec, Policy};
+use crate::stamp::Stamp;
+use crate::units::Bytes;
+
+/// The least that is compressed at a time, as long as there is more: a multiple of every file
+/// system's block.
+pub(crate) const PIECE_MIN: Bytes = Bytes::kib(64);
+
+/// More is never compressed at a time: it is held in memory.
+pub(crate) const PIECE_MAX: Bytes = Bytes::mib(1);
+
+/// What must be free to begin: what the smallest piece of a log usually becomes, and more.
+pub(super) const LEAST: Bytes = Bytes::kib(16);
+
+/// How much of a file of `len` bytes is compressed at a time, if there is room for it.
+pub(crate) fn piece(len: u64) -> Bytes {
+    let least = PIECE_MIN.get();
+    Bytes::new((len / 16).clamp(least, PIECE_MAX.get()) / least * least)
+}
+
+impl Builder<'_> {
+    /// A compression for which there is no room beside its source.
+    pub(super) fn begin_in_place(&mut self, set: usize, draft: &SetDraft<'_>, job: Job) {
+        let stamp = job.meta.stamp;
+        let can = matches!(job.expect, Expect::Unchanged(_))
+            && job.has_head_name
+            && stamp.len > PIECE_MIN.get()
+            // What was punched out must be told from what was never there.
+            && stamp.holes() == Bytes::ZERO;
+        let Some(compress) = draft.spec.policy.compress.as_ref().filter(|_| can) else { return };
+        let how = (compress.codec, compress.level);
+        self.squeeze((set, job.log), draft, (job.from, job.to), &stamp, None, how);
+    }
+
+    /// What an interrupted run has begun. The archives of such a log keep their names for now.
+    pub(super) fn go_on_in_place(&mut self, set: usize, draft: &SetDraft<'_>) {
+        for (number, log) in draft.logs.iter().enumerate().filter(|(_, log)| !log.is_blocked()) {
+            for (_, archive) in log.kept() {
+                let Some(head) = archive.head() else { continue };
+                let Some((codec, level)) = how(&head.suffix, log.policy) else { continue };
+                let dir = log.log.archive_dir;
+                let label = archive.label();
+                let to = log.policy.naming.format(&log.log.name, label, &head.suffix);
+                let is_taken = log.log.obstacles.contains(&to)
+                    || log.log.archives.iter().any(|other| other.name() == to);
+                if is_taken || archive.stamp().nlink > 1 {
+                    continue;
+                }
+                let from = Place { dir, name: archive.name().to_owned() };
+                let to = Place { dir, name: to };
+                let (stamp, begun) = (archive.stamp(), Some(head));
+                self.squeeze((set, number), draft, (from, to), &stamp, begun, (codec, level));
+            }
+        }
+    }
+
+    fn squeeze(
+        &mut self,
+        (set, number): (usize, usize),
+        draft: &SetDraft<'_>,
+        (from, to): (Place, Place),
+        stamp: &Stamp,
+        begun: Option<&Head>,
+        (codec, level): (Codec, Option<i32>),
+    ) {
+        let Some(log) = draft.logs.get(number) else { return };
+        let room = codec::bound(piece(stamp.len)).in_blocks(draft.set.space.block);
+        let bytes = begun.map_or(Bytes::ZERO, |head| head.meta.stamp.allocated);
+        let action = Action::Squeeze {
+            head: head_name(&to.name),
+            from,
+            to,
+            begun: begun.map(|head| head.meta.stamp.id),
+            log: Place { dir: log.log.dir, name: log.log.name.clone() },
+            codec,
+            level,
+            room,
+        };
+        let expect = Expect::Unchanged(*stamp);
+        let reason = Reason::Compression { len: Bytes::new(stamp.len) };
+        self.raise_peak(set, room);
+        self.push(At::log(set, number), action, expect, stamp.allocated.plus(bytes), reason);
+    }
+}
+
+/// How an archive of this suffix is made; none if that is not known any more.
+fn how(suffix: &str, policy: &Policy) -> Option<(Codec, Option<i32>)> {
+    let own = policy.compress.as_ref().filter(|own| own.suffix == suffix && own.program.is_none());
+    let known = [Codec::Gzip, Codec::Zstd].into_iter().find(|codec| codec.suffix() == suffix);
+    own.map(|own| (own.codec, own.level)).or_else(|| known.map(|codec| (codec, None)))
+}
