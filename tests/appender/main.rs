@@ -2,6 +2,7 @@
 
 mod ballast;
 mod counts;
+mod halves;
 mod hands;
 mod kit;
 mod look;

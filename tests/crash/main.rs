@@ -10,6 +10,7 @@ mod cuts;
 mod errors;
 mod extended;
 mod hazards;
+mod in_place;
 mod nested;
 mod races;
 mod sequences;

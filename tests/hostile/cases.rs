@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use logquota::fs::os::OsFs;
 use logquota::inventory::Blocked;
-use logquota::naming::temporary_name;
+use logquota::naming::{head_name, temporary_name};
 use logquota::policy::{Codec, Method};
 use logquota::scan::scan;
 use logquota::{Bytes, Config, Policy, SetSpec};
@@ -386,6 +386,9 @@ fn h57_temporary_files_of_others_stay() {
     let path = folder.path();
     let ours = temporary_name(OsStr::new("app.log.1.gz"));
     let foreign = temporary_name(OsStr::new("app.log.9.gz"));
+    // The beginning of an archive that is not here, which may be nowhere else.
+    let head = head_name(OsStr::new("app.log.9.gz"));
+    write(path.join(&head), "half done");
     let others = ["app.log.tmp", "app.log.1.gz.tmp", "x.gz.tmp", ".logquota-0123456789abcdef.tmp"];
     for name in others.iter().map(Path::new).chain([Path::new(&ours), Path::new(&foreign)]) {
         write(path.join(name), "half done");
@@ -395,7 +398,7 @@ fn h57_temporary_files_of_others_stay() {
     let before: Vec<_> = others.iter().map(|name| look(&path.join(name))).collect();
     run(&OsFs::new(), &folder_config(path, numbered(Bytes::mib(1)).compress(Codec::Gzip)), true);
     assert!(!has(path, &ours));
-    assert!(has(path, &foreign));
+    assert!(has(path, &foreign) && has(path, &head));
     let after: Vec<_> = others.iter().map(|name| look(&path.join(name))).collect();
     assert_eq!(before, after);
 }

@@ -13,6 +13,7 @@ mod disk;
 mod faults;
 mod free;
 mod full;
+mod in_place;
 mod kill;
 mod kill_free;
 mod kit;
