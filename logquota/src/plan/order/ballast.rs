@@ -2,7 +2,7 @@
 //! room, and is made after everything else, from what is left then.
 
 use super::{At, Builder};
-use crate::inventory::{Ballast, BallastFound};
+use crate::inventory::{Ballast, BallastFound, Set};
 use crate::plan::ballast::{Released, rule, space};
 use crate::plan::{Action, Expect, OnlyBelow, Reason, Step, Wanted};
 use crate::units::Bytes;
@@ -73,8 +73,15 @@ impl Builder<'_> {
         self.steps.iter().filter(is_there)
     }
 
+    /// What a set's file system has free once the ballast is released, if it is.
+    pub(super) fn free_with_ballast(&self, set: &Set) -> Bytes {
+        let ballasts: i128 = self.steps_on(set.dev).map(change).sum();
+        let free = i128::from(set.space.free.get()) + ballasts;
+        Bytes::new(u64::try_from(free.max(0)).unwrap_or(u64::MAX))
+    }
+
     /// What a file system has free when all steps so far were done, at least.
-    fn free_by_now(&self, dev: u64, free: Bytes) -> Bytes {
+    pub(super) fn free_by_now(&self, dev: u64, free: Bytes) -> Bytes {
         let sets = self.inventory.sets.iter().zip(self.before.iter().zip(&self.used));
         let here = sets.filter(|(set, _)| set.dev == dev);
         let freed: i128 =

@@ -64,7 +64,7 @@ impl Builder<'_> {
     ) {
         // Where there is no room to compress anything, the first that goes makes it.
         let mut sets = drafts.iter().filter(|draft| draft.set.dev == goal.dev);
-        if sets.any(|draft| draft.set.space.free < in_place::LEAST) {
+        if sets.any(|draft| self.free_by_now(goal.dev, draft.set.space.free) < in_place::LEAST) {
             self.evict_for(drafts, victims.next(), goal);
         }
         for (set, draft) in drafts.iter().enumerate() {

@@ -154,6 +154,7 @@ impl Builder<'_> {
         let all_before: Bytes = self.before.iter().copied().sum();
         let policy = &draft.spec.policy;
         let keep = policy.scripts.pre_remove.is_some() || policy.shred.is_some();
+        let there = self.free_with_ballast(draft.set);
         let mut gained = Bytes::ZERO;
         let mut waiting = jobs;
         for _ in 0..PASSES_MAX {
@@ -166,7 +167,7 @@ impl Builder<'_> {
                 let fits = |quota: Option<Bytes>, before: Bytes, used: Bytes| {
                     admits(quota, before, used.minus(gained), source, job.room)
                 };
-                let free = draft.set.space.free.plus(before).minus(used).plus(gained);
+                let free = there.plus(before).minus(used).plus(gained);
                 if !fits(quota, before, used)
                     || !fits(global, all_before, all_used)
                     || job.room > free
@@ -206,7 +207,7 @@ impl Builder<'_> {
         for job in waiting {
             let source = job.meta.stamp.allocated;
             let least = LEAST.in_blocks(draft.set.space.block);
-            let free = draft.set.space.free.plus(before).minus(used).plus(gained);
+            let free = there.plus(before).minus(used).plus(gained);
             let fits = |quota: Option<Bytes>, before: Bytes, used: Bytes| {
                 admits(quota, before, used.minus(gained), source, least)
             };
