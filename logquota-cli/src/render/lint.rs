@@ -7,7 +7,8 @@ use logquota::lint::{Amount, Basis, Block, Disk, Finding, Lint, Question};
 use logquota::logrotate::{Dialect, Severity};
 use logquota::{Age, Bytes};
 
-use super::{WIDTH, words};
+use super::WIDTH;
+use super::wrap::words;
 use crate::output::{Paint, clean};
 
 /// Findings, then block by block what it can use, then the disks and a count.
