@@ -159,6 +159,12 @@ fn of_logs_that_are_left_alone_nothing_goes() {
     let ran = machine.run(&fs).expect("a run");
     assert_eq!(story(&ran), "");
     assert_eq!(ran.plan.sets[0].shortfall, Bytes::kib(100));
+    // Nor in a run, whatever the limits over all blocks say.
+    let mut machine = Machine { free: None, ..machine };
+    machine.config.global.max_files = Some(1);
+    machine.config.global.quota = Some(Bytes::kib(10));
+    let ran = machine.run(&fs).expect("a run");
+    assert_eq!(story(&ran), "");
 }
 
 #[test]

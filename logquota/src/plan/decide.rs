@@ -113,8 +113,11 @@ impl<'a> Attempt<'a> {
             .collect();
         let mut drafts = SetDraft::all(inventory, config);
         for (set, draft) in drafts.iter_mut().enumerate() {
+            // What is not known well enough to be rotated is not known well enough to be deleted.
+            let is_faulty = draft.spec.policy.is_left_alone();
             for (number, log) in draft.logs.iter_mut().enumerate() {
                 log.stays_plain = plain.contains(&(set, number));
+                log.is_aside = is_faulty;
             }
             if context.purpose != Purpose::Routine {
                 free::look(draft, inventory, context, &mut problems);

@@ -13,15 +13,12 @@ pub(super) fn look(
     problems: &mut Vec<Problem>,
 ) {
     let Some(goal) = context.purpose.goal() else { return };
-    // What is not known well enough to be rotated is not known well enough to be deleted.
-    let is_faulty = draft.spec.policy.is_left_alone();
     for log in &mut draft.logs {
         if let Some(blocked) = &log.log.blocked {
             let path = inventory.path(log.log.dir, &log.log.name);
             problems.push(Problem { path, why: why(blocked), is_error: blocked.is_error() });
         }
         look_at(log, draft.set, goal);
-        log.is_aside |= is_faulty;
         retain::retain(log, context);
     }
 }
@@ -34,7 +31,7 @@ fn look_at(draft: &mut LogDraft<'_>, set: &Set, goal: Goal) {
     let is_wanted = goal.dev == set.dev
         && !goal.wanted.is_met(&set.space)
         && files.all(|stamp| stamp.id.dev == goal.dev);
-    draft.is_aside = !is_wanted;
+    draft.is_aside |= !is_wanted;
     let newest = log.archives.first().filter(|archive| archive.is_plain());
     let renamed = log.leftovers.iter().find(|l| l.kind == LeftoverKind::Renamed);
     draft.renamed_is_copied = renamed.zip(newest).is_some_and(|(leftover, copy)| {

@@ -58,7 +58,7 @@ fn is_allowed(world: &World<'_>, step: &Step, goal: Goal) -> bool {
     let is_short = world
         .sets
         .get(step.set)
-        .filter(|view| !view.policy.is_left_alone())
+        .filter(|view| !view.is_left_alone)
         .is_some_and(|view| view.set.dev == goal.dev && !goal.wanted.is_met(&view.set.space));
     let is_small = match &step.action {
         Action::Delete { .. } => matches!(

@@ -31,6 +31,8 @@ pub(super) struct LogView<'a> {
 pub(super) struct SetView<'a> {
     pub(super) set: &'a Set,
     pub(super) policy: &'a Policy,
+    /// Whether its block of the configuration has errors.
+    pub(super) is_left_alone: bool,
     pub(super) logs: Vec<LogView<'a>>,
 }
 
@@ -150,7 +152,12 @@ impl<'a> World<'a> {
             logs.sort_by(|a, b| (path(a), &a.name, a.dir).cmp(&(path(b), &b.name, b.dir)));
             let logs = logs.iter().enumerate().map(|(at, log)| world.add_log((number, at), log));
             let logs = logs.collect();
-            world.sets.push(SetView { set, policy: &spec.policy, logs });
+            world.sets.push(SetView {
+                set,
+                policy: &spec.policy,
+                is_left_alone: spec.policy.is_left_alone(),
+                logs,
+            });
         }
         for log in inventory.sets.iter().flat_map(|set| &set.logs) {
             for name in &log.obstacles {

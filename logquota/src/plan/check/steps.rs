@@ -57,12 +57,13 @@ pub(super) fn play<'a>(
     if let Some(change) = super::ballast::change(world, step) {
         return change;
     }
+    let is_left_alone = world.sets.get(step.set).is_some_and(|view| view.is_left_alone);
     match log_of(world, step) {
         None => {
             found.add(1, format_args!("step {index} touches a file for no log"));
             return Change::default();
         }
-        Some(log) if log.log.blocked.is_some() => {
+        Some(log) if log.log.blocked.is_some() || is_left_alone => {
             let name = crate::error::printable(&log.log.name);
             found.add(1, format_args!("step {index} touches `{name}`, which is left alone"));
         }

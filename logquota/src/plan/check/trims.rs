@@ -110,8 +110,7 @@ fn block<'w, 'a: 'w>(sets: impl Iterator<Item = &'w SetView<'a>>) -> u128 {
 /// length than another one has that could have given.
 fn check_level(world: &World<'_>, ledger: &Ledger, goal: Goal, found: &mut Found) {
     let there = || {
-        let is_there =
-            |view: &&SetView<'_>| view.set.dev == goal.dev && !view.policy.is_left_alone();
+        let is_there = |view: &&SetView<'_>| view.set.dev == goal.dev && !view.is_left_alone;
         world.sets.iter().filter(is_there)
     };
     let block = block(there());
