@@ -24,7 +24,9 @@ if [[ "${1-}" != inside ]]; then
     exit
 fi
 
-work=$2
+# The first process of a namespace of its own, or nothing is done.
+work=${2-}
+[[ $$ -eq 1 && $work == /tmp/night.* ]] || { echo "night-one: call it without arguments" >&2; exit 1; }
 trap 'exit 130' INT TERM
 export PATH="$PATH:/usr/sbin:/sbin"
 hostname player-0417

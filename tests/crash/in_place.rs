@@ -306,20 +306,57 @@ fn h44_what_is_appended_meanwhile_is_not_lost() {
 
 #[test]
 fn h20_another_file_in_its_place_is_not_touched_and_nothing_is_lost() {
-    let (fs, content) = scene(SimDisk::default(), 48 << 10);
-    cut_short(&fs);
-    // Somebody rotates by himself.
-    fs.move_over(PLAIN, "/d/app.log.2").unwrap();
-    fs.unlink("/film").unwrap();
-    fs.put(PLAIN, Content::Bytes(content[5..].to_vec()), NOON - 50).unwrap();
-    let (before, moved) = (fs.content(head()).unwrap(), fs.content("/d/app.log.2").unwrap());
-    let ran = machine(policy(Codec::Gzip)).run(&fs).unwrap();
-    let parted = |outcome: &Outcome| matches!(outcome, Outcome::Failed(Error::Parted { .. }));
-    assert!(ran.report.outcomes.iter().any(parted), "{}", ran.story());
-    assert_eq!(fs.content(PLAIN).unwrap(), content[5..]);
-    assert_eq!(fs.content(head()).unwrap(), before);
-    let gone = fs.content("/d/app.log.2").ok();
-    assert!(gone.is_none_or(|now| now == moved));
+    // A younger one is not taken for the archive, an older one is not believed.
+    for (changed, is_taken) in [(NOON - 50, false), (NOON - 2 * AGE, true)] {
+        let (fs, content) = scene(SimDisk::default(), 48 << 10);
+        cut_short(&fs);
+        // Somebody rotates by himself.
+        fs.move_over(PLAIN, "/d/app.log.2").unwrap();
+        fs.unlink("/film").unwrap();
+        fs.put(PLAIN, Content::Bytes(content[5..].to_vec()), changed).unwrap();
+        let (before, moved) = (fs.content(head()).unwrap(), fs.content("/d/app.log.2").unwrap());
+        let ran = machine(policy(Codec::Gzip)).run(&fs).unwrap();
+        let parted = |outcome: &Outcome| matches!(outcome, Outcome::Failed(Error::Parted { .. }));
+        let is_parted = ran.report.outcomes.iter().any(parted);
+        assert_eq!(is_parted, is_taken, "{}", ran.story());
+        assert_eq!(fs.content(PLAIN).unwrap(), content[5..]);
+        assert_eq!(fs.content(head()).unwrap(), before);
+        let gone = fs.content("/d/app.log.2").ok();
+        assert!(gone.as_ref().is_none_or(|now| *now == moved));
+        if !is_taken {
+            let is_told =
+                ran.plan.problems.iter().any(|p| p.is_error && p.why.contains("has holes"));
+            assert!(is_told && gone.is_some(), "{}", ran.story());
+        }
+    }
+}
+
+/// What an interrupted run has finished all but the end of grows: the pieces behind the old end
+/// are no multiples of anything.
+#[test]
+fn what_was_appended_behind_all_that_was_packed_is_packed_whole() {
+    for odd in [1, 30_573, (64 << 10) - 1] {
+        let (fs, mut content) = scene(SimDisk::default(), 80 << 10);
+        content.truncate(LEN - odd);
+        fs.put(PLAIN, Content::Bytes(content.clone()), NOON - AGE).unwrap();
+        fs.interrupt(
+            |call| call.op == SimOp::Rename,
+            |fs| {
+                let next = fs.calls()..=fs.calls() + 2;
+                next.for_each(|call| fs.fail_at(call, Fault::Io, Times::Once));
+            },
+        );
+        machine(policy(Codec::Gzip)).run(&fs).unwrap();
+        fs.heal();
+        assert!(fs.exists(head()) && fs.exists(PLAIN), "{odd}");
+        fs.unlink("/film").unwrap();
+        let more: Vec<u8> =
+            (0..700u32 << 10).map(|n| n.to_le_bytes()[n as usize % 3] | 1).collect();
+        fs.append(PLAIN, &more).unwrap();
+        content.extend(more);
+        machine(policy(Codec::Gzip)).settle(&fs, 4).unwrap();
+        assert!(whole(&fs).as_ref() == Ok(&content), "{odd}");
+    }
 }
 
 /// Stops a run when three pieces are in the head.

@@ -22,3 +22,4 @@ mod memory;
 mod sparse;
 mod special;
 mod trim;
+mod two_disks;

@@ -2,7 +2,7 @@
 //! file.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use logquota::error::printable;
 use logquota::fs::os::{Tree, device_of, homes, is_mount_point, real_path};
@@ -144,7 +144,14 @@ pub(crate) fn is_fit(source: &Source, tree: &Tree) -> Result<(), Failure> {
     };
     let real = real_path(tree, dir).map_err(refused)?;
     let is_mount = is_mount_point(tree, &real).map_err(refused)?;
-    match unfit(&real, is_mount, &homes(tree)) {
+    // A home or a folder of the system may be a link itself: what was written and what it is.
+    let mut homes = homes(tree);
+    let linked = homes.iter().map(PathBuf::as_path).chain([Path::new("/home"), Path::new("/root")]);
+    let linked: Vec<_> = linked.filter_map(|home| real_path(tree, home).ok()).collect();
+    homes.extend(linked);
+    let written = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let why = unfit(&real, is_mount, &homes).or_else(|| unfit(&written, false, &homes));
+    match why {
         None => Ok(()),
         Some(why) => Err(Failure::Refused(format!(
             "`{}` was refused: {why}; name a folder of logs in it, or a configuration",

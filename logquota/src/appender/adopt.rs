@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use chrono::NaiveDateTime;
 
+use super::ballast;
 use super::builder::OnFull;
 use super::env::{Env, lock};
 use super::event::{Cause, Event};
@@ -73,6 +74,9 @@ impl Log {
     ) -> Done<Option<Box<dyn AppendFile>>> {
         let make = || env.fs.open_log(dir, env.name(), Some(&env.attributes));
         let mut file = make();
+        if file.as_ref().is_err_and(is_no_space) && ballast::helps(env) {
+            file = make();
+        }
         if let Err(error) = &file
             && is_no_space(error)
             && env.on_full == OnFull::EvictOldest

@@ -10,6 +10,7 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use super::builder::OnFull;
 use super::env::Env;
 use super::event::Event;
 use crate::apply::ballast::{give_up, make};
@@ -44,8 +45,13 @@ impl Ballast {
     }
 
     fn rule(&self, env: &Env, space: &Space) -> Rule {
+        // As upkeep does, which would give archives for the next segment otherwise.
+        let next = match env.on_full {
+            OnFull::EvictOldest => Bytes::new(env.segment),
+            OnFull::DropNewest | OnFull::Refuse => Bytes::ZERO,
+        };
         let reserve = env.policy.limits.reserve;
-        Rule::new(self.size, reserve.map(|reserve| reserve.of(space.total)))
+        Rule::new(self.size, reserve.map(|reserve| reserve.of(space.total).plus(next)))
     }
 }
 

@@ -81,8 +81,9 @@ impl<'a> Runner<'a> {
             Some(id) => self.begin_again(&job, source, id)?,
         };
         let packed = self.pack(&job, &mut work);
-        if packed.is_err() && work.is_whole && begun.is_none() {
-            discard(self.fs, &job.head, None);
+        if packed.is_err() && work.is_whole {
+            // Also one that an interrupted run has begun: nothing is in it that the source lacks.
+            discard(self.fs, &job.head, *begun);
         }
         packed?;
         self.finish_in_place(&job, work)
@@ -125,7 +126,8 @@ impl<'a> Runner<'a> {
         let mut is_named = false;
         loop {
             let left = len.saturating_sub(work.head.done);
-            let wanted = piece(len).get().min(left);
+            // Pieces end where blocks do, also behind an end that was none then.
+            let wanted = piece(len).get().saturating_sub(skew(work.head.done)).min(left);
             self.read_on(job, work, &mut held, wanted)?;
             let taken = self.append(job, work, &held)?;
             held.drain(..taken);
@@ -165,6 +167,7 @@ impl<'a> Runner<'a> {
     /// much that is.
     fn append(&mut self, job: &Job<'_>, work: &mut Work<'_>, held: &[u8]) -> Result<usize> {
         let least = usize::try_from(PIECE_MIN.get()).unwrap_or(usize::MAX);
+        let skew = usize::try_from(skew(work.head.done)).unwrap_or(0);
         let mut taken = held.len();
         loop {
             let content = held.get(..taken).unwrap_or_default();
@@ -177,10 +180,11 @@ impl<'a> Runner<'a> {
             if is_worth_it && self.append_frame(job, work, &frame, taken)? {
                 return Ok(taken);
             }
-            if !is_worth_it || taken <= least {
+            let whole = taken.saturating_add(skew);
+            if !is_worth_it || whole <= least {
                 return Err(Error::NoRoom { path: self.path(job.to) });
             }
-            taken = (taken / 2 / least * least).max(least);
+            taken = (whole / 2 / least * least).max(least).saturating_sub(skew);
         }
     }
 
@@ -254,7 +258,9 @@ impl<'a> Runner<'a> {
         if !source.is_still(&now) {
             return Err(Error::StillWritten { path: path() });
         }
-        let end = Bytes::new(work.head.done).in_blocks(PIECE_MIN);
+        let space = self.fs.space(job.from.dir).map_err(Error::io(Op::Space, path()))?;
+        // The block with its end, too, and nothing behind that: somebody may be appending.
+        let end = Bytes::new(work.head.done).in_blocks(space.block);
         match source.file.punch(end.get()) {
             Err(error) if error.kind() == ErrorKind::Unsupported && work.is_whole => {
                 return Err(Error::NoRoom { path: self.path(job.to) });
@@ -306,6 +312,11 @@ impl<'a> Runner<'a> {
             }
         }
     }
+}
+
+/// How much of a piece is done already.
+const fn skew(done: u64) -> u64 {
+    done % PIECE_MIN.get()
 }
 
 impl Source<'_> {

@@ -15,7 +15,6 @@ use crate::naming::KNOWN_SUFFIXES;
 use crate::plan::{Begun, Expect, Step};
 use crate::policy::Shred;
 use crate::stamp::{FileId, Kind, Meta};
-use crate::units::Bytes;
 
 /// Bytes that are compared at a time.
 const CHUNK: usize = 64 << 10;
@@ -97,7 +96,7 @@ impl Runner<'_> {
 
     /// Whether it has nothing but a length: what a compression in place leaves of its source.
     fn is_hollow(&self, at: &Place, found: &Meta) -> Result<bool> {
-        if found.stamp.len == 0 || found.stamp.allocated > Bytes::ZERO {
+        if found.stamp.len == 0 {
             return Ok(false);
         }
         let file = self.fs.read(at.dir, &at.name).map_err(Error::io(Op::Open, self.path(at)));

@@ -61,7 +61,9 @@ impl Runner<'_> {
         if end == 0 {
             return Ok(None);
         }
-        cut_off(log, end).map_err(failed())?;
+        if !cut_off(log, end, keep).map_err(failed())? {
+            return Ok(None);
+        }
         self.ledger.cut_off(step.set, freed);
         log.sync().map_err(Error::io(Op::Sync, self.path(at)))?;
         Ok(Some(freed))
@@ -93,17 +95,25 @@ fn head(
     Ok((end, Bytes::new(freed)))
 }
 
-/// Closes the gap if all who write would notice and the file system can, else leaves it.
-fn cut_off(log: &dyn TrimFile, end: u64) -> std::io::Result<()> {
+/// Closes the gap if all who write would notice and the file system can, else leaves it. False if
+/// somebody has made the log shorter meanwhile: what is there now is newer.
+fn cut_off(log: &dyn TrimFile, end: u64, keep: Bytes) -> std::io::Result<bool> {
+    let is_shorter = || std::io::Result::Ok(log.meta()?.stamp.len.saturating_sub(keep.get()) < end);
     // If that cannot be found out, a gap is what harms nobody.
     if log.has_only_appenders().unwrap_or(false) {
+        if is_shorter()? {
+            return Ok(false);
+        }
         match log.collapse(end) {
             // That takes more than to leave a gap: on a full disk perhaps too much.
             Err(error) if is_not_possible(error.kind()) => {}
-            other => return other,
+            other => return other.map(|()| true),
         }
     }
-    log.punch(end)
+    if is_shorter()? {
+        return Ok(false);
+    }
+    log.punch(end).map(|()| true)
 }
 
 const fn is_not_possible(kind: ErrorKind) -> bool {

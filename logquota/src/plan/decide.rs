@@ -65,7 +65,7 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         })
     });
     let due = due.collect();
-    let sets = order::sums(&drafts, &evictions, &ordered);
+    let sets = order::sums(inventory, &drafts, &evictions, &ordered);
     let verdicts = drafts.into_iter().enumerate().flat_map(|(set, draft)| {
         let logs = draft.logs.into_iter().enumerate();
         logs.filter_map(move |(log, draft)| {

@@ -27,7 +27,9 @@ pub(super) fn look(
 fn look_at(draft: &mut LogDraft<'_>, set: &Set, goal: Goal) {
     let log = draft.log;
     let archives = log.archives.iter().map(Archive::stamp);
-    let mut files = archives.chain(log.leftovers.iter().map(|leftover| leftover.meta.stamp));
+    let leftovers = log.leftovers.iter().map(|leftover| leftover.meta.stamp);
+    let active = log.active.map(|active| active.stamp);
+    let mut files = archives.chain(leftovers).chain(active);
     let is_wanted = goal.dev == set.dev
         && !goal.wanted.is_met(&set.space)
         && files.all(|stamp| stamp.id.dev == goal.dev);

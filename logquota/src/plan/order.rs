@@ -403,24 +403,35 @@ impl<'a> LogDraft<'a> {
 /// Names that exist in the archive folder of a log when its archives have moved.
 type Names = HashSet<OsString>;
 
+/// What each file system gets back by these steps, given that of each set, and what it uses
+/// before. The files of a set may be on several.
+fn freed(
+    inventory: &Inventory,
+    mut sets: Vec<(u64, Bytes)>,
+    steps: &[Step],
+) -> BTreeMap<u64, i128> {
+    let mut freed: BTreeMap<u64, i128> = BTreeMap::new();
+    for step in steps {
+        let Some((dev, used)) = sets.get_mut(step.set) else { continue };
+        let place = step.action.target().or_else(|| step.action.place());
+        let there = place.and_then(|place| inventory.dirs.get(&place.dir)).map(|dir| dir.id.dev);
+        let change = i128::from(used.get()) - i128::from(step.used_after.get());
+        *used = step.used_after;
+        *freed.entry(there.unwrap_or(*dev)).or_default() += change + ballast::change(step);
+    }
+    freed
+}
+
 /// The sums of all sets.
 pub(super) fn sums(
+    inventory: &Inventory,
     drafts: &[SetDraft<'_>],
     evictions: &Evictions,
     ordered: &Ordered,
 ) -> Vec<SetPlan> {
     let used_after = |set: usize| ordered.used.get(set).copied().unwrap_or_default();
-    // What each file system gets back from all its sets.
-    let mut freed: BTreeMap<u64, i128> = BTreeMap::new();
-    for (set, draft) in drafts.iter().enumerate() {
-        let change = i128::from(draft.set.used().get()) - i128::from(used_after(set).get());
-        *freed.entry(draft.set.dev).or_default() += change;
-    }
-    for step in &ordered.steps {
-        if let Some(draft) = drafts.get(step.set) {
-            *freed.entry(draft.set.dev).or_default() += ballast::change(step);
-        }
-    }
+    let sets = drafts.iter().map(|draft| (draft.set.dev, draft.set.used())).collect();
+    let freed = freed(inventory, sets, &ordered.steps);
     let free_after = |draft: &SetDraft<'_>| {
         let freed = freed.get(&draft.set.dev).copied().unwrap_or_default();
         let free = (i128::from(draft.set.space.free.get()) + freed).max(0);

@@ -75,6 +75,7 @@ impl Evictions {
         if may_evict {
             all.pools.reserve_exact(logs);
         }
+        let mut elsewhere: BTreeMap<u64, i128> = BTreeMap::new();
         for (set, draft) in drafts.iter().enumerate() {
             let space = draft.set.space;
             let volume = all.volumes.entry(draft.set.dev).or_insert(Volume {
@@ -88,8 +89,15 @@ impl Evictions {
             bound.peak = bound.limits.quota.map_or(Bytes::MAX, |quota| quota.max(before));
             bound.used = draft.set.overhead;
             for (log, log_draft) in draft.logs.iter().enumerate() {
-                let pool = Pool::new(set, log, log_draft);
+                let pool = Pool::new((set, draft.set.dev), log, log_draft);
                 bound.add(&pool);
+                if pool.dev != draft.set.dev {
+                    let files = log_draft.log.stamps().filter(|stamp| stamp.nlink <= 1);
+                    let before: Bytes = files.map(|stamp| stamp.allocated).sum();
+                    let gone = i128::from(before.get()) - i128::from(pool.used.get());
+                    *elsewhere.entry(pool.dev).or_default() += gone;
+                    volume.free -= gone;
+                }
                 if let Some(files) = &mut volume.files {
                     *files -= new_files(log_draft);
                 }
@@ -112,6 +120,11 @@ impl Evictions {
             }
             all.sets.push(bound);
             all.devs.push(draft.set.dev);
+        }
+        for (dev, gone) in elsewhere {
+            if let Some(volume) = all.volumes.get_mut(&dev) {
+                volume.free += gone;
+            }
         }
         let before = all.global.peak;
         all.global.peak = global.quota.map_or(Bytes::MAX, |quota| quota.max(before));
@@ -239,12 +252,12 @@ impl Evictions {
             }
         };
         book(&mut pool.used, &mut pool.files);
-        let set = pool.set;
+        let (set, dev) = (pool.set, pool.dev);
         for bound in self.sets.get_mut(set).into_iter().chain([&mut self.global]) {
             book(&mut bound.used, &mut bound.files);
         }
         let sign = if is_less { 1 } else { -1 };
-        if let Some(volume) = self.devs.get(set).and_then(|dev| self.volumes.get_mut(dev)) {
+        if let Some(volume) = self.volumes.get_mut(&dev) {
             volume.free += sign * i128::from(bytes.get());
             if let (Some(count), true) = (&mut volume.files, inodes) {
                 *count += sign * i128::from(files);
@@ -278,7 +291,9 @@ impl Evictions {
 
     fn free_up(&mut self, scope: Option<usize>, reserve: Reserve) {
         let reason = move |all: &Self, pool: &Pool| {
-            let volume = all.volumes.get(all.devs.get(pool.set)?)?;
+            // What goes elsewhere gives nothing to the file system of the set.
+            let dev = all.devs.get(pool.set).filter(|dev| **dev == pool.dev)?;
+            let volume = all.volumes.get(dev)?;
             let wanted = reserve.of(volume.total);
             let free = Bytes::new(u64::try_from(volume.free).unwrap_or(0));
             (free < wanted).then_some(Reason::Reserve { free, wanted })
@@ -289,7 +304,7 @@ impl Evictions {
     /// Of the log with the most files the oldest first.
     fn free_inodes(&mut self, dev: u64, wanted: u64) {
         let reason = move |all: &Self, pool: &Pool| {
-            let is_there = all.devs.get(pool.set) == Some(&dev);
+            let is_there = pool.dev == dev;
             let free = all.volumes.get(&dev)?.files?;
             let free = u64::try_from(free).unwrap_or(0);
             (is_there && free < wanted).then_some(Reason::Inodes { free, wanted })
@@ -324,7 +339,7 @@ impl Evictions {
                 // It frees no inode before it takes one.
                 |_| true,
                 |pool| pool.files,
-                move |all, _| is_short(all).then_some(Reason::NoInode),
+                move |all, pool| (pool.dev == dev && is_short(all)).then_some(Reason::NoInode),
             );
         }
     }

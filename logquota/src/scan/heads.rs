@@ -10,9 +10,11 @@ use std::ffi::OsString;
 use super::leftovers::is_owner;
 use super::look::is_plain_file;
 use super::walk::World;
-use crate::inventory::{Head, Log};
+use crate::inventory::{Archive, Blocked, DirId, Head, Log};
 use crate::naming::head_name;
 use crate::policy::{Codec, Policy};
+use crate::stamp::{Meta, Stamp};
+use crate::units::Bytes;
 
 /// Puts the beginnings in one folder to the archives that they belong to.
 pub(super) fn find_in(
@@ -36,8 +38,16 @@ pub(super) fn find_in(
         }
     }
     let (dir, path, euid) = (folder.dir, folder.path.clone(), world.fs.effective_uid());
+    let mut orphan = None;
     for name in names {
-        let Ok(Some(meta)) = world.fs.stat(dir, name) else { continue };
+        let meta = match world.fs.stat(dir, name) {
+            Ok(Some(meta)) => meta,
+            Ok(None) => continue,
+            Err(_) => {
+                orphan = Some(crate::error::printable(name));
+                continue;
+            }
+        };
         let Some(folder) = world.folders.get(index) else { return };
         let is_file = is_plain_file(&meta, folder) && meta.stamp.nlink == 1;
         let found = expected.remove(name);
@@ -49,6 +59,7 @@ pub(super) fn find_in(
                 && is_ours
                 && let Some(archive) = log.archives.get_mut(archive)
                 && archive.head().is_none()
+                && may_be_of(&meta, &archive.stamp())
             {
                 archive.set_head(Head { name: name.clone(), suffix, meta });
                 continue;
@@ -59,16 +70,42 @@ pub(super) fn find_in(
         let why = "looks like the beginning of an archive that was being compressed in place, but \
                    belongs to none that is here; it stays";
         world.note(&path.join(name), why, false);
+        orphan = Some(crate::error::printable(name));
     }
+    if let Some(orphan) = orphan {
+        leave_alone(dir, logs, &orphan);
+    }
+}
+
+/// Whether it may be the beginning of this archive, and not of another one that had its name
+/// before: it is as old as that, or younger, or that lacks something.
+fn may_be_of(head: &Meta, archive: &Stamp) -> bool {
+    archive.mtime <= head.stamp.mtime || archive.holes() > Bytes::ZERO
 }
 
 /// What the archive may be going to be called.
 fn suffixes(policy: &Policy) -> Vec<String> {
     let mut found = vec![Codec::Gzip.suffix().to_owned(), Codec::Zstd.suffix().to_owned()];
-    if let Some(compress) = &policy.compress
-        && !found.contains(&compress.suffix)
-    {
-        found.push(compress.suffix.clone());
+    let own = policy.compress.iter().map(|compress| &compress.suffix);
+    for suffix in own.chain(&policy.naming.extra_suffixes) {
+        if !found.contains(suffix) {
+            found.push(suffix.clone());
+        }
     }
     found
+}
+
+/// Leaves logs alone whose archives may lack what is in a beginning that belongs to none.
+fn leave_alone(dir: DirId, logs: &mut [Vec<Log>], head: &str) {
+    for log in logs.iter_mut().flatten().filter(|log| log.archive_dir == dir) {
+        let lacks =
+            |a: &Archive| a.is_plain() && a.head().is_none() && a.stamp().holes() > Bytes::ZERO;
+        if log.blocked.is_none() && log.archives.iter().any(lacks) {
+            let why = format!(
+                "an archive of it has holes, and its beginning may be in `{head}` beside it, which \
+                 has no archive; move that away if it is of another one"
+            );
+            log.blocked = Some(Blocked::Unreadable { why });
+        }
+    }
 }

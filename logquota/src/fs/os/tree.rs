@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::files::Reader;
@@ -100,6 +100,10 @@ impl Tree {
     /// `FileTooLarge` if it is longer, `InvalidInput` if it is no regular file (links are
     /// followed, they are the administrator's), and whatever the system says.
     pub fn read_small(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        // Looked at first: to open some devices does something.
+        if FileType::from_raw_mode(self.stat(path)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let fd = resolve::quietly(flags, |flags| self.open(path, flags))?;
         let meta = resolve::stat_fd(fd.as_fd())?;

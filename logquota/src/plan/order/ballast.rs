@@ -82,12 +82,11 @@ impl Builder<'_> {
 
     /// What a file system has free when all steps so far were done, at least.
     pub(super) fn free_by_now(&self, dev: u64, free: Bytes) -> Bytes {
-        let sets = self.inventory.sets.iter().zip(self.before.iter().zip(&self.used));
-        let here = sets.filter(|(set, _)| set.dev == dev);
-        let freed: i128 =
-            here.map(|(_, (before, used))| i128::from(before.get()) - i128::from(used.get())).sum();
-        let ballasts: i128 = self.steps_on(dev).map(change).sum();
-        let free = i128::from(free.get()) + freed + ballasts;
+        let sets = self.inventory.sets.iter().zip(&self.before);
+        let sets = sets.map(|(set, before)| (set.dev, *before)).collect();
+        let freed = super::freed(self.inventory, sets, &self.steps);
+        let freed = freed.get(&dev).copied().unwrap_or_default();
+        let free = i128::from(free.get()) + freed;
         Bytes::new(u64::try_from(free.max(0)).unwrap_or(u64::MAX))
     }
 }

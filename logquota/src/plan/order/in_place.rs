@@ -11,7 +11,7 @@ use crate::inventory::{Head, Place};
 use crate::naming::head_name;
 use crate::plan::draft::SetDraft;
 use crate::plan::{Action, Expect, Reason};
-use crate::policy::{Codec, Policy};
+use crate::policy::{Codec, Policy, Rules};
 use crate::stamp::Stamp;
 use crate::units::Bytes;
 
@@ -36,6 +36,8 @@ impl Builder<'_> {
     pub(super) fn begin_in_place(&mut self, set: usize, draft: &SetDraft<'_>, job: Job) {
         let stamp = job.meta.stamp;
         let can = matches!(job.expect, Expect::Unchanged(_))
+            // There, what is left of the source at the end would be taken for an archive.
+            && draft.spec.policy.rules == Rules::Own
             && job.has_head_name
             && stamp.len > PIECE_MIN.get()
             // What was punched out must be told from what was never there.

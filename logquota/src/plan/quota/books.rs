@@ -26,6 +26,8 @@ pub(super) struct Item {
 pub(super) struct Pool {
     pub(super) set: usize,
     pub(super) log: usize,
+    /// Where its archives are.
+    pub(super) dev: u64,
     pub(super) used: Bytes,
     pub(super) files: u64,
     /// What can go, oldest first.
@@ -118,7 +120,7 @@ impl Bound {
 }
 
 impl Pool {
-    pub(super) fn new(set: usize, log: usize, draft: &LogDraft<'_>) -> Self {
+    pub(super) fn new((set, dev): (usize, u64), log: usize, draft: &LogDraft<'_>) -> Self {
         // With the room that they need and no more: there may be very many.
         let mut items = Vec::with_capacity(draft.kept().count().saturating_add(1));
         let (mut used, mut files) = (draft.fixed_bytes(), draft.fixed_files());
@@ -144,9 +146,12 @@ impl Pool {
             }
         }
         let is_copied = matches!(draft.policy.method, Method::CopyTruncate | Method::Copy);
+        let archives = draft.log.archives.iter().map(|archive| archive.stamp());
+        let seen = archives.chain(draft.log.active.map(|active| active.stamp)).next();
         Self {
             set,
             log,
+            dev: seen.map_or(dev, |stamp| stamp.id.dev),
             used,
             files,
             items,

@@ -1,0 +1,70 @@
+//! One block of a configuration whose logs are on two file systems.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use logquota_tests::mounts::{Mount, needs_root};
+
+use crate::kit::{BIN, HOUR, PATIENCE, Scene, assert_code, file, logquota, noise, within};
+
+fn logs(mount: &Mount) -> std::path::PathBuf {
+    let logs = mount.folder("logs");
+    fs::set_permissions(&logs, fs::Permissions::from_mode(0o755)).expect("its mode");
+    for (number, name) in ["x.log", "x.log.1", "x.log.2", "x.log.3"].iter().enumerate() {
+        let age = HOUR * u32::try_from(number + 1).expect("a number");
+        file(&logs.join(name), &noise(name, 300 << 10), age);
+    }
+    logs
+}
+
+fn count(logs: &Path) -> usize {
+    fs::read_dir(logs).expect("a folder").count()
+}
+
+#[test]
+fn what_goes_on_one_file_system_is_not_counted_as_free_on_another() {
+    if needs_root() {
+        return;
+    }
+    for more in ["", " reserve 1M\n", " quota 1M\n"] {
+        let (one, two) = (Mount::tmpfs("size=8m,mode=0755"), Mount::tmpfs("size=8m,mode=0755"));
+        let (first, second) = (logs(&one), logs(&two));
+        let scene = Scene::new();
+        let blocks = format!(
+            "LOGS/*.log {}/*.log {{\n rotate 2\n size 1k\n{more}}}\n",
+            second.to_str().expect("UTF-8")
+        );
+        let output = logquota(scene.config(&first, &blocks));
+        assert_code(&output, 0);
+        assert!(count(&first) <= 3 && count(&second) <= 3, "{more}");
+    }
+}
+
+/// A block's logs on a disk that has room are no part of what the full one needs.
+#[test]
+fn to_free_one_file_system_nothing_goes_on_another() {
+    if needs_root() {
+        return;
+    }
+    let (one, two) = (Mount::tmpfs("size=8m,mode=0755"), Mount::tmpfs("size=8m,mode=0755"));
+    let (first, second) = (logs(&one), logs(&two));
+    file(&second.join("large.log"), &noise("large", 2 << 20), HOUR);
+    one.fill(false, true);
+    let scene = Scene::new();
+    let blocks = format!(
+        "LOGS/*.log {}/*.log {{\n rotate 9\n size 1G\n}}\n",
+        second.to_str().expect("UTF-8")
+    );
+    let config = scene.config(&first, &blocks).pop().expect("its path");
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut command = std::process::Command::new(BIN);
+    command.args(["free", "1100k", "--trim-active", "--max-fraction", "1", "--yes"]);
+    command.args(["--host", &host, "--on"]).arg(&first).arg("--config").arg(config);
+    let before = count(&second);
+    assert_code(&within(PATIENCE, &mut command), 0);
+    assert!(one.free().0 >= 1100 << 10);
+    assert_eq!(count(&second), before);
+    let large = second.join("large.log").metadata().expect("the log");
+    assert_eq!(large.len(), 2 << 20);
+}
