@@ -9,7 +9,7 @@
 //! vanished do not stay for ever.
 
 use super::draft::{LogDraft, Source};
-use super::{Context, PIECE_MIN, Reason, Verdict, Why};
+use super::{Context, Reason, Verdict, Why};
 use crate::inventory::Archive;
 use crate::policy::{Count, Method};
 use crate::stamp::{Kind, Stamp};
@@ -52,11 +52,9 @@ fn duplicates(draft: &mut LogDraft<'_>) {
     }
 }
 
-/// Whether there may be nothing in it any more: what a compression in place leaves of its source.
-/// What its attributes occupy, or is reserved behind its end, counts still. It is looked at before
-/// it goes.
+/// Whether there is nothing in it any more: what a compression in place leaves of its source.
 fn is_hollow(stamp: &Stamp) -> bool {
-    stamp.holes() > Bytes::ZERO && stamp.allocated < PIECE_MIN
+    stamp.len > 0 && stamp.allocated == Bytes::ZERO
 }
 
 /// Whether the suffix is one that this policy's codec writes: only that can be compared, and
