@@ -272,6 +272,17 @@ fn what_does_not_pack_stays_as_it_is() {
     assert!(!fs.exists(head()) && !fs.exists(PACKED));
 }
 
+/// There, what is left of a source that was finished would be taken for an archive.
+#[test]
+fn under_the_rules_of_logrotate_none_is_begun() {
+    let (fs, content) = scene(SimDisk::default(), 80 << 10);
+    let mut policy = policy(Codec::Gzip);
+    policy.rules = Rules::Logrotate;
+    let ran = machine(policy).run(&fs).unwrap();
+    assert!(!is_squeeze(&ran), "{}", ran.story());
+    assert!(fs.content(PLAIN).unwrap() == content && !fs.exists(head()));
+}
+
 #[test]
 fn h44_what_is_appended_meanwhile_is_not_lost() {
     for op in [SimOp::Write, SimOp::Punch, SimOp::Sync, SimOp::Rename, SimOp::SyncDir] {

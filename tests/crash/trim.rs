@@ -116,6 +116,38 @@ fn assert_gap(fs: &SimFs, content: &[u8], cut: usize) {
     assert_eq!(found[cut..], content[cut..]);
 }
 
+/// At any moment but between the last look and the cut itself.
+#[test]
+fn what_is_written_to_a_log_that_somebody_has_emptied_is_not_cut() {
+    for cuts in [HeadCuts::Close, HeadCuts::Leave] {
+        let (whole, _) = full(cuts);
+        let before = whole.calls();
+        machine(policy()).run(&whole).unwrap();
+        let is_cut = |op: SimOp| matches!(op, SimOp::Collapse | SimOp::Punch);
+        let of_run = whole.log();
+        let first = usize::try_from(before).unwrap();
+        let cut = of_run.iter().skip(first).position(|call| is_cut(call.op)).unwrap();
+        for nth in 0..cut {
+            let (fs, _) = full(cuts);
+            let new = bytes(noise(2, 3000));
+            let written = new.clone();
+            let mut seen = 0;
+            fs.interrupt(
+                move |_| {
+                    seen += 1;
+                    seen == nth + 1
+                },
+                move |fs| {
+                    fs.empty(LOG).unwrap();
+                    fs.append(LOG, &written).unwrap();
+                },
+            );
+            machine(policy()).run(&fs).unwrap();
+            assert!(fs.content(LOG).unwrap() == new, "{cuts:?}: before call {nth} of {cut}");
+        }
+    }
+}
+
 #[test]
 fn who_does_not_append_is_left_a_gap() {
     let (fs, content) = full(HeadCuts::Close);

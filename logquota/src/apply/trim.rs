@@ -57,11 +57,13 @@ impl Runner<'_> {
         (most, keep, block): (Bytes, Bytes, Bytes),
     ) -> Result<Option<Bytes>> {
         let failed = || Error::io(Op::Trim, self.path(at));
-        let (end, freed) = head(log, (most, keep), block).map_err(failed())?;
-        if end == 0 {
+        let len = log.meta().map_err(failed())?.stamp.len;
+        if len < most.plus(keep).get() {
+            // Somebody has made it shorter: what is there now is newer.
             return Ok(None);
         }
-        if !cut_off(log, end, keep).map_err(failed())? {
+        let (end, freed) = head(log, len, (most, keep), block).map_err(failed())?;
+        if end == 0 || !cut_off(log, end, len).map_err(failed())? {
             return Ok(None);
         }
         self.ledger.cut_off(step.set, freed);
@@ -71,15 +73,16 @@ impl Runner<'_> {
 }
 
 /// Where the first `cut` bytes that occupy blocks end, in whole blocks and before the last `keep`
-/// bytes; and how many such bytes there are up to there.
+/// bytes of `len`; and how many such bytes there are up to there.
 fn head(
     log: &mut dyn TrimFile,
+    len: u64,
     (cut, keep): (Bytes, Bytes),
     block: Bytes,
 ) -> std::io::Result<(u64, Bytes)> {
     let block = block.get().max(1);
     let whole = |at: u64| (at / block).saturating_mul(block);
-    let most = whole(log.meta()?.stamp.len.saturating_sub(keep.get()));
+    let most = whole(len.saturating_sub(keep.get()));
     let (mut end, mut freed) = (0u64, 0u64);
     while freed < cut.get() {
         let Some(data) = log.next_data(end)? else { break };
@@ -96,9 +99,9 @@ fn head(
 }
 
 /// Closes the gap if all who write would notice and the file system can, else leaves it. False if
-/// somebody has made the log shorter meanwhile: what is there now is newer.
-fn cut_off(log: &dyn TrimFile, end: u64, keep: Bytes) -> std::io::Result<bool> {
-    let is_shorter = || std::io::Result::Ok(log.meta()?.stamp.len.saturating_sub(keep.get()) < end);
+/// somebody has made the log shorter than `len` meanwhile: what is there now is newer.
+fn cut_off(log: &dyn TrimFile, end: u64, len: u64) -> std::io::Result<bool> {
+    let is_shorter = || std::io::Result::Ok(log.meta()?.stamp.len < len);
     // If that cannot be found out, a gap is what harms nobody.
     if log.has_only_appenders().unwrap_or(false) {
         if is_shorter()? {
