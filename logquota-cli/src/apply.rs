@@ -24,7 +24,7 @@ use crate::output::Output;
 use crate::render;
 use crate::root;
 use crate::run::finish;
-use crate::session::{Look, Session, now};
+use crate::session::{Look, Session, now, unmet};
 use crate::source::Source;
 
 const SCHEMA: &str = "logquota.apply/1";
@@ -66,12 +66,12 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
     if let Some(wish) = &wish {
         free::is_allowed(&wish.guards.exceeded(&session.inventory, &plan))?;
     }
-    let exit = session.verdict(&plan, out);
+    let exit = session.problems(&plan, out);
     if args.act.dry_run {
         out.human(&render::plan(&session.inventory, &plan, out.paint, out.verbose));
         out.human("Nothing was changed: this was a dry run.\n");
         out.json(&logquota::report::RunJson::new(SCHEMA, &plan, None, &session.devices()));
-        return Ok(exit);
+        return Ok(exit.and(unmet(&plan, None)));
     }
     let (report, acted) = session.act(&plan, &args.act.mail, out);
     if let Some(goal) = goal {
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
         return Ok(exit.and(acted).and(told));
     }
     finish(SCHEMA, &session, &plan, &report, out);
-    Ok(exit.and(acted))
+    Ok(exit.and(unmet(&plan, Some(&report))).and(acted))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -158,7 +158,7 @@ impl Call<'_> {
         out: &mut Output,
     ) -> Result<Exit, Failure> {
         is_allowed(&planned.exceeded)?;
-        let exit = session.verdict(&planned.plan, out);
+        let exit = session.problems(&planned.plan, out);
         // Nothing is mailed to free space: a mail that cannot be sent must not be in its way.
         let (report, acted) = session.act(&planned.plan, programs::MAIL.as_ref(), out);
         Ok(exit.and(acted).and(tell(

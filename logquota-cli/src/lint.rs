@@ -203,6 +203,8 @@ const fn missing(why: Missing) -> &'static str {
         Missing::Dates => "dates",
         Missing::Logs => "logs",
         Missing::OwnArchives => "own_archives",
+        Missing::InUse => "in_use",
+        Missing::Waits => "waits",
         _ => "other",
     }
 }

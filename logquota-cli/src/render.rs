@@ -37,7 +37,7 @@ pub(crate) fn plan(inventory: &Inventory, plan: &Plan, paint: Paint, verbose: bo
             if verbose {
                 show_kept(&mut text, inventory, plan, index, paint);
             }
-            text.push_str(&shortfall(set, paint));
+            text.push_str(&shortfall(set, set.shortfall, paint));
             continue;
         }
         let _ = writeln!(text, "\n{}", set_title(set, paint));
@@ -100,7 +100,7 @@ pub(crate) fn report(
         if verbose {
             show_outcomes(&mut text, plan, report, index, paint);
         }
-        text.push_str(&shortfall(set, paint));
+        text.push_str(&shortfall(set, report.shortfall(plan, index), paint));
     }
     let freed = freed_in_all(report, devices);
     let amount = Bytes::new(freed.unsigned_abs());
@@ -225,14 +225,14 @@ fn sums(set: &SetPlan, paint: Paint) -> String {
     push_wrapped(&mut text, &used, 2);
     let disk = format!("Disk: {} free now, {} afterwards.", set.free_before, set.free_after);
     push_wrapped(&mut text, &disk, 2);
-    text.push_str(&shortfall(set, paint));
+    text.push_str(&shortfall(set, set.shortfall, paint));
     text
 }
 
-fn shortfall(set: &SetPlan, paint: Paint) -> String {
+fn shortfall(set: &SetPlan, bytes: Bytes, paint: Paint) -> String {
     let mut missing = Vec::new();
-    if set.shortfall != Bytes::ZERO {
-        missing.push(format!("{} too much stays", set.shortfall));
+    if bytes != Bytes::ZERO {
+        missing.push(format!("{bytes} too much stays"));
     }
     if set.files_shortfall != 0 {
         missing.push(format!("{} files too many stay", set.files_shortfall));
@@ -241,7 +241,7 @@ fn shortfall(set: &SetPlan, paint: Paint) -> String {
         return String::new();
     }
     let line =
-        format!("LIMIT NOT MET: {}: nothing is left that may be deleted.", missing.join(", "));
+        format!("LIMIT NOT MET: {}: nothing is left that may be deleted now.", missing.join(", "));
     let mut text = String::new();
     push_wrapped(&mut text, &line, 2);
     paint.bad(text.trim_end_matches('\n')) + "\n"

@@ -9,7 +9,7 @@ use crate::args::RunArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::render;
-use crate::session::{Look, Session};
+use crate::session::{Look, Session, unmet};
 use crate::source::Source;
 use crate::state;
 
@@ -24,19 +24,20 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     let lock = (!args.act.dry_run).then_some(wait);
     let mut session = Session::open(&Look { source, tree, state, lock, at: None }, out)?;
     let plan = session.plan()?;
-    let exit = session.verdict(&plan, out);
+    let exit = session.problems(&plan, out);
     if args.act.dry_run {
         out.human(&render::plan(&session.inventory, &plan, out.paint, out.verbose));
         out.human("Nothing was changed: this was a dry run.\n");
         out.json(&RunJson::new(SCHEMA, &plan, None, &session.devices()));
-        return Ok(exit);
+        return Ok(exit.and(unmet(&plan, None)));
     }
     let (report, acted) = session.act(&plan, &args.act.mail, out);
     finish(SCHEMA, &session, &plan, &report, out);
+    let exit = exit.and(unmet(&plan, Some(&report))).and(acted);
     // The process ends here, and its locks with it; to free a million logs one by one would
     // only delay that.
     std::mem::forget((session, plan));
-    Ok(exit.and(acted))
+    Ok(exit)
 }
 
 /// Says what was done; `apply` ends the same way.

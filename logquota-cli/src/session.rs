@@ -181,6 +181,11 @@ impl Session {
 
     /// What the configuration and the plan mean for the exit code; problems are printed.
     pub(crate) fn verdict(&self, plan: &Plan, out: &mut Output) -> Exit {
+        self.problems(plan, out).and(unmet(plan, None))
+    }
+
+    /// The same but for limits that cannot be met: after a run they are met or not as measured.
+    pub(crate) fn problems(&self, plan: &Plan, out: &mut Output) -> Exit {
         let mut exit = Exit::Done;
         for problem in &plan.problems {
             let line = format!("`{}`: {}", logquota::error::printable(&problem.path), problem.why);
@@ -191,17 +196,20 @@ impl Session {
                 out.detail(&line);
             }
         }
-        let unmet = |set: &logquota::plan::SetPlan| {
-            set.shortfall != logquota::Bytes::ZERO || set.files_shortfall != 0
-        };
-        if plan.sets.iter().any(unmet) {
-            exit = exit.and(Exit::QuotaUnmet);
-        }
         if self.state.is_damaged() {
             exit = exit.and(Exit::Failed);
         }
         if self.is_faulty { exit.and(Exit::Config) } else { exit }
     }
+}
+
+/// Whether some limit is not met, by the plan or by what was done.
+pub(crate) fn unmet(plan: &Plan, report: Option<&Report>) -> Exit {
+    let is_unmet = |(index, set): (usize, &logquota::plan::SetPlan)| {
+        let missing = report.map_or(set.shortfall, |report| report.shortfall(plan, index));
+        missing != logquota::Bytes::ZERO || set.files_shortfall != 0
+    };
+    if plan.sets.iter().enumerate().any(is_unmet) { Exit::QuotaUnmet } else { Exit::Done }
 }
 
 /// Locks every directory that is worked in, in one order everywhere, and then the state file.

@@ -317,6 +317,8 @@ pub struct Policy {
     pub shred: Option<Shred>,
     /// See [`Policy::live_trim`].
     pub live_trim: bool,
+    /// See [`Policy::evict_new`].
+    pub evict_new: bool,
 }
 
 /// logrotate's defaults: due at 1 MiB, nothing kept (`rotate 0`), no compression, no limits.
@@ -345,6 +347,7 @@ impl Default for Policy {
             mail: None,
             shred: None,
             live_trim: false,
+            evict_new: false,
         }
     }
 }
@@ -446,6 +449,19 @@ impl Policy {
     #[must_use]
     pub fn live_trim(mut self) -> Self {
         self.live_trim = true;
+        self
+    }
+
+    /// Where archives alone cannot meet the limits, logs in use are rotated and go whole, and what
+    /// is rotated because it is due may go in the same run. An [`Appender`](crate::Appender) does
+    /// so: the file is its own, and closed by then.
+    ///
+    /// Without it a log in use stays whatever the limits say, and so does what a run has rotated,
+    /// until the next one: others write it, it is the newest there is, and it may become smaller
+    /// yet. The plan states the shortfall.
+    #[must_use]
+    pub fn evict_new(mut self) -> Self {
+        self.evict_new = true;
         self
     }
 

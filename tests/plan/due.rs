@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta};
 use logquota::inventory::{Dir, DirId, Inventory, Log, Set, Space};
-use logquota::plan::{Action, Context, Host, Plan, Purpose, Reason, plan};
-use logquota::policy::{Config, Policy, RotateWhen, SetSpec};
+use logquota::plan::{Action, Context, Host, Plan, Purpose, Reason, Step, plan};
+use logquota::policy::{Config, Count, Policy, RotateWhen, SetSpec};
 use logquota::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use logquota::units::Bytes;
 
 /// One log, one question.
+#[derive(Clone)]
 struct Ask {
     policy: Policy,
     len: u64,
@@ -278,9 +279,39 @@ fn h61_a_daily_log_rotates_once_in_a_day_of_23_hours_and_in_one_of_25() {
 #[test]
 fn h33_a_quota_smaller_than_one_block_takes_the_log_and_says_why() {
     let ask = Ask::new(RotateWhen::Never, "2026-11-21T18:00:00Z", "");
-    let plan = ask.with(|ask| ask.policy.limits.quota = Some(Bytes::new(100))).plan();
+    let ask = ask.with(|ask| {
+        ask.policy = ask.policy.clone().quota(Bytes::new(100)).evict_new();
+    });
+    let plan = ask.plan();
     let deleted = plan.steps.iter().find(|step| matches!(step.action, Action::Delete { .. }));
     let reason = deleted.map(|step| &step.reason);
     assert!(matches!(reason, Some(Reason::QuotaPressure { .. })), "{:?}", plan.steps);
     assert_eq!((plan.sets[0].used_after, plan.sets[0].shortfall), (Bytes::ZERO, Bytes::ZERO));
+}
+
+/// Others write it: neither goes in this run, and both are named.
+#[test]
+fn a_log_in_use_and_what_a_run_has_rotated_stay_whatever_the_quota_is() {
+    let ask = Ask::new(RotateWhen::Never, "2026-11-21T18:00:00Z", "");
+    let in_use = ask.clone().with(|ask| ask.policy.limits.quota = Some(Bytes::new(100))).plan();
+    assert_eq!(in_use.steps, []);
+    let rotated = ask.with(|ask| {
+        ask.policy.limits.quota = Some(Bytes::new(100));
+        ask.policy.count = Count::Unlimited;
+        ask.force = true;
+    });
+    let rotated = rotated.plan();
+    assert!(!rotated.steps.is_empty());
+    let deletes = |step: &Step| matches!(step.action, Action::Delete { .. });
+    assert!(!rotated.steps.iter().any(deletes), "{:?}", rotated.steps);
+    for (plan, says, is_error) in
+        [(in_use, "is in use and stays", true), (rotated, "is rotated, and the quota", false)]
+    {
+        let sums = &plan.sets[0];
+        assert_eq!(sums.used_after, sums.used_before);
+        assert_eq!(sums.shortfall, sums.used_before.minus(Bytes::new(100)));
+        let said: Vec<_> = plan.problems.iter().map(|p| (p.path.as_path(), p.is_error)).collect();
+        assert_eq!(said, [("/var/log/app.log".as_ref(), is_error)]);
+        assert!(plan.problems[0].why.starts_with(says), "{:?}", plan.problems);
+    }
 }

@@ -78,7 +78,7 @@ proptest! {
         prop_assert_eq!(plan_of(&case), plan_of(&other));
     }
 
-    /// Not where a log that is due is put off: the room or the name that it lacked may be there
+    /// Not where a log that is due is put off, or would have to go as soon as it is rotated: the room or the name that it lacked may be there
     /// the next time. What a set could not compress for want of room, it may when later sets
     /// have given theirs back.
     #[test]
@@ -89,7 +89,9 @@ proptest! {
         let mut case = case;
         settles(&mut case);
         let first = plan_of(&case);
-        let is_put_off = first.problems.iter().any(|problem| problem.why.starts_with("is due"));
+        // What was rotated, and has no room within the limits, is for the next run.
+        let is_for_later = |why: &str| why.starts_with("is due") || why.starts_with("is rotated, ");
+        let is_put_off = first.problems.iter().any(|problem| is_for_later(&problem.why));
         let mut next = case.clone();
         next.inventory = model::apply(&case, &first, percent);
         next.context.force = false;
@@ -141,8 +143,8 @@ proptest! {
         prop_assert!(false, "{case:?}\n{}", plans.join("then\n"));
     }
 
-    /// As long as archives are enough. Where the logs themselves have to give, fairness decides
-    /// which: with a larger quota a small log may be within its share that was not before, and
+    /// As long as archives are enough. Where the logs themselves have to give, or would have to,
+    /// fairness decides which: with a larger quota a small log may be within its share that was not before, and
     /// then a large one has to give.
     #[test]
     fn promise_8_a_larger_quota_never_deletes_more(
@@ -163,8 +165,9 @@ proptest! {
         let (small, small_plan) = with(quota);
         let (large, large_plan) = with(quota + more);
         let gives_log = |step: &Step| matches!(step.expect, Expect::SameFile(_)) && is_eviction(step);
+        let lacks = large_plan.sets.iter().any(|sums| sums.shortfall > Bytes::ZERO);
         prop_assert!(
-            large <= small || large_plan.steps.iter().any(gives_log),
+            large <= small || lacks || large_plan.steps.iter().any(gives_log),
             "{large} > {small}\n{}{}", show(&small_plan), show(&large_plan)
         );
     }

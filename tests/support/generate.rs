@@ -361,6 +361,7 @@ impl Builder {
             });
         }
         policy.live_trim = self.odd.live_trim && one_in(3, raw[14]);
+        policy.evict_new = one_in(2, raw[16]);
         policy.missing_ok = one_in(2, raw[19]);
         policy.allow_hard_links = self.odd.links && one_in(3, raw[19]);
         policy

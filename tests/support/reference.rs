@@ -235,8 +235,11 @@ fn meet_quota(set: &Set, policy: &Policy, states: &mut [State<'_>], decided: &mu
             spare -= bytes;
         } else {
             closed.insert(at);
-            decided.rotate.insert(states[at].at);
-            decided.new_goes.insert(states[at].at, Why::Quota);
+            // It would have to, and stays: others write it.
+            if policy.evict_new {
+                decided.rotate.insert(states[at].at);
+                decided.new_goes.insert(states[at].at, Why::Quota);
+            }
         }
     }
     for (at, victim, bytes) in gone.into_iter().rev() {
@@ -251,9 +254,11 @@ fn meet_quota(set: &Set, policy: &Policy, states: &mut [State<'_>], decided: &mu
                 let name = archive.name().to_string_lossy().into_owned();
                 decided.remove.insert((number, log, name), Why::Quota);
             }
-            None => {
+            None if policy.evict_new => {
                 decided.new_goes.insert((number, log), Why::Quota);
             }
+            // It stays until the next run.
+            None => {}
         }
     }
 }

@@ -168,8 +168,9 @@ impl<'a> Pass<'a> {
     fn verdict(&self, report: Option<&Report>, voice: &mut Voice) -> Exit {
         let has_problem = self.plan.problems.iter().any(|problem| problem.is_error);
         let mut exit = Exit::Done.or_failed_if(has_problem || !self.refused.is_empty());
-        for set in &self.plan.sets {
-            if set.shortfall != Bytes::ZERO || set.files_shortfall != 0 {
+        for (index, set) in self.plan.sets.iter().enumerate() {
+            let missing = report.map_or(set.shortfall, |report| report.shortfall(self.plan, index));
+            if missing != Bytes::ZERO || set.files_shortfall != 0 {
                 voice.error(&format!("the limits of {} cannot be met", show(&set.name)));
                 exit = Exit::Failed;
             }

@@ -298,6 +298,7 @@ fn limits(env: &Env, goal: Goal, seen: &Seen, believes_clock: bool) -> (Policy, 
     let growth = books.active().saturating_sub(active);
     let mut policy = env.policy.clone();
     policy.when = RotateWhen::Never;
+    policy.evict_new = true;
     (policy.max_size, policy.create) = (None, None);
     if !matches!(goal, Goal::Routine { .. }) {
         policy.compress = None;

@@ -151,6 +151,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// What is still missing to meet the limits of a set: the plan's
+    /// [`shortfall`](crate::plan::SetPlan::shortfall), less what compression was seen to gain. What
+    /// others write meanwhile is not seen.
+    #[must_use]
+    pub fn shortfall(&self, plan: &Plan, set: usize) -> Bytes {
+        let planned = plan.sets.get(set);
+        let gained =
+            planned.zip(self.used.get(set)).map(|(sums, used)| sums.used_after.minus(*used));
+        planned.map_or(Bytes::ZERO, |sums| sums.shortfall.minus(gained.unwrap_or_default()))
+    }
+
     /// Whether every step was done, or skipped for want of room only.
     #[must_use]
     pub fn is_complete(&self) -> bool {

@@ -109,16 +109,28 @@ fn unbounded(subject: &Subject<'_>, footprint: &Footprint) -> Option<Finding> {
                 "a pattern that only the logs match",
             ),
             Missing::Logs => ("the pattern may match any number of logs".to_owned(), ""),
+            Missing::InUse => (
+                "the quota takes archives, but neither a log in use nor what a run has just rotated"
+                    .to_owned(),
+                "`livetrim`, which cuts a log in place while it is written",
+            ),
+            Missing::Waits => (
+                "a log waits, and grows, while its copy has no room within the quota".to_owned(),
+                "`livetrim`, which cuts a log in place while it is written",
+            ),
         };
         why.push(reason);
         add.extend(Some(help).filter(|help| !help.is_empty()));
     }
-    if !footprint.missing.contains(&Missing::Copy) {
-        add.insert(0, "`quota SIZE`, which holds right after each run");
+    let has = |missing| footprint.missing.contains(&missing);
+    if ![Missing::Copy, Missing::InUse, Missing::Waits].into_iter().any(has) {
+        add.insert(0, "`quota SIZE` and `livetrim`, which hold right after each run");
     }
+    // The next run takes what this one could not.
+    let severity = if has(Missing::InUse) { Severity::Note } else { Severity::Warning };
     Some(Finding::new(
         Code::Unbounded,
-        Severity::Warning,
+        severity,
         subject.place,
         format!("nothing bounds what this block uses: {}", why.join("; ")),
         format!("add {}", add.join("; and ")),

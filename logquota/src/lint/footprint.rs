@@ -64,6 +64,14 @@ impl Amount {
         }
     }
 
+    /// No less than that.
+    fn at_least(self, least: Bytes) -> Self {
+        match self {
+            Self::AtMost { fixed, growth } => Self::AtMost { fixed: fixed.max(least), growth },
+            Self::Unbounded => Self::Unbounded,
+        }
+    }
+
     /// In bytes, if a log grows by `daily` in a day at most; `None` if nothing bounds it, or if
     /// nobody says how much a log grows.
     #[must_use]
@@ -138,6 +146,10 @@ pub enum Missing {
     Logs,
     /// A pattern matches archives of its logs, which become logs themselves.
     OwnArchives,
+    /// A quota takes neither a log in use nor what a run has just rotated (without `livetrim`).
+    InUse,
+    /// A log waits, and grows, while the quota has no room for its copy (without `livetrim`).
+    Waits,
 }
 
 /// What the files of a block can use.
@@ -213,14 +225,27 @@ pub(super) fn footprint(policy: &Policy, given: &Circumstances) -> Footprint {
         && (policy.method != Method::Copy || policy.live_trim)
     {
         found.missing.clear();
-        let rotated = found.after_run.bytes(given.daily);
-        if found.may_be_more || may_wait || rotated.is_none_or(|bytes| bytes > quota) {
-            // A run makes room first for what it makes, so nothing but growth comes on top.
-            (found.after_run, found.basis) = (Amount::fixed(quota), basis);
+        let copy = if may_wait { each.archive } else { Amount::NONE };
+        let rotated = found.after_run.plus(copy).bytes(given.daily);
+        if !found.may_be_more && rotated.is_some_and(|bytes| bytes <= quota) {
+            if makes_copies {
+                found.on_top = found.on_top.plus(each.archive.times(logs));
+            }
             return found;
         }
-        if makes_copies {
-            found.on_top = found.on_top.plus(each.archive.times(logs));
+        // A run makes room first for what it makes, so nothing but growth comes on top.
+        (found.after_run, found.basis) = (Amount::fixed(quota), basis);
+        if policy.live_trim {
+            return found;
+        }
+        if may_wait {
+            (found.after_run, found.missing) = (Amount::Unbounded, vec![Missing::Waits]);
+            return found;
+        }
+        // All its archives may be gone, but what is in use stays, or was rotated by this run.
+        found.after_run = each.archive.times(logs).at_least(quota);
+        if found.after_run.bytes(given.daily).is_none() {
+            found.missing.push(Missing::InUse);
         }
         return found;
     }
@@ -231,11 +256,13 @@ pub(super) fn footprint(policy: &Policy, given: &Circumstances) -> Footprint {
         found.missing = vec![Missing::Copy];
         return found;
     }
-    if let (Some(free), Some(actives), false) =
-        (reserve(policy, given), actives.bytes(None), given.may_be_more)
+    // What was rotated by the same run stays, and a log that has no room for its copy waits.
+    let new = each.archive.times(logs).bytes(given.daily);
+    if let (Some(free), Some(new), false) = (reserve(policy, given), new, given.may_be_more)
+        && !may_wait
     {
-        let most = given.disk.unwrap_or(Bytes::MAX).minus(free).max(actives);
-        if may_wait || found.after_run.bytes(None).is_none_or(|bytes| bytes > most) {
+        let most = given.disk.unwrap_or(Bytes::MAX).minus(free).max(new);
+        if found.after_run.bytes(given.daily).is_none_or(|bytes| bytes > most) {
             (found.after_run, found.basis) = (Amount::fixed(most), Basis::Reserve);
             found.missing.clear();
             return found;

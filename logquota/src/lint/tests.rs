@@ -46,8 +46,9 @@ fn assert_told(has: &str, has_not: &str, code: Code, dialect: Dialect, run_every
 
 #[test]
 fn what_the_reader_says_is_told_first() {
-    let text = "/v/a.log {\nrotate x\n}\n/v/b.log {\nquota 1M\ndelaycompress\nmissingok\n}\n";
-    assert_eq!(told(text, Dialect::Own, HOUR), ["configuration:2", "no-effect:6"]);
+    let text =
+        "/v/a.log {\nrotate x\n}\n/v/b.log {\nquota 1M\nlivetrim\ndelaycompress\nmissingok\n}\n";
+    assert_eq!(told(text, Dialect::Own, HOUR), ["configuration:2", "no-effect:7"]);
     let parsed = parsed(text, Dialect::Own);
     let found = lint(&Question::new(&parsed, Dialect::Own));
     assert_eq!((found.faulty, found.blocks.len()), (1, 1));
@@ -66,9 +67,10 @@ fn without_a_quota_nothing_bounds_a_block() {
         "copy\nquota 1M",
         "size 1M\ndateext\ndateformat -%d\nrotate 40",
     ] {
-        assert_told(&of(lines), &of("quota 1M"), Code::Unbounded, Dialect::Own, Age::days(1));
+        let bounded = of("quota 1M\nlivetrim");
+        assert_told(&of(lines), &bounded, Code::Unbounded, Dialect::Own, Age::days(1));
     }
-    let all = format!("quota 5M\n{}", of("daily"));
+    let all = format!("quota 5M\n{}", of("daily\nlivetrim"));
     assert_told(&of("daily"), &all, Code::Unbounded, Dialect::Own, Age::days(1));
     // What is too long when a run comes goes with the archive that it becomes.
     let gone = of("size 1M\nrotate 0");
@@ -110,7 +112,10 @@ fn a_footprint_is_what_stays_and_what_grows() {
             days(9),
             vec![Missing::Growth],
         ),
-        ("daily\nrotate 400\nquota 3M", Bytes::mib(3), days(0), vec![]),
+        ("daily\nrotate 400\nquota 3M\nlivetrim", Bytes::mib(3), days(0), vec![]),
+        // What is in use, or was rotated just now, grew for a day and until the run.
+        ("daily\nrotate 400\nquota 3M", Bytes::mib(3), days(2), vec![Missing::InUse]),
+        ("size 2M\nquota 2M", Bytes::mib(2).plus(blocks(1)), days(1), vec![Missing::InUse]),
     ] {
         let found = footprint_of(lines, None);
         assert_eq!(found.after_run, Amount::AtMost { fixed, growth }, "{lines}");
@@ -159,7 +164,7 @@ fn runs_that_come_too_rarely_are_told() {
         ("daily", Age::days(2), Age::days(1)),
         ("minutes 5", Age::seconds(900), Age::seconds(300)),
     ] {
-        let text = of(&format!("quota 1M\n{has}"));
+        let text = of(&format!("quota 1M\nlivetrim\n{has}"));
         assert_eq!(told(&text, Dialect::Own, every), ["runs-too-rare:1"], "{has}");
         assert_eq!(told(&text, Dialect::Own, enough), Vec::<String>::new(), "{has}");
     }
@@ -175,14 +180,16 @@ fn a_date_that_stays_the_same_until_the_next_rotation_is_told() {
         ("weekly\ndateformat -%d", "weekly\ndateformat -%Y%m%d", Age::days(1)),
         ("daily\ndateformat -%Y%m", "daily\nnodateext\ndateformat -%Y%m", Age::days(1)),
     ] {
-        let text = |lines: &str| of(&format!("quota 1M\ndateext\n{lines}"));
+        let text = |lines: &str| of(&format!("quota 1M\nlivetrim\ndateext\n{lines}"));
         assert_told(&text(has), &text(has_not), Code::DateTooCoarse, Dialect::Own, every);
     }
 }
 
 #[test]
 fn two_blocks_that_can_match_the_same_log_are_told() {
-    let two = |a: &str, b: &str| format!("{a} {{\nquota 1M\n}}\n{b} {{\nquota 1M\n}}\n");
+    let two = |a: &str, b: &str| {
+        format!("{a} {{\nquota 1M\nlivetrim\n}}\n{b} {{\nquota 1M\nlivetrim\n}}\n")
+    };
     for (a, b, c) in [
         ("/v/*.log", "/v/a.log", "/v/a.txt"),
         ("/v/a*", "/v/*b", "/w/*b"),
@@ -193,20 +200,21 @@ fn two_blocks_that_can_match_the_same_log_are_told() {
             assert_told(&two(a, b), &two(a, c), Code::OverlappingPatterns, dialect, HOUR);
         }
     }
-    let ignores = two("/v/*.log", "/v/a.log").replacen("quota 1M", "ignoreduplicates", 1);
+    let ignores = two("/v/*.log", "/v/a.log").replacen("quota 1M\nlivetrim", "ignoreduplicates", 1);
     let both = two("/v/*.log", "/v/a.log");
     assert_told(&both, &ignores, Code::OverlappingPatterns, Dialect::Own, HOUR);
-    let text = "/v/x.log  /v/y.log\n  /v/a.log\n{\nquota 1M\n}\n/v/z.log /v/y.log {\nquota 1M\n}\n";
+    let text = "/v/x.log  /v/y.log\n  /v/a.log\n{\nquota 1M\nlivetrim\n}\n/v/z.log /v/y.log {\nquota 1M\nlivetrim\n}\n";
     let parsed = parsed(text, Dialect::Own);
     let found = lint(&Question::new(&parsed, Dialect::Own)).findings;
     let at = &found.iter().find(|f| f.code == Code::OverlappingPatterns).expect("told").diagnostic;
-    assert_eq!((at.line, at.column), (6, 10));
+    assert_eq!((at.line, at.column), (7, 10));
     assert!(at.message.contains("(line 1)"), "{}", at.message);
 }
 
 #[test]
 fn a_pattern_that_matches_its_own_archives_is_told() {
-    let block = |pattern: &str, lines: &str| format!("{pattern} {{\nquota 1M\n{lines}\n}}\n");
+    let block =
+        |pattern: &str, lines: &str| format!("{pattern} {{\nquota 1M\nlivetrim\n{lines}\n}}\n");
     for (has, has_not, lines) in [
         ("/v/app*", "/v/app*.log", ""),
         ("/v/*", "/v/*.log", "dateext"),
@@ -235,7 +243,7 @@ fn a_pattern_that_matches_its_own_archives_is_told() {
 
 #[test]
 fn copytruncate_and_a_quota_that_is_never_reached_are_told() {
-    let (has, has_not) = (of("quota 1M\ncopytruncate"), of("quota 1M\ncreate"));
+    let (has, has_not) = (of("quota 1M\nlivetrim\ncopytruncate"), of("quota 1M\nlivetrim\ncreate"));
     assert_told(&has, &has_not, Code::CopytruncateWindow, Dialect::Own, HOUR);
     let global = |own| format!("quota 2M\n{}", of(own));
     let (has, has_not) = (global("quota 3M"), global("quota 2M"));
@@ -249,7 +257,7 @@ fn what_is_followed_in_logrotates_dialect_is_not_without_effect_there() {
         ("shredcycles 2", "shred\nshredcycles 2"),
         ("uncompresscmd x", "mail a@b\nuncompresscmd x"),
     ] {
-        let text = |lines: &str| of(&format!("quota 1M\n{lines}"));
+        let text = |lines: &str| of(&format!("quota 1M\nlivetrim\n{lines}"));
         assert_told(&text(has), &text(has_not), Code::NoEffect, Dialect::Logrotate, HOUR);
     }
 }
@@ -281,7 +289,7 @@ const NONE: [&str; 0] = [];
 #[test]
 fn a_file_that_grows_beside_the_logs_is_told() {
     let fs = disk();
-    let text = of("quota 1M");
+    let text = of("quota 1M\nlivetrim");
     assert_eq!(seen(&text, &fs), NONE);
     let put = |name: &str, content: &[u8], age: i64| {
         fs.put(format!("/v/{name}"), content.to_vec(), NOW - age).expect("a file");
@@ -325,10 +333,10 @@ fn quotas_that_the_disk_has_not_are_told() {
 fn a_ballast_that_the_disk_is_too_small_for_is_told() {
     let fs = disk();
     // An eighth of it must be free, and an eighth more.
-    assert_eq!(seen(&format!("ballast 50M\n{}", of("quota 1M")), &fs), NONE);
-    let large = format!("ballast 52M\n{}", of("quota 1M"));
+    assert_eq!(seen(&format!("ballast 50M\n{}", of("quota 1M\nlivetrim")), &fs), NONE);
+    let large = format!("ballast 52M\n{}", of("quota 1M\nlivetrim"));
     assert_eq!(seen(&large, &fs), ["ballast-exceeds-disk warning /v"]);
-    let beside = format!("ballast 50M\nreserve 10M\n{}", of("quota 1M"));
+    let beside = format!("ballast 50M\nreserve 10M\n{}", of("quota 1M\nlivetrim"));
     assert_eq!(seen(&beside, &fs), ["ballast-exceeds-disk warning /v"]);
     let sum = format!("ballast 40M\n{}", of("quota 30M"));
     assert_eq!(seen(&sum, &fs), ["quotas-exceed-disk warning /v"]);
@@ -337,35 +345,39 @@ fn a_ballast_that_the_disk_is_too_small_for_is_told() {
 #[test]
 fn logs_that_a_run_leaves_alone_are_told() {
     let fs = disk();
-    let strict = of("quota 1M").replace("missingok", "nomissingok");
+    let strict = of("quota 1M\nlivetrim").replace("missingok", "nomissingok");
     assert_eq!(seen(&strict, &fs), NONE);
     let gone = strict.replace("a.log", "b.log");
     assert_eq!(seen(&gone, &fs), ["left-alone warning /v/b.log", "unmatched-log warning /v/a.log"]);
-    let gone = format!("{gone}/v/a.log {{\nquota 1M\n}}\n");
+    let gone = format!("{gone}/v/a.log {{\nquota 1M\nlivetrim\n}}\n");
     assert_eq!(seen(&gone, &fs), ["left-alone warning /v/b.log"]);
     assert_eq!(seen(&gone.replace("nomissingok", "missingok"), &fs), NONE);
     fs.hardlink("/v/a.log", "/elsewhere").expect("a link");
     assert_eq!(seen(&strict, &fs), ["left-alone warning /v/a.log"]);
-    assert_eq!(seen(&of("quota 1M\nallowhardlink"), &fs), NONE);
+    assert_eq!(seen(&of("quota 1M\nlivetrim\nallowhardlink"), &fs), NONE);
 }
 
 #[test]
 fn a_reserve_is_a_bound_where_logs_are_counted_and_their_length_is_limited() {
     let fs = disk();
-    let basis = |lines: &str| {
+    let basis = |lines: &str, growth: Option<Bytes>| {
         let parsed = parsed(&of(lines), Dialect::Own);
         let inventory = scan(&fs, &parsed.config, &|_| None).expect("a scan");
         let seen = Seen { inventory: &inventory, others: &[], now: NOW };
-        let found = lint(&Question::new(&parsed, Dialect::Own).seen(seen));
-        let footprint = &found.blocks[0].footprint;
-        (footprint.basis, footprint.after_run.bytes(None), footprint.missing.is_empty())
+        let question = Question::new(&parsed, Dialect::Own).seen(seen).growth(growth);
+        let footprint = &lint(&question).blocks[0].footprint;
+        (footprint.basis, footprint.after_run.bytes(growth), footprint.missing.is_empty())
     };
     let left = Bytes::mib(48);
     let lines = "size 1M\nrotate -1\nreserve 25%";
-    assert_eq!(basis(lines), (Basis::Reserve, Some(left), true));
-    assert_eq!(basis("daily\nrotate -1\nreserve 25%"), (Basis::Rotation, None, false));
+    let growth = Some(Bytes::mib(1));
+    assert_eq!(basis(lines, growth), (Basis::Reserve, Some(left), true));
+    // Nobody says what a run rotates, which stays until the next one.
+    assert_eq!(basis(lines, None), (Basis::Rotation, None, false));
+    let waits = format!("{lines}\ncopytruncate");
+    assert_eq!(basis(&waits, growth), (Basis::Rotation, None, false));
     let quota = (Basis::Quota, Some(Bytes::mib(2)), true);
-    assert_eq!(basis(&format!("{lines}\nquota 2M")), quota);
+    assert_eq!(basis(&format!("{lines}\nquota 2M\nlivetrim"), None), quota);
 }
 
 #[test]

@@ -144,6 +144,7 @@ impl<'a> Attempt<'a> {
         let mut evictions = Evictions::new(&drafts, config.global, context.purpose);
         released.iter().for_each(|ballast| evictions.gain(ballast.of.dev, ballast.of.kept()));
         evictions.run(&mut drafts, context);
+        evictions.tell(&drafts, inventory, &mut problems);
         Self { drafts, evictions, problems }
     }
 
@@ -167,7 +168,18 @@ impl<'a> Attempt<'a> {
                     && log.log.active.is_some_and(|active| active.stamp.nlink > 1);
                 let by_count = matches!(rotation.gone, Some(Reason::Count { .. }));
                 let is_classic = log.policy.rules == Rules::Logrotate && by_count;
-                if !is_classic && (log.policy.method == Method::Copy || is_linked) {
+                // What others write does not go because a limit leaves no room for its copy.
+                let by_limit = !matches!(
+                    rotation.gone,
+                    Some(
+                        Reason::Count { .. } | Reason::MaxAge { .. } | Reason::QuotaPressure { .. }
+                    )
+                );
+                let is_kept = by_limit
+                    && !log.policy.evict_new
+                    && rotation.source == Source::Active
+                    && log.policy.method != Method::Rename;
+                if !is_classic && (log.policy.method == Method::Copy || is_linked || is_kept) {
                     found.insert((set, number), no_room_for_copy(rotation.bytes));
                 }
             }

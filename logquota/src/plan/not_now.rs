@@ -22,7 +22,7 @@ pub(super) struct NotNow {
 pub(super) fn no_room_for_copy(room: Bytes) -> NotNow {
     let why = format!(
         "is due, but a copy of {room} does not fit beside it within the limits; raise them, \
-         lower the size, or rotate by renaming"
+         lower the size, rotate by renaming, or permit `livetrim`"
     );
     NotNow { why, is_for_room: true, is_error: true }
 }

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BinaryHeap};
 
 use self::books::{Bound, Item, Pool, Victim, Volume, new_files, removed_files};
+use self::deferred::Deferred;
 use self::pressure::Pressed;
 use super::draft::SetDraft;
 use super::{Context, Purpose, Reason, Wanted};
@@ -17,6 +18,7 @@ use crate::policy::{Limits, Reserve};
 use crate::units::Bytes;
 
 mod books;
+mod deferred;
 mod pressure;
 mod trim;
 
@@ -39,6 +41,7 @@ pub(super) struct Evictions {
     /// A device, and how many inodes shall be free there.
     inodes: Option<(u64, u64)>,
     global: Bound,
+    deferred: Vec<Deferred>,
 }
 
 /// What is left to say when everything is decided.
@@ -61,6 +64,7 @@ impl Evictions {
             volumes: BTreeMap::new(),
             inodes: purpose.goal().and_then(|goal| Some((goal.dev, goal.wanted.inodes()?))),
             global: Bound::new(global),
+            deferred: Vec::new(),
         };
         // Without any limit nothing is evicted, and a million logs need no books.
         let logs: usize = drafts.iter().map(|draft| draft.logs.len()).sum();
@@ -168,6 +172,7 @@ impl Evictions {
         self.meet_inodes(drafts);
         self.let_go(drafts);
         self.give_back();
+        self.defer(drafts);
         self.write(drafts);
     }
 
