@@ -154,6 +154,9 @@ pub(crate) struct SourceArgs {
     /// How the archives in DIR are compressed [default: zstd]
     #[arg(long, value_enum, value_name = "HOW", requires = "quota")]
     pub(crate) compress: Option<CompressArg>,
+    /// A log in DIR that alone passes the quota is cut at its head while it is written
+    #[arg(long, requires = "quota")]
+    pub(crate) livetrim: bool,
     /// Work on DIR as this user, for a directory that is not root's
     #[arg(long, value_name = "USER[:GROUP]")]
     pub(crate) su: Option<String>,

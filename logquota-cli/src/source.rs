@@ -36,6 +36,7 @@ pub(crate) struct DirSource {
     quota: Option<Bytes>,
     size: Option<Bytes>,
     compress: CompressArg,
+    livetrim: bool,
     su: Option<String>,
 }
 
@@ -108,6 +109,7 @@ impl Source {
             quota,
             size: args.size,
             compress: args.compress.unwrap_or_default(),
+            livetrim: args.livetrim,
             su: args.su.clone(),
         };
         // Limits without sense are wrong arguments here, not a wrong configuration.
@@ -126,6 +128,7 @@ impl Source {
             size: None,
             // Whoever looks after the logs may not know the suffix.
             compress: Some(args.compress.unwrap_or(CompressArg::None)),
+            livetrim: false,
             su: args.su.clone(),
             state: None,
         };
@@ -167,13 +170,22 @@ impl Source {
                 quota: None,
                 size: None,
                 compress: None,
+                livetrim: false,
                 su: None,
                 ..
             } if !files.is_empty() => {
                 files.iter().map(path).collect::<Result<_, _>>().map(Self::Files)
             }
             SourceJson {
-                config: None, dir: Some(dir), quota, size, compress, su, free, ..
+                config: None,
+                dir: Some(dir),
+                quota,
+                size,
+                compress,
+                livetrim,
+                su,
+                free,
+                ..
             } if quota.is_some() != free.is_some() => {
                 let compress = match compress.as_deref() {
                     Some("zstd") => CompressArg::Zstd,
@@ -186,6 +198,7 @@ impl Source {
                     quota: *quota,
                     size: *size,
                     compress,
+                    livetrim: *livetrim,
                     su: su.clone(),
                 };
                 Ok(Self::Dir(source))
@@ -208,6 +221,7 @@ impl Source {
                 quota: source.quota,
                 size: source.size,
                 compress: Some(source.compress.word().to_owned()),
+                livetrim: source.livetrim,
                 su: source.su.clone(),
                 state,
                 ..SourceJson::default()
@@ -247,6 +261,7 @@ impl DirSource {
         if let Some(codec) = self.compress.codec() {
             policy = policy.compress(codec);
         }
+        policy.live_trim = self.livetrim;
         policy.run_as = self.su.as_deref().map(|su| identity(su, tree)).transpose()?;
         Ok(policy)
     }
@@ -385,6 +400,7 @@ mod tests {
             quota: Some(Bytes::mib(1)),
             size: None,
             compress: CompressArg::Gzip,
+            livetrim: true,
             su: Some("root:root".to_owned()),
         });
         let files = Source::Files(vec!["/etc/a".into(), "/etc/b".into()]);

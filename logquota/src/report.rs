@@ -89,6 +89,9 @@ pub struct SourceJson {
     /// How its archives are compressed: `zstd`, `gzip` or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compress: Option<String>,
+    /// Whether a log that alone passes the quota is cut at its head.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub livetrim: bool,
     /// As whom, as it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub su: Option<String>,

@@ -21,7 +21,7 @@ fn codes(found: &Value) -> Vec<&str> {
     findings.iter().map(|found| found["code"].as_str().expect("a code")).collect()
 }
 
-const CLEAN: &str = "LOGS/app.log {\n daily\n rotate 3\n quota 1M\n missingok\n}\n";
+const CLEAN: &str = "LOGS/app.log {\n daily\n rotate 3\n quota 1M\n livetrim\n missingok\n}\n";
 
 #[test]
 fn a_configuration_without_a_remark_is_exit_0() {
@@ -64,7 +64,7 @@ fn what_is_wrong_is_shown_with_its_place_and_fits_the_terminal() {
     sandbox.log("stray.log", 8, Duration::ZERO);
     let config = sandbox.config(
         "LOGS/*p.log {\n size 1M\n rotate 3\n missingok\n}\nLOGS/app.log {\n quota 1M\n \
-         rotates 4\n}\nLOGS/ap*.log {\n hourly\n quota 1M\n missingok\n}\n",
+         rotates 4\n}\nLOGS/ap*.log {\n hourly\n quota 1M\n livetrim\n missingok\n}\n",
     );
     let output = lint(&config, &["--run-every", "1d"]);
     assert_code(&output, 4);
@@ -136,7 +136,7 @@ fn several_files_and_folders_are_read_one_after_the_other() {
     let first = sandbox.config("compress\n");
     let folder = sandbox.path("d");
     fs::create_dir(&folder).expect("a folder");
-    fs::write(folder.join("app"), "/nowhere/a.log {\n delaycompress\n quota 1M\n}\n")
+    fs::write(folder.join("app"), "/nowhere/a.log {\n delaycompress\n quota 1M\n livetrim\n}\n")
         .expect("written");
     let args = ["lint", "--no-scan", "--strict", "--json"].map(Into::into);
     let paths = [first.into_os_string(), folder.clone().into_os_string()];

@@ -87,13 +87,23 @@ fn what_is_due_and_too_long_is_cut_and_not_lost_whole() {
     }
 }
 
+/// What others write goes only with leave. What is one's own, as an appender's, goes whole.
 #[test]
-fn without_leave_the_log_is_rotated_away_whole() {
-    let (fs, _) = full(HeadCuts::Close);
+fn without_leave_the_log_stays_and_is_named() {
+    let (fs, content) = full(HeadCuts::Close);
     let mut policy = policy();
     policy.live_trim = false;
-    let ran = machine(policy).run(&fs).unwrap();
+    let ran = machine(policy.clone()).run(&fs).unwrap();
+    assert_eq!((ops(&fs), ran.plan.steps.len()), (vec![], 0), "{}", ran.story());
+    assert_eq!(fs.content(LOG).unwrap(), content);
+    let over = ran.plan.sets[0].used_after.minus(policy.limits.quota.unwrap());
+    assert_eq!(ran.plan.sets[0].shortfall, over);
+    let [problem] = ran.plan.problems.as_slice() else { panic!("{:?}", ran.plan.problems) };
+    assert!(problem.is_error && problem.path == std::path::Path::new(LOG), "{problem:?}");
+
+    let ran = machine(policy.evict_new()).run(&fs).unwrap();
     assert_eq!(ops(&fs), [SimOp::Rename, SimOp::Remove], "{}", ran.story());
+    assert_eq!(ran.plan.sets[0].shortfall, Bytes::ZERO);
 }
 
 /// `copy` never shortens the log, so that without leave the quota is missed.

@@ -80,7 +80,7 @@ impl Evictions {
             } else {
                 format!(
                     "is in use and stays, and {limit} not met with the {bytes} that it has; \
-                     `livetrim` in its block permits to cut off its oldest part"
+                     `livetrim` permits to cut off its oldest part"
                 )
             };
             // What was put off has been said.
