@@ -1,29 +1,322 @@
-//! Archives that another program compresses in place.
+//! Archives that another program was compressing in place when it was interrupted: an appender
+//! that holds the log finishes them, or evicts both halves as one.
 
-use logquota::Bytes;
-use logquota::fs::sim::Content;
+use std::io::Read as _;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use logquota::appender::{Builder, Event};
+use logquota::fs::sim::{Content, Fault, SimDisk, SimFs, SimOp, Times, Unsynced};
 use logquota::naming::head_name;
+use logquota::policy::{Policy, RotateWhen};
+use logquota::{Appender, Bytes, Codec, Config, Naming, OnFull, SetSpec};
+use logquota_tests::records::{Id, record};
+use logquota_tests::sandbox::{Machine, NOON};
 
 use crate::kit::Kit;
 
+const NAME: &str = "app.log.0000000001-20261120T110000Z";
+
+/// Four pieces and a bit.
+const LEN: usize = (4 * 64 + 10) << 10;
+
+/// What the quota leaves beside what is there: a segment, and the next, and room to work in.
+const ROOM: u64 = 100 << 10;
+
+fn plain() -> String {
+    format!("/log/{NAME}")
+}
+
+fn packed() -> String {
+    format!("/log/{NAME}.gz")
+}
+
+fn head() -> String {
+    format!("/log/{}", head_name(format!("{NAME}.gz").as_ref()).to_string_lossy())
+}
+
+fn content() -> Vec<u8> {
+    let lines =
+        (0..).map(|n: u32| format!("{:08x} a line of an old log\n", n.wrapping_mul(0x9e37_79b1)));
+    lines.flat_map(String::into_bytes).take(LEN).collect()
+}
+
+/// A disk of 1 MiB with an archive of which two pieces are in its head, and no more.
+fn disk() -> SimFs {
+    static ONCE: LazyLock<SimFs> = LazyLock::new(interrupted);
+    let fs = ONCE.reboot(Unsynced::Kept, 0);
+    fs.set_time(NOON);
+    fs
+}
+
+fn interrupted() -> SimFs {
+    let fs =
+        SimFs::new(SimDisk { capacity: Bytes::mib(1), block: Bytes::kib(4), ..SimDisk::default() });
+    fs.set_time(NOON);
+    fs.mkdir("/log").expect("a folder");
+    fs.mkdir("/filler").expect("a folder");
+    fs.put(plain(), Content::Bytes(content()), NOON - 86_400).expect("room");
+    fs.put("/filler/room", Content::Bytes(vec![7; 40 << 10]), NOON).expect("room");
+    fs.fill_disk("/filler/film").expect("full");
+    fs.unlink("/filler/room").expect("there");
+    let mut seen = 0;
+    fs.interrupt(
+        move |call| {
+            seen += usize::from(call.op == SimOp::Punch);
+            seen == 2 && call.op == SimOp::Space
+        },
+        |fs| fs.fill_disk("/filler/more").expect("full"),
+    );
+    let mut policy = Policy::default().rotate_when(RotateWhen::Never).compress(Codec::Gzip);
+    policy.naming = Naming::sequence();
+    let ran = Machine::new(Config::single(SetSpec::pattern("/log/*.log", policy)))
+        .run(&fs)
+        .expect("a run");
+    assert!(fs.exists(head()) && fs.exists(plain()), "{}", ran.story());
+    fs.unlink("/filler/film").expect("there");
+    fs.unlink("/filler/more").expect("there");
+    fs.settle();
+    fs
+}
+
+fn occupied(fs: &SimFs) -> u64 {
+    [plain(), head(), packed()]
+        .iter()
+        .filter_map(|path| fs.meta(path).ok())
+        .map(|meta| meta.stamp.allocated.get())
+        .sum()
+}
+
+/// What there is of the archive; the source's rest counts if it has what the head lacks.
+fn whole(fs: &SimFs) -> Result<Vec<u8>, String> {
+    let found = |path: String| fs.content(path).ok();
+    match (
+        found(packed()).map(|p| unpacked(&p)),
+        found(head()).map(|p| unpacked(&p)),
+        found(plain()),
+    ) {
+        (Some(all), None, _) => Ok(all),
+        (None, None, Some(plain)) => Ok(plain),
+        (None, Some(head), Some(mut all)) if head.len() <= all.len() => {
+            for (at, byte) in head.iter().enumerate() {
+                if all[at] != *byte && all[at] != 0 {
+                    return Err(format!("both have something else at {at}"));
+                }
+                all[at] = *byte;
+            }
+            Ok(all)
+        }
+        (packed, head, plain) => {
+            Err(format!("{:?}", [packed.is_some(), head.is_some(), plain.is_some()]))
+        }
+    }
+}
+
+fn unpacked(packed: &[u8]) -> Vec<u8> {
+    let (mut rest, mut found) = (packed, Vec::new());
+    while !rest.is_empty() {
+        let mut one = Vec::new();
+        let mut frame = flate2::bufread::GzDecoder::new(rest);
+        if frame.read_to_end(&mut one).is_err() {
+            break;
+        }
+        rest = frame.into_inner();
+        found.extend(one);
+    }
+    found
+}
+
+fn assert_finished(fs: &SimFs, how: &str) {
+    assert!(!fs.exists(plain()) && !fs.exists(head()), "{how}: {:?}", fs.snapshot().keys());
+    let whole = whole(fs);
+    let len = whole.as_ref().map(Vec::len);
+    assert!(whole.as_ref() == Ok(&content()), "{how} {len:?}\n{:?}", fs.snapshot().keys());
+    assert_eq!(fs.meta(packed()).expect("there").stamp.mtime.secs, NOON - 86_400, "{how}");
+}
+
+fn is_there(fs: &SimFs) -> bool {
+    [plain(), head(), packed()].iter().any(|path| fs.exists(path))
+}
+
+/// The first event of an eviction names the half archive; none of the log's records is lost.
+fn assert_evicted_first(kit: &Kit, log: &Appender) {
+    let stats = log.stats();
+    assert_eq!(stats.dropped.total(), 0, "{stats:?}");
+    let events = kit.events.lock().expect("no panic");
+    let first = events.iter().find_map(|event| match event {
+        Event::Evicted { archive, .. } => Some(archive.to_string_lossy().into_owned()),
+        _ => None,
+    });
+    assert_eq!(first, Some(plain()), "{events:?}");
+    assert!(!is_there(&kit.fs), "{:?}", kit.fs.snapshot().keys());
+}
+
 #[test]
-fn half_an_archive_counts_and_is_left_to_who_began_it() {
-    let mut kit = Kit::new();
-    let name = "app.log.0000000001-20261121T100000Z";
-    let head = head_name(format!("{name}.zst").as_ref());
-    let paths = [format!("/log/{name}"), format!("/log/{}", head.to_string_lossy())];
-    let now = kit.clock.seconds();
-    for path in &paths {
-        kit.fs.put(path, Content::Bytes(vec![7; 20 << 10]), now - 100).expect("room");
-    }
-    let quota = Bytes::kib(100);
+fn half_an_archive_is_evicted_as_one_and_before_younger_ones() {
+    let mut kit = Kit::with(disk());
+    // So it is not finished.
+    kit.fs.write_elsewhere();
+    let quota = Bytes::new(occupied(&kit.fs) + ROOM);
     kit.fs.assert_used_at_most(quota);
-    let log = kit.builder().quota(quota).compress(logquota::Codec::Zstd).open().expect("a log");
-    kit.flood(&log, 3000);
-    log.maintain();
-    assert_eq!(kit.fs.exceeded(), None);
-    assert!(log.stats().evicted_files > 0);
-    for path in &paths {
-        assert_eq!(kit.fs.content(path).expect("it stays"), vec![7; 20 << 10]);
+    let log = kit.builder().quota(quota).open().expect("a log");
+    while is_there(&kit.fs) {
+        assert!(kit.fs.exists(plain()) == kit.fs.exists(head()));
+        kit.flood(&log, 10);
+        assert!(kit.next < 2000, "it stays");
     }
+    kit.flood(&log, 3000);
+    assert_evicted_first(&kit, &log);
+    assert_eq!(kit.fs.exceeded(), None);
+}
+
+#[test]
+fn h37_half_an_archive_gives_its_room_on_a_full_disk() {
+    let mut kit = Kit::with(disk());
+    kit.fs.write_elsewhere();
+    let log = kit.builder().open().expect("a log");
+    kit.flood(&log, 100);
+    kit.fs.put("/filler/b", Content::Bytes(vec![1; 12 << 10]), 0).expect("room");
+    kit.fs.fill_disk("/filler/a").expect("full");
+    kit.flood(&log, 2000);
+    assert_evicted_first(&kit, &log);
+}
+
+/// Brought under a smaller quota as it is opened.
+#[test]
+fn h33_half_an_archive_goes_as_one_when_the_quota_is_smaller_than_that() {
+    let kit = Kit::with(disk());
+    let log = kit.builder().quota(Bytes::kib(64)).open().expect("a log");
+    assert_evicted_first(&kit, &log);
+    assert_eq!(log.stats().evicted_files, 1);
+}
+
+#[test]
+fn half_an_archive_is_finished() {
+    for on_full in [OnFull::EvictOldest, OnFull::DropNewest, OnFull::Refuse] {
+        let kit = Kit::with(disk());
+        let quota = Bytes::new(occupied(&kit.fs) + ROOM);
+        kit.fs.assert_used_at_most(quota);
+        let log = finisher(&kit, quota).on_full(on_full).open().expect("a log");
+        log.maintain();
+        assert_finished(&kit.fs, &format!("{on_full:?}"));
+        assert_eq!(kit.fs.exceeded(), None);
+        let stats = log.stats();
+        let (used, blocks) = (stats.used.get(), occupied(&kit.fs));
+        assert!(used >= blocks && used <= blocks + (30 << 10), "{used} {blocks}");
+        assert_eq!(kit.count(|event| matches!(event, Event::Compressed { .. })), 1);
+        assert_eq!((stats.compressions, stats.evicted_files), (1, 0));
+    }
+}
+
+/// Room for little more than what is there.
+fn finisher(kit: &Kit, quota: Bytes) -> Builder {
+    kit.builder().rotate_at(Bytes::kib(8)).quota(quota)
+}
+
+#[test]
+fn h53_half_an_archive_is_whole_at_every_call_of_every_crash_while_it_is_finished() {
+    let kit = Kit::with(disk());
+    kit.fs.record_images();
+    let quota = Bytes::new(occupied(&kit.fs) + ROOM);
+    let log = finisher(&kit, quota).open().expect("a log");
+    log.maintain();
+    drop(log);
+    assert_finished(&kit.fs, "no crash");
+    let images = kit.fs.images();
+    assert!(images.len() > 20, "{}", images.len());
+    for image in &images {
+        for model in Unsynced::ALL {
+            let case = format!("{}/{model:?}", image.call());
+            let after = image.reboot(model, image.call());
+            assert!(whole(&after).as_ref() == Ok(&content()), "{case}");
+            let again = Kit::with(after);
+            let log = finisher(&again, quota).open().expect("a log");
+            log.maintain();
+            assert_finished(&again.fs, &case);
+        }
+    }
+}
+
+#[test]
+fn h54_h55_a_fault_at_any_call_while_half_an_archive_is_finished_loses_nothing() {
+    let reference = Kit::with(disk());
+    let quota = Bytes::new(occupied(&reference.fs) + ROOM);
+    let begin = |kit: &Kit| (finisher(kit, quota).open().expect("a log"), kit.fs.calls());
+    let (log, first) = begin(&reference);
+    log.maintain();
+    let calls = reference.fs.log();
+    let last = reference.fs.calls();
+    for call in calls.iter().filter(|call| call.index >= first && call.index < last) {
+        for fault in Fault::ERRORS {
+            if !fault.applies_to(call.op) {
+                continue;
+            }
+            // What is interrupted at every other call is repeated for ever where two are made.
+            let is_lasting = call.op.is_mutating() && fault != Fault::Interrupted;
+            let times: &[Times] =
+                if is_lasting { &[Times::Once, Times::Forever] } else { &[Times::Once] };
+            for times in times.iter().copied() {
+                let case = format!("{fault:?} {times:?} at {call}");
+                let kit = Kit::with(disk());
+                let (log, _) = begin(&kit);
+                kit.fs.assert_used_at_most(quota);
+                kit.fs.fail_at(call.index, fault, times);
+                log.maintain();
+                kit.fs.heal();
+                assert_eq!(kit.fs.exceeded(), None, "{case}");
+                assert!(whole(&kit.fs).as_ref() == Ok(&content()), "{case}");
+                let model = if call.index % 2 == 0 { Unsynced::Torn } else { Unsynced::Dropped };
+                let after = kit.fs.reboot(model, call.index);
+                assert!(whole(&after).as_ref() == Ok(&content()), "{case} {model:?}");
+                log.maintain();
+                log.maintain();
+                assert!(whole(&kit.fs).as_ref() == Ok(&content()), "{case}");
+                assert!(!kit.fs.exists(plain()) && !kit.fs.exists(head()), "{case}");
+                assert_eq!(log.stats().evicted_files, 0, "{case}");
+            }
+        }
+    }
+}
+
+/// A caller wants its room at any call of the one that finishes it.
+#[test]
+fn h45_half_an_archive_that_is_evicted_while_it_is_finished_goes_whole_and_is_let_go_of() {
+    let mut evicted = 0;
+    for at in 0.. {
+        let kit = Kit::with(disk());
+        let quota = Bytes::new(occupied(&kit.fs) + ROOM);
+        let log = Arc::new(finisher(&kit, quota).open().expect("a log"));
+        kit.fs.assert_used_at_most(quota);
+        let (begin, caller) = (kit.fs.calls(), Arc::clone(&log));
+        let has_run = Arc::new(Mutex::new(false));
+        let flag = Arc::clone(&has_run);
+        kit.fs.interrupt(
+            move |call| {
+                use SimOp::{GoOn, Punch, Read, SetAttributes, Space, Sync};
+                // Where the one thread of this test is in nobody's turn.
+                let is_free = [GoOn, Punch, Read, SetAttributes, Space, Sync].contains(&call.op);
+                call.index >= begin + at && is_free
+            },
+            move |_| {
+                *flag.lock().expect("no panic") = true;
+                for number in 0..1500 {
+                    let fate = caller.write_record(&record(Id { writer: 0, number }, 100));
+                    assert!(fate.is_ok(), "{number}: {fate:?}");
+                }
+            },
+        );
+        log.maintain();
+        if !*has_run.lock().expect("no panic") {
+            break;
+        }
+        let case = format!("{at} {:?}", kit.fs.log().iter().find(|call| call.index >= begin + at));
+        assert_eq!(kit.fs.exceeded(), None, "{case}");
+        log.maintain();
+        evicted += u32::from(!is_there(&kit.fs));
+        if is_there(&kit.fs) {
+            assert_finished(&kit.fs, &case);
+        }
+        let stats = log.stats();
+        assert_eq!(stats.dropped.total(), 0, "{case}: {stats:?}");
+    }
+    assert!(evicted > 5, "{evicted}");
 }

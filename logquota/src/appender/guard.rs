@@ -9,8 +9,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::env::{Env, lock};
-use super::upkeep;
-use crate::fs::{Acl, AppendFile, Attributes, Extended, NewFile, ReadFile, ReadFs, WriteFs};
+use super::{halves, upkeep};
+use crate::fs::{
+    Acl, AppendFile, Attributes, Extended, NewFile, ReadFile, ReadFs, TrimFile, WriteFs,
+};
 use crate::inventory::{DirId, Space};
 use crate::naming::is_temporary_shape;
 use crate::plan::{Action, Plan};
@@ -32,12 +34,12 @@ struct Making {
 
 /// One plan's view of the file system.
 pub(super) struct Guard<'e> {
-    env: &'e Env,
+    pub(super) env: &'e Env,
     makings: HashMap<OsString, Making>,
     /// Archives that go, as a whole.
     evicted: HashSet<OsString>,
     /// What must stay free within the quota beside what is made.
-    free: u64,
+    pub(super) free: u64,
     /// A caller waits: what only makes things durable is left to the background.
     in_haste: bool,
 }
@@ -48,20 +50,27 @@ impl<'e> Guard<'e> {
             Action::Compress { from, temp, room, .. } => {
                 Some((temp.clone(), Making { room: *room, source: from.name.clone() }))
             }
+            Action::Squeeze { from, head, room, .. } => {
+                Some((head.clone(), Making { room: *room, source: from.name.clone() }))
+            }
             _ => None,
         };
         let makings = plan.steps.iter().filter_map(|step| making(&step.action)).collect();
         let evicted = plan.steps.iter().filter_map(|step| match &step.action {
-            Action::Delete { at, same_as: None, .. } => Some(at.name.clone()),
+            Action::Delete { at, same_as: None, head, .. } => Some((&at.name, head)),
             _ => None,
         });
-        let evicted = evicted.collect();
+        let evicted = evicted
+            .flat_map(|(name, head)| [Some(name), head.as_ref().map(|head| &head.name)])
+            .flatten()
+            .cloned()
+            .collect();
         Self { env, makings, evicted, free, in_haste }
     }
 
     /// The turn at the log, which ends when this is dropped, and books that are right as long
     /// as it lasts. `StorageFull` if neither can be had: then the next time.
-    fn begin_turn(&self) -> io::Result<Box<dyn AppendFile>> {
+    pub(super) fn begin_turn(&self) -> io::Result<Box<dyn AppendFile>> {
         let not_now = || {
             self.env.is_put_off.store(true, Ordering::Release);
             io::Error::from(io::ErrorKind::StorageFull)
@@ -180,6 +189,27 @@ impl WriteFs for Guard<'_> {
                 Err(error)
             }
         }
+    }
+
+    fn open_to_trim(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+    ) -> io::Result<Option<Box<dyn TrimFile + '_>>> {
+        let file = self.env.fs.open_to_trim(dir, name, expected)?;
+        Ok(file.map(|file| halves::source(self.env, name, file)))
+    }
+
+    fn go_on(
+        &self,
+        dir: DirId,
+        name: &OsStr,
+        expected: &FileId,
+        len: u64,
+    ) -> io::Result<Option<Box<dyn NewFile + '_>>> {
+        let Some(making) = self.makings.get(name) else { return Ok(None) };
+        halves::head(self, (dir, name), (expected, len), &making.source)
     }
 
     fn rename(&self, dir: DirId, from: &OsStr, to_dir: DirId, to: &OsStr) -> io::Result<()> {

@@ -245,6 +245,34 @@ impl Books {
         fits
     }
 
+    /// Says that a file which an interrupted run has begun is gone on with, from that source.
+    /// `false` if it is not there.
+    pub(super) fn go_on(&mut self, name: &OsStr, source: &OsStr) -> bool {
+        let Some(entry) = self.files.get_mut(name) else { return false };
+        entry.source = Some(source.to_owned());
+        true
+    }
+
+    /// Books that it becomes as long as that, if there is room beside what is kept free.
+    pub(super) fn lengthen(&mut self, name: &OsStr, len: u64, free: u64) -> bool {
+        let claim = self.claim(len);
+        let Some(entry) = self.files.get(name) else { return false };
+        let (more, records) = (claim.saturating_sub(entry.bytes), entry.records);
+        let fits = more == 0 || self.has_room(more.saturating_add(free));
+        if fits && more > 0 {
+            let source = entry.source.clone();
+            self.book(name, claim, records, source);
+        }
+        fits
+    }
+
+    /// It is not gone on with any more: looks find what it is.
+    pub(super) fn leave_off(&mut self, name: &OsStr) {
+        if let Some(entry) = self.files.get_mut(name) {
+            entry.source = None;
+        }
+    }
+
     /// Whether this file is being made by us just now.
     pub(super) fn is_making(&self, name: &OsStr) -> bool {
         self.files.get(name).is_some_and(|entry| entry.source.is_some())

@@ -68,6 +68,7 @@ mod env;
 mod event;
 mod failure;
 mod guard;
+mod halves;
 mod identity;
 mod log;
 #[cfg(feature = "log")]

@@ -6,6 +6,7 @@
 //! policy's, less what the books know and a look at the disk cannot: the rest of the active
 //! segment, and what is kept free for the next one.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -95,27 +96,23 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
     for log in logs {
         // What we are just making is no leftover.
         log.leftovers.retain(|leftover| !books.is_making(&leftover.place.name));
-        // What is half compressed in place is for the program that does it, and counts.
-        let (half, whole) = log.archives.drain(..).partition(|archive| archive.head().is_some());
-        log.archives = whole;
-        let half: Vec<Archive> = half;
-        for archive in &half {
-            let head = archive.head().map(|head| (&*head.name, head.meta.stamp));
-            for (name, stamp) in head.into_iter().chain([(archive.name(), archive.stamp())]) {
-                found.push((name.to_owned(), stamp.allocated.get(), stamp.id));
-            }
-        }
-        for archive in half.iter().chain(&log.archives) {
+        let packed: HashSet<&Label> =
+            log.archives.iter().filter(|archive| !archive.is_plain()).map(Archive::label).collect();
+        for archive in &log.archives {
             if let Label::Sequence { number, .. } = archive.label() {
                 books.saw_number(*number);
             }
-            if archive.head().is_some() {
-                continue;
-            }
             let stamp = &archive.stamp();
             let bytes = stamp.allocated.get();
-            // Blocks of what is still being written back are noted later.
-            let bytes = if archive.is_plain() { bytes.max(books.claim(stamp.len)) } else { bytes };
+            if let Some(head) = archive.head() {
+                let stamp = &head.meta.stamp;
+                found.push((head.name.clone(), stamp.allocated.get(), stamp.id));
+            }
+            // Blocks of what is still being written back are noted later. What is compressed, by
+            // half or all, is not, and may have lost most of them.
+            let is_fresh =
+                archive.is_plain() && archive.head().is_none() && !packed.contains(archive.label());
+            let bytes = if is_fresh { bytes.max(books.claim(stamp.len)) } else { bytes };
             found.push((archive.name().to_owned(), bytes, stamp.id));
         }
         let leftovers = log.leftovers.iter().map(|leftover| {
@@ -161,7 +158,8 @@ pub(super) fn close(env: &Env, seen: &Seen) {
 pub(super) fn remove_empty(env: &Env, seen: &Seen, ours: Option<&FileId>) -> bool {
     let Some(log) = seen.log() else { return false };
     let mut removed = false;
-    for archive in log.archives.iter().filter(|archive| archive.stamp().len == 0) {
+    let is_empty = |archive: &&Archive| archive.stamp().len == 0 && archive.head().is_none();
+    for archive in log.archives.iter().filter(is_empty) {
         let goes = match ours {
             Some(id) => archive.stamp().id == *id,
             None => {
@@ -258,11 +256,13 @@ fn tidy_seen(env: &Env, goal: Goal, seen: &Seen) -> Result<bool> {
     let config = config(env, policy);
     let context = Context { now, host: Host::default(), force: false, purpose: Purpose::Routine };
     let mut plan = plan(&seen.inventory, &config, &context);
-    // What an interrupted compression has left is cleared away in any case. In place nothing is
-    // compressed here: room is made before it is missing.
+    // What an interrupted compression has left is cleared away in any case. In place none is
+    // begun here, as room is made before it is missing; one that `run` has begun is finished.
     let is_left_out = |step: &Step| match step.action {
-        Action::Compress { .. } => goal == Goal::Routine { compress: false },
-        Action::Squeeze { .. } => true,
+        Action::Squeeze { begun: None, .. } => true,
+        Action::Compress { .. } | Action::Squeeze { .. } => {
+            goal != Goal::Routine { compress: true }
+        }
         _ => false,
     };
     let first = plan.steps.iter().position(is_left_out).unwrap_or(plan.steps.len());
@@ -386,13 +386,13 @@ fn tell(env: &Env, plan: &Plan, report: &crate::apply::Report) -> bool {
                 drop(books);
                 env.tell(Event::Evicted { archive: path(at), bytes: step.bytes });
             }
-            (Action::Compress { to, .. }, Outcome::Done) => {
+            (Action::Compress { to, .. } | Action::Squeeze { to, .. }, Outcome::Done) => {
                 let bytes = env.fs.stat(to.dir, &to.name).ok().flatten();
                 let bytes = bytes.map_or(Bytes::ZERO, |meta| meta.stamp.allocated);
                 env.tell(Event::Compressed { archive: path(to), bytes });
             }
             // Evicted meanwhile: there is nothing left to do.
-            (Action::Compress { from, .. }, Outcome::Failed(_))
+            (Action::Compress { from, .. } | Action::Squeeze { from, .. }, Outcome::Failed(_))
                 if matches!(env.fs.stat(from.dir, &from.name), Ok(None)) => {}
             (_, Outcome::Failed(error)) => {
                 // A caller may evict what is being compressed.
