@@ -13,14 +13,14 @@ use logquota_tests::workloads::{Random, noise};
 
 use crate::hazards::{disk, machine};
 
-const PLAIN: &str = "/d/app.log.1";
-const PACKED: &str = "/d/app.log.1.gz";
+pub(crate) const PLAIN: &str = "/d/app.log.1";
+pub(crate) const PACKED: &str = "/d/app.log.1.gz";
 const AGE: i64 = 86_400;
 
 /// Five pieces, the last of which is not whole.
 const LEN: usize = 4 * 65_536 + 10_000;
 
-fn head() -> String {
+pub(crate) fn head() -> String {
     format!("/d/{}", head_name("app.log.1.gz".as_ref()).to_string_lossy())
 }
 
@@ -34,14 +34,14 @@ fn content(seed: u64) -> Vec<u8> {
     content
 }
 
-fn policy(codec: Codec) -> Policy {
+pub(crate) fn policy(codec: Codec) -> Policy {
     let mut policy = Policy::default().rotate_when(RotateWhen::Never).keep_count(9);
     policy.if_empty = false;
     policy.compress(codec)
 }
 
 /// A disk with one plain archive, and room for one of its pieces.
-fn scene(shape: SimDisk, room: u64) -> (SimFs, Vec<u8>) {
+pub(crate) fn scene(shape: SimDisk, room: u64) -> (SimFs, Vec<u8>) {
     let shape = SimDisk { capacity: Bytes::mib(1), block: Bytes::kib(4), ..shape };
     let fs = disk(shape);
     let content = content(1);
@@ -79,7 +79,7 @@ fn whole(fs: &SimFs) -> Result<Vec<u8>, String> {
 }
 
 /// What the whole frames have.
-fn unpacked(packed: &[u8]) -> Vec<u8> {
+pub(crate) fn unpacked(packed: &[u8]) -> Vec<u8> {
     let (mut rest, mut found) = (packed, Vec::new());
     while !rest.is_empty() {
         let mut one = Vec::new();
@@ -371,7 +371,7 @@ fn what_was_appended_behind_all_that_was_packed_is_packed_whole() {
 }
 
 /// Stops a run when three pieces are in the head.
-fn cut_short(fs: &SimFs) {
+pub(crate) fn cut_short(fs: &SimFs) {
     let mut seen = 0;
     fs.interrupt(
         move |call| {

@@ -9,6 +9,7 @@ mod common;
 mod cuts;
 mod errors;
 mod extended;
+mod halves;
 mod hazards;
 mod in_place;
 mod nested;

@@ -17,7 +17,7 @@ use crate::fs::{Attributes, NewFile, ReadFile, TrimFile};
 use crate::inventory::Place;
 use crate::plan::{Action, PIECE_MIN, Step, piece};
 use crate::policy::Codec;
-use crate::stamp::{Meta, Stamp, Timestamp};
+use crate::stamp::{FileId, Meta, Stamp, Timestamp};
 use crate::units::Bytes;
 
 mod again;
@@ -48,6 +48,8 @@ struct Source<'f> {
 /// The head, and how far it is.
 struct Head<'f> {
     file: Box<dyn NewFile + 'f>,
+    /// Which file it is.
+    id: FileId,
     /// Its length, on the disk.
     len: u64,
     /// How much of the source that is.
@@ -74,16 +76,13 @@ impl<'a> Runner<'a> {
         must_not_be_held(self.fs, log, || self.path(log))?;
         let source = self.open_source(step, from)?;
         let mut work = match begun {
-            None => {
-                let head = Head { file: self.begin(&job, &source)?, len: 0, done: 0 };
-                Work { source, head, is_whole: true }
-            }
+            None => Work { head: self.begin(&job, &source)?, source, is_whole: true },
             Some(id) => self.begin_again(&job, source, id)?,
         };
         let packed = self.pack(&job, &mut work);
         if packed.is_err() && work.is_whole {
             // Also one that an interrupted run has begun: nothing is in it that the source lacks.
-            discard(self.fs, &job.head, *begun);
+            discard(self.fs, &job.head, Some(work.head.id));
         }
         packed?;
         self.finish_in_place(&job, work)
@@ -107,16 +106,19 @@ impl<'a> Runner<'a> {
     }
 
     /// A new head, which is empty.
-    fn begin(&self, job: &Job<'_>, source: &Source<'_>) -> Result<Box<dyn NewFile + 'a>> {
+    fn begin(&self, job: &Job<'_>, source: &Source<'_>) -> Result<Head<'a>> {
         let label = source.input.extended();
         let label = label.map_err(Error::io(Op::Stat, self.path(job.from)))?.label_only();
         let head = self.fs.create(job.head.dir, &job.head.name);
-        let mut head = head.map_err(Error::io(Op::Create, self.path(&job.head)))?;
-        if let Err(error) = head.set_extended(&label) {
-            discard(self.fs, &job.head, None);
-            return Err(Error::io(Op::SetAttributes, self.path(&job.head))(error));
-        }
-        Ok(head)
+        let mut file = head.map_err(Error::io(Op::Create, self.path(&job.head)))?;
+        let begun = file.meta().map_err(Error::io(Op::Stat, self.path(&job.head)));
+        let begun = begun.and_then(|meta| {
+            let labelled = file.set_extended(&label);
+            labelled.map_err(Error::io(Op::SetAttributes, self.path(&job.head)))?;
+            Ok(meta.stamp.id)
+        });
+        let id = begun.inspect_err(|_| discard(self.fs, &job.head, None))?;
+        Ok(Head { file, id, len: 0, done: 0 })
     }
 
     /// All of the source, into the head.
@@ -197,7 +199,7 @@ impl<'a> Runner<'a> {
         taken: usize,
     ) -> Result<bool> {
         let bytes = |len: usize| Bytes::new(u64::try_from(len).unwrap_or(u64::MAX));
-        let Head { file, len, done } = &mut work.head;
+        let Head { file, id, len, done } = &mut work.head;
         let at = || Error::io(Op::Write, self.path(&job.head));
         let end = Bytes::new(*len).plus(bytes(frame.len()));
         let space =
@@ -225,9 +227,19 @@ impl<'a> Runner<'a> {
             };
         }
         *len = end.get();
-        let after = file.meta().map_err(at())?.stamp.allocated;
+        // What it has is taken out of the source next, so it must be found again.
+        let after = self.found_head(job, id, &job.head)?.allocated;
         self.ledger.take(job.set, after.minus(before));
         Ok(true)
+    }
+
+    /// The head, if it is what has the name.
+    fn found_head(&self, job: &Job<'_>, id: &FileId, at: &Place) -> Result<Stamp> {
+        let found = self.fs.stat(at.dir, &at.name);
+        let found = found.map_err(Error::io(Op::Stat, self.path(at)))?.map(|meta| meta.stamp);
+        found
+            .filter(|found| found.id == *id)
+            .ok_or_else(|| Error::Changed { path: self.path(&job.head) })
     }
 
     /// The times of the source, so that they are known later on; in the end all it had.
@@ -287,13 +299,15 @@ impl<'a> Runner<'a> {
 
     /// Gives the head the archive's name, durably, and unlinks the source.
     fn finish_in_place(&mut self, job: &Job<'_>, work: Work<'_>) -> Result<()> {
-        let made = work.head.file.meta().map_err(Error::io(Op::Stat, self.path(&job.head)))?;
-        drop(work.head);
+        let id = work.head.id;
+        drop(work.head.file);
         self.fs
             .rename(job.head.dir, &job.head.name, job.to.dir, &job.to.name)
             .map_err(Error::io(Op::Rename, self.path(job.to)))?;
         self.fs.sync_dir(job.to.dir).map_err(Error::io(Op::Sync, self.path(job.to)))?;
-        self.known.note_copy(work.source.found.stamp.id, made.stamp.id);
+        // The source goes for what was made of it, and not for what somebody put in its place.
+        self.found_head(job, &id, job.to)?;
+        self.known.note_copy(work.source.found.stamp.id, id);
         let found = self.fs.stat(job.from.dir, &job.from.name);
         match found.map_err(Error::io(Op::Stat, self.path(job.from)))?.map(|meta| meta.stamp) {
             None => Ok(()),

@@ -82,13 +82,17 @@ impl Runner<'_> {
         let at = Place { dir: archive.dir, name: head.name.clone() };
         let found = self.fs.stat(at.dir, &at.name).map_err(Error::io(Op::Stat, self.path(&at)))?;
         let Some(found) = found else { return Ok(()) };
-        if found.stamp.id != head.id || found.kind != Kind::File || found.stamp.nlink > 1 {
+        if !head.stamp.is_unchanged(&found.stamp) || found.kind != Kind::File {
             return Err(Error::Changed { path: self.path(&at) });
         }
         if let Some(shred) = shred {
             self.overwrite(&at, &found.stamp.id, shred, hooks)?;
         }
-        self.fs.remove(at.dir, &at.name).map_err(Error::io(Op::Delete, self.path(&at)))?;
+        match self.fs.remove(at.dir, &at.name) {
+            // It has got the archive's name just now, or somebody else removed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(Error::io(Op::Delete, self.path(&at)))?,
+        }
         self.ledger.give(step.set, found.stamp.allocated);
         self.undeleted.insert(at.dir);
         Ok(())

@@ -13,7 +13,7 @@ use super::trim::cut_at_most;
 use super::{Action, Expect, Plan, Purpose};
 use crate::inventory::{Dir, Place};
 use crate::policy::Config;
-use crate::stamp::FileId;
+use crate::stamp::{FileId, Stamp};
 
 /// Fields are written with their length, so that no two plans write the same bytes.
 struct Writer<'a>(Sha256, &'a Plan);
@@ -30,6 +30,11 @@ impl Writer<'_> {
 
     fn id(&mut self, id: &FileId) {
         self.debug(&(id.dev, id.ino, id.btime));
+    }
+
+    fn stamp(&mut self, stamp: &Stamp) {
+        self.id(&stamp.id);
+        self.debug(&(stamp.len, stamp.mtime, stamp.ctime, stamp.nlink));
     }
 
     fn place(&mut self, place: Option<&Place>) {
@@ -88,10 +93,7 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             Expect::Nothing => out.bytes(b"nothing"),
             Expect::Made => out.bytes(b"made"),
             Expect::SameFile(id) => out.id(id),
-            Expect::Unchanged(stamp) => {
-                out.id(&stamp.id);
-                out.debug(&(stamp.len, stamp.mtime, stamp.ctime, stamp.nlink));
-            }
+            Expect::Unchanged(stamp) => out.stamp(stamp),
         }
         match &step.action {
             Action::RunHook { script, args, .. } => {
@@ -117,7 +119,7 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
                 out.place(same_as.as_ref());
                 if let Some(head) = head {
                     out.bytes(head.name.as_bytes());
-                    out.id(&head.id);
+                    out.stamp(&head.stamp);
                 }
             }
             Action::Truncate { same_as, .. } => out.place(same_as.as_ref()),

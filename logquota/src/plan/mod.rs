@@ -306,8 +306,8 @@ pub enum Action {
 pub struct Begun {
     /// Its name.
     pub name: OsString,
-    /// Which file it is.
-    pub id: FileId,
+    /// What was seen of it. Not that any more, it is left alone, and the archive with it.
+    pub stamp: Stamp,
 }
 
 /// A file whose SELinux label a new file gets, by the name it has when its turn comes. If it is

@@ -303,7 +303,7 @@ impl Builder<'_> {
         let place = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
         let at = self.asked(at, draft, &place);
         let head = archive.head();
-        let head = head.map(|head| Begun { name: head.name.clone(), id: head.meta.stamp.id });
+        let head = head.map(|head| Begun { name: head.name.clone(), stamp: head.meta.stamp });
         let action = Action::Delete { at: place, shred: draft.policy.shred, same_as: None, head };
         let expect = Expect::Unchanged(archive.stamp());
         self.push(at, action, expect, archive.freed_by_deletion(), reason)

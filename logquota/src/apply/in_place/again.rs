@@ -38,7 +38,7 @@ impl<'a> Runner<'a> {
             // One of both has it: they are changed one after the other.
             source.modified = source.modified.min(found.stamp.mtime);
         }
-        Ok(Work { source, head: Head { file, len, done }, is_whole: done == 0 })
+        Ok(Work { source, head: Head { file, id: *id, len, done }, is_whole: done == 0 })
     }
 
     /// How much of the head is believed, and how much of the source that is. The source stands

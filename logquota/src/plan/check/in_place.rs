@@ -56,8 +56,8 @@ pub(super) fn goes_whole(
     found: &mut Found,
 ) {
     let scanned = world.files.get(file).and_then(File::head);
-    let expected = scanned.map(|head| (&head.name, head.meta.stamp.id));
-    if expected != head.map(|head| (&head.name, head.id)) {
+    let expected = scanned.map(|head| (&head.name, head.meta.stamp));
+    if expected != head.map(|head| (&head.name, head.stamp)) {
         let shown = world.show(at);
         found.add(1, format_args!("step {index} parts `{shown}` from its beginning"));
     }

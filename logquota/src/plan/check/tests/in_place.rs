@@ -93,11 +93,11 @@ fn promise_1_3_half_an_archive_goes_as_one() {
         })
     };
     let name = || head_name(OsStr::new(PACKED));
-    let right = || begun().map(|id| Begun { name: name(), id });
+    let right = || Some(Begun { name: name(), stamp: meta(99, 30).stamp });
     // Both of the log: the older one must not stay behind a newer one that goes.
     delete(right(), 230).delete("app.log.2", expired()).passes();
     delete(None, 200).breaks(1, "parts");
-    let other = Some(Begun { name: name(), id: meta(98, 30).stamp.id });
+    let other = Some(Begun { name: name(), stamp: meta(99, 31).stamp });
     delete(other, 230).breaks(1, "parts");
     delete(right(), 240).breaks(3, "used");
 }

@@ -1,0 +1,110 @@
+//! Archives that are half compressed, and what people do to their halves.
+
+use logquota::apply::Outcome;
+use logquota::fs::sim::{Content, SimDisk, SimFs, SimOp};
+use logquota::{Bytes, Codec, Error};
+use logquota_tests::sandbox::NOON;
+
+use crate::hazards::machine;
+use crate::in_place::{PACKED, PLAIN, cut_short, head, policy, scene, unpacked};
+
+fn is_changed(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Skipped(Error::Changed { .. }))
+}
+
+/// Half an archive that does not fit into its quota, and what was planned for it, is done when
+/// `meanwhile` has come before that.
+fn evicted(meanwhile: impl FnOnce(&SimFs)) -> (SimFs, Vec<Outcome>) {
+    let (fs, _) = scene(SimDisk::default(), 48 << 10);
+    cut_short(&fs);
+    let mut machine = machine(policy(Codec::Gzip).quota(Bytes::kib(20)));
+    let inventory = machine.scan(&fs).unwrap();
+    let plan = machine.plan(&inventory).unwrap();
+    meanwhile(&fs);
+    let outcomes = machine.apply(&fs, inventory, plan).report.outcomes;
+    (fs, outcomes)
+}
+
+#[test]
+fn h21_half_an_archive_of_which_either_half_has_changed_does_not_go() {
+    for changed in [head(), PLAIN.to_owned()] {
+        let (fs, outcomes) = evicted(|fs| fs.append(&changed, b"more").unwrap());
+        assert!(outcomes.iter().any(is_changed), "{outcomes:?}");
+        assert!(fs.exists(head()) && fs.exists(PLAIN), "{changed}");
+    }
+    // Another file in its place, with the same content.
+    let (fs, outcomes) = evicted(|fs| {
+        let content = fs.content(head()).unwrap();
+        fs.unlink(head()).unwrap();
+        fs.put(head(), Content::Bytes(content), NOON - 86_400).unwrap();
+    });
+    assert!(outcomes.iter().any(is_changed), "{outcomes:?}");
+    assert!(fs.exists(head()) && fs.exists(PLAIN));
+}
+
+#[test]
+fn half_an_archive_of_which_the_beginning_has_gone_goes() {
+    let (fs, outcomes) = evicted(|fs| fs.unlink(head()).unwrap());
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done)), "{outcomes:?}");
+    assert!(!fs.exists(head()) && !fs.exists(PLAIN));
+    // At the very call.
+    let (fs, outcomes) = evicted(|fs| {
+        fs.interrupt(|call| call.op == SimOp::Remove, |fs| fs.unlink(head()).unwrap());
+    });
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done)), "{outcomes:?}");
+    assert!(!fs.exists(head()) && !fs.exists(PLAIN));
+}
+
+/// Somebody wonders what this file is, and takes it away, or moves it, or puts another one there.
+#[test]
+fn h46_nothing_more_is_taken_out_of_an_archive_whose_beginning_was_taken_away() {
+    let ways: [fn(&SimFs); 3] = [
+        |fs| fs.unlink(head()).unwrap(),
+        |fs| fs.move_over(head(), "/d/what-is-this").unwrap(),
+        |fs| {
+            fs.move_over(head(), "/d/what-is-this").unwrap();
+            fs.put(head(), Content::from("mine"), NOON).unwrap();
+        },
+    ];
+    for (way, take_away) in ways.into_iter().enumerate() {
+        for nth in 0..5 {
+            let (fs, content) = scene(SimDisk::default(), 80 << 10);
+            let mut seen = 0;
+            fs.interrupt(
+                move |call| {
+                    let is_next = call.op == SimOp::Write;
+                    seen += usize::from(is_next);
+                    is_next && seen == nth + 1
+                },
+                take_away,
+            );
+            let ran = machine(policy(Codec::Gzip)).run(&fs).unwrap();
+            assert!(ran.report.outcomes.iter().any(is_changed), "{way} {nth}: {}", ran.story());
+            let rest = fs.content(PLAIN).unwrap();
+            let had = nth << 16;
+            assert!(rest.len() == content.len() && rest[had..] == content[had..], "{way} {nth}");
+            let moved = fs.content("/d/what-is-this").map(|moved| unpacked(&moved));
+            assert!(moved.is_err() || moved.unwrap().starts_with(&content[..had]), "{way} {nth}");
+            if way == 2 {
+                assert_eq!(fs.content(head()).unwrap(), b"mine", "{nth}");
+            }
+        }
+    }
+}
+
+#[test]
+fn h20_a_source_does_not_go_for_what_somebody_has_put_in_the_place_of_its_copy() {
+    let (fs, content) = scene(SimDisk::default(), 80 << 10);
+    fs.interrupt(
+        |call| call.op == SimOp::Rename,
+        |fs| {
+            fs.move_over(head(), "/d/what-is-this").unwrap();
+            fs.put(head(), Content::from("mine"), NOON).unwrap();
+        },
+    );
+    let ran = machine(policy(Codec::Gzip)).run(&fs).unwrap();
+    assert!(ran.report.outcomes.iter().any(is_changed), "{}", ran.story());
+    assert_eq!(fs.content(PLAIN).unwrap().len(), content.len());
+    assert_eq!(fs.content(PACKED).unwrap(), b"mine");
+    assert!(unpacked(&fs.content("/d/what-is-this").unwrap()) == content);
+}
