@@ -32,6 +32,7 @@ mod claims;
 mod drafts;
 mod foreign;
 mod heads;
+mod hollow;
 mod index;
 mod leftovers;
 mod look;

@@ -3,13 +3,14 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use logquota::naming::head_name;
 use logquota_tests::mounts::{Mount, needs, needs_root};
 use logquota_tests::strace::{self, SYNCING, Strace, needs_strace};
+use logquota_tests::workloads::gzip;
 
 use crate::kill::{Cut, in_parallel, traced};
 use crate::kit::{
@@ -153,6 +154,55 @@ fn where_the_file_system_cannot_punch_holes_the_archive_stays_plain() {
     assert_eq!(output.status.code(), Some(0), "{}\n{}", said(&output), listing(&logs));
     assert!(fs::read(logs.join("app.log.1")).expect("it is there") == content);
     assert_tidy(&logs, &listing(&logs));
+}
+
+/// What is left of a source at the end has no content, but the block of an attribute that did not
+/// fit into its inode; and its suffix is not what the configuration asks for by now.
+#[test]
+fn what_is_left_of_a_source_goes_also_with_a_large_attribute_and_another_suffix() {
+    if needs_root() || needs(&["mkfs.ext4", "mkfs.xfs"]) {
+        return;
+    }
+    let large = vec![b'x'; 2000];
+    for (name, mount) in [
+        ("ext4", Mount::ext4(16, &["-I", "256"], "")),
+        ("xfs", Mount::image("mkfs.xfs", &["-q", "-f"], 320, "")),
+    ] {
+        let logs = mount.folder("log");
+        let content = prose("app.log.1", 300 << 10);
+        file(&logs.join("app.log"), b"now\n", HOUR);
+        file(&logs.join("app.log.1.gz"), &gzip(&content), HOUR * 24);
+        let plain = logs.join("app.log.1");
+        for is_hollow in [true, false] {
+            file(&plain, b"", HOUR * 24);
+            let source = fs::File::options().write(true).open(&plain).expect("a file");
+            source.set_len(300 << 10).expect("a length");
+            if !is_hollow {
+                // The first and only block.
+                fs::File::options()
+                    .write(true)
+                    .open(&plain)
+                    .expect("a file")
+                    .write_all(b"mine")
+                    .expect("room");
+            }
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::setxattr(&plain, "user.note", &large, flags).expect("an attribute");
+            let time = fs::metadata(logs.join("app.log.1.gz")).and_then(|m| m.modified());
+            source.set_modified(time.expect("a time")).expect("a time");
+            assert!(fs::metadata(&plain).expect("its inode").blocks() > 0, "{name}");
+            let scene = Scene::new();
+            let text =
+                CONFIG.replace("compress\n", "compress\n compressext .zst\n compresscmd zstd\n");
+            let output = logquota(scene.config(&logs, &text));
+            let seen = || format!("{name}: {}\n{}", said(&output), listing(&logs));
+            assert_eq!(output.status.code(), Some(0), "{}", seen());
+            // Content is never taken for none: it stays, or is compressed beside the other one.
+            let is_there = plain.exists() || logs.join("app.log.1.zst").exists();
+            assert_eq!(is_there, !is_hollow, "{}", seen());
+            assert!(unpacked(&logs.join("app.log.1.gz")) == content, "{}", seen());
+        }
+    }
 }
 
 /// The archive, from whatever it is in.

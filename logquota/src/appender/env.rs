@@ -68,6 +68,9 @@ pub(super) struct Env {
     pub(super) books: Mutex<Books>,
     /// A compressed archive gets its name, or the archive that it is made from is deleted.
     pub(super) naming: Mutex<()>,
+    /// Upkeep that is not in haste is done by one at a time, as the directory's lock has it for
+    /// other processes.
+    pub(super) upkeep: Mutex<()>,
     /// What was deleted while it was read is closed now.
     pub(super) released: Condvar,
     pub(super) retired: Mutex<Vec<Retired>>,
@@ -120,6 +123,7 @@ impl Env {
             is_real: parts.is_real,
             books: Mutex::new(Books::new(quota, 4096)),
             naming: Mutex::new(()),
+            upkeep: Mutex::new(()),
             released: Condvar::new(),
             retired: Mutex::new(Vec::new()),
             dir: Mutex::new(None),

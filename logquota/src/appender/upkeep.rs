@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -192,6 +193,11 @@ pub(super) fn refusal(seen: &Seen) -> Option<String> {
 pub(super) fn tidy(env: &Env, goal: Goal) -> Result<bool> {
     let in_haste = !matches!(goal, Goal::Routine { .. });
     settle_retired(env, in_haste);
+    let at_it = if in_haste { None } else { Some(env.upkeep.try_lock()) };
+    if let Some(Err(TryLockError::WouldBlock)) = at_it {
+        env.is_put_off.store(true, Ordering::Release);
+        return Ok(false);
+    }
     let locked = if env.is_real && !in_haste {
         // Somebody else is at it: the next time will do.
         match os::Lock::dir(&env.folder, Duration::ZERO) {

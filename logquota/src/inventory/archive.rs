@@ -45,6 +45,7 @@ struct Common {
     uid: u32,
     gid: u32,
     nlink: u32,
+    is_hollow: bool,
     /// Its compressed beginning. Hardly any has one.
     head: Option<Box<Head>>,
 }
@@ -86,6 +87,7 @@ impl Archive {
             uid: meta.uid,
             gid: meta.gid,
             nlink: stamp.nlink,
+            is_hollow: false,
             head: None,
         });
         Self {
@@ -172,6 +174,17 @@ impl Archive {
     /// Says that this is its compressed beginning.
     pub fn set_head(&mut self, head: Head) {
         Arc::make_mut(&mut self.common).head = Some(Box::new(head));
+    }
+
+    /// Whether it has a length and no content: a compression in place has finished with it.
+    #[must_use]
+    pub fn is_hollow(&self) -> bool {
+        self.common.is_hollow
+    }
+
+    /// Says that it has no content.
+    pub fn set_hollow(&mut self) {
+        Arc::make_mut(&mut self.common).is_hollow = true;
     }
 
     /// What it occupies, with its compressed beginning.

@@ -12,8 +12,8 @@ use super::draft::{LogDraft, Source};
 use super::{Context, Reason, Verdict, Why};
 use crate::inventory::Archive;
 use crate::policy::{Count, Method};
-use crate::stamp::{Kind, Stamp};
-use crate::units::{Age, Bytes, Generation};
+use crate::stamp::Kind;
+use crate::units::{Age, Generation};
 
 /// Puts verdicts of age, count and duplication on the archives of one log.
 pub(super) fn retain(draft: &mut LogDraft<'_>, context: &Context) {
@@ -35,7 +35,7 @@ fn duplicates(draft: &mut LogDraft<'_>) {
         behind.take_while(|other| other.label() == plain.label()).any(|other| {
             !other.is_plain()
                 && other.kind() == Kind::File
-                && (is_ours(other.suffix(), draft) || is_hollow(&plain.stamp()))
+                && (is_ours(other.suffix(), draft) || plain.is_hollow())
                 && other.stamp().mtime == plain.stamp().mtime
         })
     };
@@ -50,11 +50,6 @@ fn duplicates(draft: &mut LogDraft<'_>) {
     for index in found {
         draft.remove(index, Reason::Duplicate);
     }
-}
-
-/// Whether there is nothing in it any more: what a compression in place leaves of its source.
-fn is_hollow(stamp: &Stamp) -> bool {
-    stamp.len > 0 && stamp.allocated == Bytes::ZERO
 }
 
 /// Whether the suffix is one that this policy's codec writes: only that can be compared, and

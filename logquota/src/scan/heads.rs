@@ -98,8 +98,9 @@ fn suffixes(policy: &Policy) -> Vec<String> {
 /// Leaves logs alone whose archives may lack what is in a beginning that belongs to none.
 fn leave_alone(dir: DirId, logs: &mut [Vec<Log>], head: &str) {
     for log in logs.iter_mut().flatten().filter(|log| log.archive_dir == dir) {
-        let lacks =
-            |a: &Archive| a.is_plain() && a.head().is_none() && a.stamp().holes() > Bytes::ZERO;
+        let lacks = |a: &Archive| {
+            a.is_plain() && a.head().is_none() && !a.is_hollow() && a.stamp().holes() > Bytes::ZERO
+        };
         if log.blocked.is_none() && log.archives.iter().any(lacks) {
             let why = format!(
                 "an archive of it has holes, and its beginning may be in `{head}` beside it, which \

@@ -5,6 +5,7 @@ use std::io;
 
 use super::claims::Strength;
 use super::drafts::Draft;
+use super::hollow;
 use super::walk::{Folder, World};
 use crate::error::{Error, Op};
 use crate::inventory::{Archive, Blocked, DirId, Leftover, LeftoverKind, Log, Place};
@@ -90,6 +91,7 @@ pub(super) fn look(
             }
         }
     }
+    hollow::find(world.fs, archive_folder, &mut log);
     if policy.method == Method::RenameCopy {
         unknown = look_for_renamed(world, folder, &mut log).or(unknown);
     }
