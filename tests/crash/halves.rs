@@ -1,12 +1,14 @@
 //! Archives that are half compressed, and what people do to their halves.
 
+use std::path::Path;
+
 use logquota::apply::Outcome;
-use logquota::fs::sim::{Content, SimDisk, SimFs, SimOp};
+use logquota::fs::sim::{Call, Content, Fault, SimDisk, SimFs, SimOp, Times};
 use logquota::{Bytes, Codec, Error};
 use logquota_tests::sandbox::NOON;
 
 use crate::hazards::machine;
-use crate::in_place::{PACKED, PLAIN, cut_short, head, policy, scene, unpacked};
+use crate::in_place::{PACKED, PLAIN, assert_done, cut_short, head, policy, scene, unpacked};
 
 fn is_changed(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Skipped(Error::Changed { .. }))
@@ -107,4 +109,50 @@ fn h20_a_source_does_not_go_for_what_somebody_has_put_in_the_place_of_its_copy()
     assert_eq!(fs.content(PLAIN).unwrap().len(), content.len());
     assert_eq!(fs.content(PACKED).unwrap(), b"mine");
     assert!(unpacked(&fs.content("/d/what-is-this").unwrap()) == content);
+}
+
+/// A log whose archive does not fit into its quota, and lacks what is in a beginning that is not
+/// known: nothing of it goes, and that is said.
+fn assert_left_alone(fs: &SimFs, how: &str) {
+    let before = [fs.content(head()).unwrap(), fs.content(PLAIN).unwrap()];
+    let mut policy = policy(Codec::Gzip).quota(Bytes::kib(20)).rotate_at(Bytes::new(1));
+    policy.max_age_days = Some(0);
+    let ran = machine(policy).run(fs).unwrap();
+    assert!(ran.plan.steps.is_empty(), "{how}: {}", ran.story());
+    let name = head().replace("/d/", "");
+    let is_told = |why: &str| why.contains("has holes") && why.contains(&name);
+    let told = ran.plan.problems.iter().any(|p| p.is_error && is_told(&p.why));
+    assert!(told, "{how}: {}", ran.story());
+    let after = [fs.content(head()).unwrap(), fs.content(PLAIN).unwrap()];
+    assert!(before == after, "{how}");
+}
+
+#[test]
+fn a_log_is_left_alone_while_the_beginning_of_its_archive_cannot_be_looked_at() {
+    for fault in [Fault::Io, Fault::Access] {
+        let (fs, content) = scene(SimDisk::default(), 48 << 10);
+        cut_short(&fs);
+        let first = fs.calls();
+        machine(policy(Codec::Gzip)).scan(&fs).unwrap();
+        let is_head = |call: &&Call| call.index >= first && call.path == Path::new(&head());
+        let calls = fs.log();
+        let looked = calls.iter().find(is_head).unwrap();
+        assert_eq!(looked.op, SimOp::Stat);
+        fs.fail_at(fs.calls() + (looked.index - first), fault, Times::Once);
+        assert_left_alone(&fs, &format!("{fault:?}"));
+        assert_eq!(fs.faults_struck(), 1);
+        machine(policy(Codec::Gzip)).settle(&fs, 3).unwrap();
+        assert_done(&fs, &content, "another time");
+    }
+}
+
+#[test]
+fn h05_a_log_is_left_alone_while_the_beginning_of_its_archive_has_another_name() {
+    let (fs, content) = scene(SimDisk::default(), 48 << 10);
+    cut_short(&fs);
+    fs.hardlink(head(), "/other").unwrap();
+    assert_left_alone(&fs, "linked");
+    fs.unlink("/other").unwrap();
+    machine(policy(Codec::Gzip)).settle(&fs, 3).unwrap();
+    assert_done(&fs, &content, "another time");
 }

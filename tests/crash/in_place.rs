@@ -101,7 +101,7 @@ fn is_squeeze(ran: &Ran) -> bool {
     ran.plan.steps.iter().any(|step| matches!(step.action, Action::Squeeze { .. }))
 }
 
-fn assert_done(fs: &SimFs, content: &[u8], how: &str) {
+pub(crate) fn assert_done(fs: &SimFs, content: &[u8], how: &str) {
     assert_packed(fs, content, how);
     let entry = fs.snapshot().remove(std::path::Path::new(PACKED)).unwrap();
     assert_eq!(entry.mtime.secs, NOON - AGE, "{how}");

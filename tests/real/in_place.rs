@@ -163,7 +163,7 @@ fn what_is_left_of_a_source_goes_also_with_a_large_attribute_and_another_suffix(
     if needs_root() || needs(&["mkfs.ext4", "mkfs.xfs"]) {
         return;
     }
-    let large = vec![b'x'; 2000];
+    let large = [b'x'; 700];
     for (name, mount) in [
         ("ext4", Mount::ext4(16, &["-I", "256"], "")),
         ("xfs", Mount::image("mkfs.xfs", &["-q", "-f"], 320, "")),
