@@ -281,7 +281,7 @@ fn h54_h55_a_fault_at_any_call_while_half_an_archive_is_finished_loses_nothing()
 #[test]
 fn h45_half_an_archive_that_is_evicted_while_it_is_finished_goes_whole_and_is_let_go_of() {
     let evicted = finished_amid_a_flood(OnFull::EvictOldest);
-    assert!(evicted > 5, "{evicted}");
+    assert!(evicted > 3, "{evicted}");
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn h51_half_an_archive_is_not_finished_in_room_that_a_caller_has_taken_meanwhile
 /// Says how often the archive has gone.
 fn finished_amid_a_flood(on_full: OnFull) -> u32 {
     let mut evicted = 0;
-    for at in 0.. {
+    for at in (0..).step_by(3) {
         let kit = Kit::with(disk());
         let quota = Bytes::new(occupied(&kit.fs) + ROOM);
         let log = Arc::new(finisher(&kit, quota).on_full(on_full).open().expect("a log"));
@@ -334,6 +334,7 @@ fn finished_amid_a_flood(on_full: OnFull) -> u32 {
         let stats = log.stats();
         let has_dropped = stats.dropped.total() > 0;
         assert!(!has_dropped || on_full == OnFull::DropNewest, "{case}: {stats:?}");
+        assert!(stats.peak <= quota, "{case}: {stats:?}");
     }
     evicted
 }

@@ -46,7 +46,10 @@ impl Scene {
         let config = aside.path().join("logquota.conf");
         let text = CONFIG.replace("LOGS", logs.to_str().expect("UTF-8"));
         file(&config, text.as_bytes(), HOUR);
-        mount.fill(false, true);
+        // To the last block, with nothing left to be written: what ext4 reserves for data whose
+        // place is not chosen yet comes back when that is, and a block more is a call less.
+        mount.fill_to_the_last_block();
+        assert_eq!(mount.free().0, 0);
         Self { mount, logs, config, aside, wanted }
     }
 
@@ -108,16 +111,11 @@ fn killed_everywhere(wanted: &'static str, bytes: u64) {
     assert!(cuts.len() > 3 && whole.free() >= bytes, "{cuts:?}");
     let (names, free) = (whole.left(), whole.free());
     drop(whole);
-    let mut spared = 0;
     for cut in cuts {
         let about = format!("{wanted}, killed at {} {}", cut.call, cut.number);
         let scene = Scene::new(wanted);
         let output = scene.run(Some(&Strace::new().serial().kill_at(&cut.call, cut.number)));
-        if !was_killed(&output) {
-            // Ext4 has its blocks back in its own time: a call less may have been needed.
-            assert_eq!(output.status.code(), Some(0), "{about}: {}", said(&output));
-            spared += 1;
-        }
+        assert!(was_killed(&output), "{about}: {}", said(&output));
         let then = listing(&scene.logs);
         let output = scene.run(None);
         let seen =
@@ -132,7 +130,6 @@ fn killed_everywhere(wanted: &'static str, bytes: u64) {
             assert!(is.abs_diff(was) <= SLACK, "{name:?}: {is}, {was}: {}", seen());
         }
     }
-    assert!(spared <= 2, "{wanted}: {spared} were not killed");
 }
 
 #[test]
