@@ -4,11 +4,12 @@ use std::path::Path;
 
 use logquota::apply::Outcome;
 use logquota::fs::sim::{Call, Content, Fault, SimDisk, SimFs, SimOp, Times};
+use logquota::policy::NewFile;
 use logquota::{Bytes, Codec, Error};
 use logquota_tests::sandbox::NOON;
 
 use crate::hazards::machine;
-use crate::in_place::{PACKED, PLAIN, assert_done, cut_short, head, policy, scene, unpacked};
+use crate::in_place::{LEN, PACKED, PLAIN, assert_done, cut_short, head, policy, scene, unpacked};
 
 fn is_changed(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Skipped(Error::Changed { .. }))
@@ -155,4 +156,25 @@ fn h05_a_log_is_left_alone_while_the_beginning_of_its_archive_has_another_name()
     fs.unlink("/other").unwrap();
     machine(policy(Codec::Gzip)).settle(&fs, 3).unwrap();
     assert_done(&fs, &content, "another time");
+}
+
+/// What was rotated in the same run may still be written to; it waits for the next one.
+#[test]
+fn what_has_just_been_rotated_is_compressed_in_place_by_the_next_run() {
+    let (fs, content) = scene(SimDisk::default(), 64 << 10);
+    fs.unlink(PLAIN).unwrap();
+    fs.put("/d/app.log", Content::Bytes(content.clone()), NOON - 86_400).unwrap();
+    fs.fill_disk("/more").unwrap();
+    fs.unlink("/more").unwrap();
+    let quota = Bytes::new(LEN as u64 + (64 << 10));
+    let mut policy = policy(Codec::Gzip).quota(quota).rotate_at(Bytes::kib(100));
+    policy.create = Some(NewFile { mode: Some(0o640), uid: Some(0), gid: Some(4) });
+    fs.assert_used_at_most(Bytes::mib(1));
+    let mut machine = machine(policy);
+    let ran = machine.run(&fs).unwrap();
+    assert!(fs.content(PLAIN).unwrap() == content, "{}", ran.story());
+    let ran = machine.run(&fs).unwrap();
+    assert_done(&fs, &content, &ran.story());
+    assert!(ran.report.used[0] <= quota, "{}", ran.story());
+    assert!(machine.run(&fs).unwrap().plan.steps.is_empty());
 }

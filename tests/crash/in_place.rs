@@ -18,7 +18,7 @@ pub(crate) const PACKED: &str = "/d/app.log.1.gz";
 const AGE: i64 = 86_400;
 
 /// Five pieces, the last of which is not whole.
-const LEN: usize = 4 * 65_536 + 10_000;
+pub(crate) const LEN: usize = 4 * 65_536 + 10_000;
 
 pub(crate) fn head() -> String {
     format!("/d/{}", head_name("app.log.1.gz".as_ref()).to_string_lossy())
