@@ -2,7 +2,7 @@
 //! done to both.
 
 use super::Found;
-use super::model::{File, World};
+use super::model::{File, Origin, World};
 use super::steps::{Change, is_active, is_free, source, target};
 use crate::inventory::Place;
 use crate::naming::head_name;
@@ -18,7 +18,14 @@ pub(super) fn play<'a>(
     let Action::Squeeze { from, to, head, begun, room, .. } = &step.action else { return None };
     let file = source(world, index, step, from, found)?;
     let shown = world.show(from);
-    if is_active(world, step, from) || !matches!(step.expect, Expect::Unchanged(_)) {
+    // What this plan has renamed may have grown since it was looked at.
+    let content = world.contents.get(world.files.get(file)?.content)?;
+    let is_known = match step.expect {
+        Expect::Unchanged(_) => true,
+        Expect::SameFile(_) => content.origin == Origin::Live && content.holders == 1,
+        Expect::Nothing | Expect::Made => false,
+    };
+    if is_active(world, step, from) || !is_known {
         found.add(2, format_args!("step {index} compresses `{shown}` in place, which is in use"));
     }
     target(world, index, step, to, found);

@@ -1,8 +1,8 @@
 //! Compressions in place: of archives for which there is no room beside their source, and of
 //! those that an interrupted run has begun.
 //!
-//! Only archives that were there before are begun: what has just been rotated may still be
-//! written to.
+//! What has just been renamed is compressed so, too, when the scripts that have its writer open the
+//! log again have been run. If that has it open nevertheless, it is left alone.
 
 use super::squeeze::Job;
 use super::{At, Builder};
@@ -11,7 +11,7 @@ use crate::inventory::{Head, Place};
 use crate::naming::head_name;
 use crate::plan::draft::SetDraft;
 use crate::plan::{Action, Expect, Reason};
-use crate::policy::{Codec, Policy, Rules};
+use crate::policy::{Codec, Method, Policy, Rules};
 use crate::stamp::Stamp;
 use crate::units::Bytes;
 
@@ -35,7 +35,8 @@ impl Builder<'_> {
     /// A compression for which there is no room beside its source.
     pub(super) fn begin_in_place(&mut self, set: usize, draft: &SetDraft<'_>, job: Job) {
         let stamp = job.meta.stamp;
-        let can = matches!(job.expect, Expect::Unchanged(_))
+        let can = (matches!(job.expect, Expect::Unchanged(_))
+            || draft.spec.policy.method == Method::Rename)
             // There, what is left of the source at the end would be taken for an archive.
             && draft.spec.policy.rules == Rules::Own
             && job.has_head_name
@@ -44,7 +45,8 @@ impl Builder<'_> {
             && stamp.holes() == Bytes::ZERO;
         let Some(compress) = draft.spec.policy.compress.as_ref().filter(|_| can) else { return };
         let how = (compress.codec, compress.level);
-        self.squeeze((set, job.log), draft, (job.from, job.to), &stamp, None, how);
+        let at = At::log(set, job.log).after(job.needs);
+        self.squeeze((at, job.expect), draft, (job.from, job.to), &stamp, None, how);
     }
 
     /// What an interrupted run has begun. The archives of such a log keep their names for now.
@@ -64,21 +66,22 @@ impl Builder<'_> {
                 let from = Place { dir, name: archive.name().to_owned() };
                 let to = Place { dir, name: to };
                 let (stamp, begun) = (archive.stamp(), Some(head));
-                self.squeeze((set, number), draft, (from, to), &stamp, begun, (codec, level));
+                let on = (At::log(set, number), Expect::Unchanged(stamp));
+                self.squeeze(on, draft, (from, to), &stamp, begun, (codec, level));
             }
         }
     }
 
     fn squeeze(
         &mut self,
-        (set, number): (usize, usize),
+        (at, expect): (At, Expect),
         draft: &SetDraft<'_>,
         (from, to): (Place, Place),
         stamp: &Stamp,
         begun: Option<&Head>,
         (codec, level): (Codec, Option<i32>),
     ) {
-        let Some(log) = draft.logs.get(number) else { return };
+        let Some(log) = at.log.and_then(|number| draft.logs.get(number)) else { return };
         let room = codec::bound(piece(stamp.len)).in_blocks(draft.set.space.block);
         let bytes = begun.map_or(Bytes::ZERO, |head| head.meta.stamp.allocated);
         let action = Action::Squeeze {
@@ -91,10 +94,9 @@ impl Builder<'_> {
             level,
             room,
         };
-        let expect = Expect::Unchanged(*stamp);
         let reason = Reason::Compression { len: Bytes::new(stamp.len) };
-        self.raise_peak(set, room);
-        self.push(At::log(set, number), action, expect, stamp.allocated.plus(bytes), reason);
+        self.raise_peak(at.set, room);
+        self.push(at, action, expect, stamp.allocated.plus(bytes), reason);
     }
 }
 

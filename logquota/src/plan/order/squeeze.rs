@@ -28,7 +28,7 @@ pub(super) struct Job {
     room: Bytes,
     pub(super) meta: Meta,
     pub(super) expect: Expect,
-    needs: Vec<usize>,
+    pub(super) needs: Vec<usize>,
     /// The name for its compressed beginning is free.
     pub(super) has_head_name: bool,
 }
