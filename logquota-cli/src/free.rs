@@ -12,7 +12,7 @@ use logquota::Bytes;
 use logquota::apply::Report;
 use logquota::clock;
 use logquota::error::printable;
-use logquota::fs::os::{host, open_deleted};
+use logquota::fs::os::{Tree, host, open_deleted};
 use logquota::inventory::Space;
 use logquota::plan::guard::{Exceeded, first_unsure};
 use logquota::plan::{Goal, Plan, Purpose, Step, Wanted};
@@ -38,8 +38,8 @@ pub(crate) mod view;
 pub(crate) mod wish;
 
 pub(crate) fn run(args: &FreeArgs, out: &mut Output) -> Result<Exit, Failure> {
-    is_host(args)?;
     let tree = root::open(args.root.as_deref())?;
+    is_host(args, &tree)?;
     let wish = Wish::from_args(args, &tree)?;
     let source = Source::to_free(args, &tree)?;
     wish::is_fit(&source, &tree)?;
@@ -53,15 +53,22 @@ pub(crate) fn run(args: &FreeArgs, out: &mut Output) -> Result<Exit, Failure> {
     }
 }
 
-/// Whether this is the host that was meant.
-fn is_host(args: &FreeArgs) -> Result<(), Failure> {
-    let here = host().name;
-    match &args.host {
-        Some(meant) if *meant != here => Err(Failure::Refused(format!(
-            "this is host `{here}`, and `{}` was meant; nothing was done",
-            printable(meant)
-        ))),
-        _ => Ok(()),
+/// Whether this is the host that was meant, or its disk.
+fn is_host(args: &FreeArgs, tree: &Tree) -> Result<(), Failure> {
+    let Some(meant) = &args.host else { return Ok(()) };
+    let refused = |is: String| {
+        let meant = printable(meant);
+        Err(Failure::Refused(format!("{is}, and `{meant}` was meant; nothing was done")))
+    };
+    let Some(disk) = root::disk(tree)? else {
+        let here = host().name;
+        return if *meant == here { Ok(()) } else { refused(format!("this is host `{here}`")) };
+    };
+    let place = printable(&disk.path);
+    match root::called(&disk) {
+        Some(name) if meant == name => Ok(()),
+        Some(name) => refused(format!("the disk at `{place}` is that of `{name}`")),
+        None => refused(format!("the disk at `{place}` has no name and no machine id")),
     }
 }
 
@@ -173,7 +180,7 @@ impl Call<'_> {
     fn present(&self, session: &Session, planned: Planned, file: Option<&Path>, out: &mut Output) {
         let Planned { goal, plan, exceeded, foreign } = &planned;
         let id = PlanId::new(&plan.id, plan.created.timestamp());
-        let words = call::words(self.args, &self.wish, &self.look, &session.host.name, &id);
+        let words = call::words(self.args, &self.wish, &self.look, &session.host, &id);
         // Whoever lacks room shall know what else there is.
         let more = Goal { cuts_logs: true, ..*goal };
         let is_short = !goal.cuts_logs && view::shortfall(plan) > Bytes::ZERO;

@@ -7,6 +7,7 @@ use logquota::error::printable;
 use logquota::fs::os::Tree;
 use logquota::plan::Disk;
 use logquota::report::RootJson;
+use logquota::{Error, Op};
 
 use crate::exit::Failure;
 use crate::source::absolute;
@@ -65,7 +66,17 @@ pub(crate) fn place(tree: &Tree, path: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// What the disk's machine is called.
+/// What it is; none for this system itself.
+pub(crate) fn disk(tree: &Tree) -> Result<Option<Disk>, Error> {
+    tree.disk().map_err(Error::io(Op::Stat, tree.path().unwrap_or(Path::new("/"))))
+}
+
+/// How the disk's machine is told from others by who means it: by its name, or else its id.
+pub(crate) fn called(disk: &Disk) -> Option<&str> {
+    [&disk.name, &disk.machine_id].into_iter().find(|name| !name.is_empty()).map(String::as_str)
+}
+
+/// What the disk's machine is called on a screen.
 pub(crate) fn name(disk: &Disk) -> &str {
-    if disk.name.is_empty() { "an unknown machine" } else { &disk.name }
+    called(disk).unwrap_or("an unknown machine")
 }

@@ -16,13 +16,14 @@ use logquota::inventory::{Inventory, Space};
 use logquota::plan::{Context, Host, Plan, Purpose, check, plan};
 use logquota::policy::Identity;
 use logquota::scan::{Foreign, foreign, scan};
-use logquota::{Config, Error, Op, SetSpec};
+use logquota::{Config, Error, SetSpec};
 
 use crate::exit::{Exit, Failure};
 use crate::hooks::ShellHooks;
 use crate::output::Output;
 use crate::programs::Programs;
 use crate::progress::Progress;
+use crate::root;
 use crate::source::{self, Source};
 use crate::state::{self, State};
 
@@ -104,8 +105,7 @@ impl Session {
         let mut inventory = scan(&fs, &ready.config, &|path| state.last_rotated(path))?;
         state.fill_in(&mut inventory);
         state.release(now);
-        let disk =
-            tree.disk().map_err(Error::io(Op::Stat, tree.path().unwrap_or(Path::new("/"))))?;
+        let disk = root::disk(tree)?;
         Ok(Self {
             config: ready.config,
             is_faulty: ready.is_faulty,

@@ -69,8 +69,7 @@ impl Scene {
     }
 
     fn at_once(&self, more: &[&str]) -> Output {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        self.free(&[more, &["--yes", "--host", &host]].concat())
+        self.free(&[more, &["--yes", "--host", "shop-07"]].concat())
     }
 
     fn archives(&self) -> usize {
@@ -131,15 +130,50 @@ fn the_disk_of_another_machine_is_freed_by_its_own_configuration_and_paths() {
         "Nothing that this disk's configuration names is run here: preremove.",
         "--config /etc/logquota.conf",
         &format!("--root {}", scene.disk().display()),
-        &format!("--host {host}"),
+        "--host shop-07 --apply",
     ] {
         assert!(joined.contains(part), "`{part}` in {said}");
     }
-    let done = scene.assert_kept("done", || scene.free(&["--apply", &id_of(&shown)]));
+    let id = id_of(&shown);
+    let done = scene.assert_kept("done", || scene.free(&["--host", "shop-07", "--apply", &id]));
     assert_code(&done, 6);
     assert!(text(&done.stdout).contains("3 files deleted"), "{}", text(&done.stdout));
     assert_eq!(scene.archives(), 0);
     assert!(scene.path("disk/data/log/app.log").exists() && !ran.exists());
+}
+
+/// The name in large is the one to be typed, and not that of the host it is typed on.
+#[test]
+fn h23_the_host_that_is_meant_is_that_whose_disk_it_is() {
+    let scene = Scene::new();
+    let here = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let id = id_of(&scene.free(&[]));
+    for wrong in [here.as_str(), "shop-08", "fedcba9876543210fedcba9876543210", ""] {
+        let says = format!("is that of `shop-07`, and `{wrong}` was meant; nothing was done");
+        assert_refused(&scene.free(&["--yes", "--host", wrong]), &says);
+        assert_refused(&scene.free(&["--apply", &id, "--host", wrong]), &says);
+    }
+    // Without a name it is the id of the machine.
+    fs::remove_file(scene.path("disk/etc/hostname")).expect("removed");
+    let machine = "fedcba9876543210fedcba9876543210";
+    let says = format!("is that of `{machine}`, and `shop-07` was meant");
+    assert_refused(&scene.at_once(&[]), &says);
+    let shown = text(&scene.free(&[]).stdout);
+    assert!(
+        shown.replace(" \\\n    ", " ").contains(&format!("--host {machine} --apply")),
+        "{shown}"
+    );
+    // Without both only what was shown can be done.
+    fs::remove_file(scene.path("disk/etc/machine-id")).expect("removed");
+    assert_refused(&scene.at_once(&[]), "has no name and no machine id, and `shop-07` was meant");
+    let shown = scene.free(&[]);
+    assert!(!text(&shown.stdout).contains("--host"), "{}", said(&shown));
+    // A name that looks like an option is none.
+    scene.write("disk/etc/hostname", "--yes\n");
+    let strange = scene.free(&[]);
+    assert!(text(&strange.stdout).contains("--host=--yes"), "{}", said(&strange));
+    assert_code(&scene.free(&["--host=--yes", "--apply", &id_of(&strange)]), 6);
+    assert_eq!(scene.archives(), 0);
 }
 
 #[test]

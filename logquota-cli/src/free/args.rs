@@ -45,7 +45,8 @@ pub(crate) struct FreeArgs {
     /// Do it at once, without showing it first; for scripts
     #[arg(long, requires = "host", conflicts_with = "output")]
     pub(crate) yes: bool,
-    /// Only if this is the name of the host
+    /// Only if this is the name of the host; with --root, that of the machine whose disk it is, or
+    /// its machine id if it has no name
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
     /// Write the plan to this file, too, for `logquota apply`

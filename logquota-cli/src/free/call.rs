@@ -1,13 +1,16 @@
 //! The command line that does what was shown.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 
+use logquota::plan::Host;
 use logquota::policy::Reserve;
 
 use super::args::{FreeArgs, PlanId};
 use super::wish::Wish;
 use crate::args::CompressArg;
 use crate::quote::quoted;
+use crate::root;
 use crate::session::Look;
 use crate::source::Source;
 
@@ -16,7 +19,7 @@ pub(super) fn words(
     args: &FreeArgs,
     wish: &Wish,
     look: &Look,
-    host: &str,
+    host: &Host,
     id: &PlanId,
 ) -> Vec<OsString> {
     let program = std::env::args_os().next().filter(|name| !name.is_empty());
@@ -41,8 +44,14 @@ pub(super) fn words(
     }
     let mut option = |name: &str, value: Option<OsString>| {
         if let Some(value) = value {
-            words.push(name.into());
-            words.push(value);
+            // What a disk has for its name may look like an option.
+            if value.as_bytes().starts_with(b"-") {
+                let name: OsString = format!("{name}=").into();
+                words.push([name, value].into_iter().collect());
+            } else {
+                words.push(name.into());
+                words.push(value);
+            }
         }
     };
     let number = |value: Option<u64>| value.map(|value| value.to_string().into());
@@ -55,7 +64,8 @@ pub(super) fn words(
     let permille = wish.guards.max_permille;
     let part = format!("{}.{:03}", permille / 1000, permille % 1000);
     option("--max-fraction", (permille != 500).then(|| part.into()));
-    option("--host", Some(host.into()));
+    let name = host.disk.as_ref().map_or(Some(host.name.as_str()), root::called);
+    option("--host", name.map(Into::into));
     option("--apply", Some(id.to_string().into()));
     words
 }
