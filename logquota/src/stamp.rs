@@ -101,6 +101,7 @@ pub struct Meta {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// The mount it was seen on, where the kernel says (Linux 5.8), else 0.
+    /// The mount it was seen on, where the kernel says (Linux 5.8), else 0. What is mounted later
+    /// has another number, but on kernels before 6.8, which use them again.
     pub mount: u64,
 }

@@ -3,6 +3,7 @@
 //! Everything needs root, for the mounts, and says `skipped: …` otherwise. `LOGQUOTA_LONG=1`
 //! writes a million records where it is 20,000, and does a thousand rounds where it is 60.
 
+mod copies;
 mod hazards;
 mod kit;
 mod row;

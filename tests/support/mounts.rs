@@ -142,6 +142,21 @@ impl Mount {
         self
     }
 
+    /// Unmounts it, and mounts a copy of all its blocks in the same place, on the same device.
+    #[must_use]
+    pub fn replaced_by_a_copy(mut self) -> Self {
+        let device = Path::new("/dev").join(self.device());
+        // As long as somebody has it open, the device keeps its number.
+        let held = OpenOptions::new().read(true).write(true).open(&device);
+        let mut held = held.expect("the device");
+        system("umount", [&self.at()]);
+        self.is_mounted = false;
+        let copy = fs::read(self.dir.path().join("image")).expect("its blocks");
+        held.write_all(&copy).and_then(|()| held.sync_all()).expect("the copy");
+        self.mount(&[device.to_str().expect("UTF-8")]);
+        self
+    }
+
     /// Where it is mounted.
     #[must_use]
     pub fn at(&self) -> PathBuf {

@@ -19,7 +19,7 @@ pub struct RootJson {
     pub dev: u64,
     /// The inode of its root.
     pub ino: u64,
-    /// The number of its mount; 0 where the kernel does not say.
+    /// The number of its mount, see [`Meta::mount`](crate::stamp::Meta::mount).
     pub mount: u64,
 }
 
