@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::Utc;
 use logquota::clock;
 use logquota::error::printable;
-use logquota::fs::os::host;
+use logquota::fs::os::{Tree, host};
 use logquota::plan::Purpose;
 use logquota::plan::guard::first_unsure;
 use logquota::report::{Difference, PLAN_LEN_MAX, PlanFileError, PlanJson, StepJson};
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut source = look.source.to_json(look.state.as_deref());
     source.free = file.source.free.clone();
     source.root = file.source.root.clone();
-    is_the_same(&file, &PlanJson::new(&plan, source))?;
+    is_the_same(&file, &PlanJson::new(&plan, source), &look.tree)?;
     if let Some(step) = first_unsure(&plan) {
         return Err(free::unsure(&plan, step));
     }
@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Whether the file and the disk ask for the same; if not, in what they differ.
-fn is_the_same(file: &PlanJson, again: &PlanJson) -> Result<(), Failure> {
+fn is_the_same(file: &PlanJson, again: &PlanJson, tree: &Tree) -> Result<(), Failure> {
     let refused = |why: String| {
         Err(Failure::Refused(format!("the plan was refused: {why}; run `logquota plan` again")))
     };
@@ -112,7 +112,7 @@ fn is_the_same(file: &PlanJson, again: &PlanJson) -> Result<(), Failure> {
         ));
     }
     if let Some(Difference { index, was, is }) = file.differs_from(again) {
-        let is_gone = was.is_some_and(step_file_is_gone);
+        let is_gone = was.is_some_and(|step| step_file_is_gone(step, tree));
         let hint =
             if is_gone || is.is_none() { "already applied, or the files changed: " } else { "" };
         return refused(format!(
@@ -133,8 +133,8 @@ fn is_the_same(file: &PlanJson, again: &PlanJson) -> Result<(), Failure> {
 }
 
 /// Whether the file a step is about is gone, as after the plan was applied.
-fn step_file_is_gone(step: &StepJson) -> bool {
-    step.path_b64.is_none() && !Path::new(&step.path).exists()
+fn step_file_is_gone(step: &StepJson, tree: &Tree) -> bool {
+    step.path_b64.is_none() && !tree.has(Path::new(&step.path))
 }
 
 fn describe(step: &StepJson) -> String {

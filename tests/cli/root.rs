@@ -14,6 +14,7 @@ use crate::kit::{
     DAY, Sandbox, assert_code, command, json, logquota, needs_root, noise, picture_after,
     picture_before, set_times, text,
 };
+use logquota_tests::mounts::Mount;
 
 const CONFIG: &str = "/var/log/*.log {\n rotate 9\n size 1G\n}\n";
 
@@ -137,7 +138,9 @@ fn the_disk_of_another_machine_is_freed_by_its_own_configuration_and_paths() {
     let id = id_of(&shown);
     let done = scene.assert_kept("done", || scene.free(&["--host", "shop-07", "--apply", &id]));
     assert_code(&done, 6);
-    assert!(text(&done.stdout).contains("3 files deleted"), "{}", text(&done.stdout));
+    let said = text(&done.stdout);
+    assert!(said.contains("3 files deleted"), "{said}");
+    assert!(said.contains("Nothing that this disk's configuration names was run here: preremove."));
     assert_eq!(scene.archives(), 0);
     assert!(scene.path("disk/data/log/app.log").exists() && !ran.exists());
 }
@@ -190,9 +193,31 @@ fn a_directory_on_the_disk_is_named_by_its_path_there() {
     for never in ["/", "/etc", "/var/log/../../etc", "/var/log/../.."] {
         assert_refused(&scene.free(&[never]), "was refused");
     }
-    let own = logquota(["free", "1k", "--root", "/"]);
-    assert_code(&own, 2);
-    assert!(text(&own.stderr).contains("root of this system"), "{}", said(&own));
+}
+
+/// Freed there would be this host, by a screen that says it is another one.
+#[test]
+fn h23_this_system_by_another_name_is_no_disk_of_another_machine() {
+    let scene = Scene::new();
+    let refused = |root: &Path, says: &str| {
+        let output = command().args(["free", "1k", "--root"]).arg(root).output();
+        let output = output.expect("the program starts");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{}: {}", root.display(), said(&output));
+    };
+    let link = scene.path("link");
+    symlink("/", &link).expect("a link");
+    for root in ["/", "/.", "/usr/..", "/proc/self/root", link.to_str().expect("UTF-8")] {
+        refused(Path::new(root), "it is the root of this system itself");
+    }
+    // The folder, where the disk was not mounted.
+    refused(&scene.path("outside"), "nothing is mounted there, and it has no /etc");
+    if !needs_root() {
+        let view = Mount::read_only_view(Path::new("/"));
+        refused(&view.at(), "it is the root of this system itself");
+        let empty = Mount::tmpfs("size=1m");
+        refused(&empty.at(), "has no /etc/logquota.conf");
+    }
 }
 
 #[test]
@@ -306,6 +331,11 @@ fn h23_a_plan_is_for_the_disk_that_it_was_made_for() {
     scene.write("disk/etc/machine-id", "0000000000000000fedcba9876543210\n");
     assert_refused(&apply(), "another machine's now");
     scene.write("disk/etc/machine-id", "fedcba9876543210fedcba9876543210\n");
+
+    // Its files are still there: what this host has under their names says nothing.
+    scene.write("disk/data/log/app.log.4", noise(3, 32 << 10));
+    assert_refused(&apply(), "the plan was refused: step 1 was: delete /var/log/app.log.3");
+    fs::remove_file(scene.path("disk/data/log/app.log.4")).expect("removed");
 
     // A copy of it.
     fs::rename(scene.disk(), scene.path("original")).expect("renamed");

@@ -81,6 +81,7 @@ fn h02_100_000_paths_on_another_machines_disk_never_lead_out_of_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
     fs::create_dir_all(path.join("disk/var/log")).expect("folders");
+    fs::create_dir(path.join("disk/etc")).expect("a folder");
     fs::create_dir(path.join("outside")).expect("a folder");
     write(path.join("disk/var/log/inside"), "");
     write(path.join("outside/secret"), "");

@@ -37,9 +37,7 @@ pub(super) fn preview(view: &View<'_>, plan: &PlanJson) -> Value {
     });
     let more = json!({
         "root": root(view.session),
-        "not_run": view.session.forgotten.iter().map(|(name, set)| {
-            json!({ "directive": name, "set": set })
-        }).collect::<Vec<_>>(),
+        "not_run": not_run(view.session),
         "trim_active": view.goal.cuts_logs,
         "could_cut": could_cut,
         "unit": unit_name(unit),
@@ -75,6 +73,7 @@ pub(super) fn outcome(
     let free = unit.free(&outcome.space);
     let more = json!({
         "root": root(session),
+        "not_run": not_run(session),
         "unit": unit_name(unit),
         "wanted": number(unit),
         "free_before": number(unit.free(&outcome.before)),
@@ -93,6 +92,12 @@ pub(super) fn outcome(
 /// The disk of another machine, if it is that.
 fn root(session: &Session) -> Option<RootJson> {
     session.host.disk.as_ref().map(RootJson::new)
+}
+
+/// What its configuration names, and is not run.
+fn not_run(session: &Session) -> Vec<Value> {
+    let one = |(name, set): &(_, String)| json!({ "directive": name, "set": set });
+    session.forgotten.iter().map(one).collect()
 }
 
 const fn unit_name(unit: Wanted) -> &'static str {

@@ -55,7 +55,9 @@ pub(crate) fn preview(view: &View<'_>, paint: Paint, verbose: bool) -> String {
         }
     }
     what_stays(&mut text, view, paint);
-    what_is_not_run(&mut text, view.session);
+    let line = "Nothing that this disk's configuration names is run here: {}. What these would have \
+                done with a file before it goes is not done.";
+    what_is_not_run(&mut text, view.session, line);
     ending(&mut text, view, paint);
     text
 }
@@ -293,7 +295,7 @@ pub(crate) fn show_held(text: &mut String, held: &OpenDeletedFiles, max: usize) 
 }
 
 /// What the configuration of another machine's disk names, and is not run.
-fn what_is_not_run(text: &mut String, session: &Session) {
+fn what_is_not_run(text: &mut String, session: &Session, line: &str) {
     let mut directives: Vec<_> = session.forgotten.iter().map(|(name, _)| *name).collect();
     directives.sort_unstable();
     directives.dedup();
@@ -301,12 +303,7 @@ fn what_is_not_run(text: &mut String, session: &Session) {
         return;
     }
     text.push('\n');
-    let line = format!(
-        "Nothing that this disk's configuration names is run here: {}. What these would have done \
-         with a file before it goes is not done.",
-        directives.join(", ")
-    );
-    push_wrapped(text, &line, 0);
+    push_wrapped(text, &line.replacen("{}", &directives.join(", "), 1), 0);
 }
 
 /// How it is done.
@@ -406,6 +403,9 @@ pub(crate) fn outcome(
         push_wrapped(&mut text, &line, 0);
         show_held(&mut text, &done.held, HELD_MAX);
     }
+    let line = "Nothing that this disk's configuration names was run here: {}. What these would have \
+                done with a file before it goes was not done.";
+    what_is_not_run(&mut text, session, line);
     text
 }
 

@@ -17,6 +17,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::files::Reader;
+use super::fitness::is_mount_point;
 use super::resolve;
 use crate::error::printable;
 use crate::plan::Disk;
@@ -42,25 +43,32 @@ impl Tree {
     /// # Errors
     ///
     /// `Unsupported` where the kernel cannot keep paths inside it, `InvalidInput` for the root of
-    /// this system itself, and whatever the system says.
+    /// this system itself, by whatever name or mount, and for a folder on which nothing is mounted
+    /// and that has no `/etc`; and whatever the system says.
     pub fn mounted(path: &Path) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let top = resolve::open_root(&path)?;
         let (is, own) = (resolve::stat_fd(top.as_fd())?, resolve::open_root(Path::new("/"))?);
         let own = resolve::stat_fd(own.as_fd())?;
-        if (is.stamp.id, is.mount) == (own.stamp.id, own.mount) {
-            let why = "it is the root of this system itself";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        let refused = |kind, why| Err(io::Error::new(kind, why));
+        if is.stamp.id == own.stamp.id {
+            return refused(io::ErrorKind::InvalidInput, "it is the root of this system itself");
         }
+        let is_mount = is_mount_point(&Self::default(), &path)?;
         let tree = Self(Some(Arc::new(Mounted { top, path })));
         match tree.open(Path::new("/"), OFlags::PATH | OFlags::CLOEXEC) {
-            Ok(_) => Ok(tree),
-            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this kernel cannot keep paths inside it (openat2, Linux 5.6)",
-            )),
-            Err(error) => Err(error.into()),
+            Ok(_) => {}
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
+                let why = "this kernel cannot keep paths inside it (openat2, Linux 5.6)";
+                return refused(io::ErrorKind::Unsupported, why);
+            }
+            Err(error) => return Err(error.into()),
         }
+        if !is_mount && !tree.has(Path::new("/etc")) {
+            let why = "nothing is mounted there, and it has no /etc";
+            return refused(io::ErrorKind::InvalidInput, why);
+        }
+        Ok(tree)
     }
 
     /// Where it is mounted; none for this system itself.
