@@ -58,7 +58,7 @@ pub(crate) struct BallastRow {
     pub(crate) state: &'static str,
     /// What it keeps.
     pub(crate) bytes: Bytes,
-    /// What the configuration asks for.
+    /// What the configuration asks for, where it may be made.
     pub(crate) asked: Option<Bytes>,
     /// Since when there is none, in seconds since the epoch.
     pub(crate) since: Option<i64>,
@@ -143,7 +143,7 @@ fn ballast_row(session: &Session, ballast: &Ballast) -> BallastRow {
         path: session.inventory.path(ballast.place.dir, &ballast.place.name),
         state,
         bytes: ballast.kept(),
-        asked: session.config.ballast,
+        asked: session.config.wanted_ballast().filter(|_| ballast.can_be_made),
         since,
         why,
     }

@@ -20,6 +20,39 @@ pub const NAME: &str = "ballast";
 /// How it begins, for whoever finds it, and as the proof that it is ours.
 pub const TEXT: &[u8] = b"This file of logquota only keeps room on the disk. It may be deleted.\n";
 
+/// So much of it tells what it is and who asks for it.
+pub(crate) const HEAD_LEN: usize = TEXT.len() + 64;
+
+/// Who asks for one, as its second line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Keeper {
+    /// A configuration: a run makes it smaller when less is asked for, and deletes it when none is.
+    Configuration,
+    /// A program, for its own log: runs leave its size to that.
+    Program,
+}
+
+impl Keeper {
+    const ALL: [Self; 2] = [Self::Configuration, Self::Program];
+
+    /// All that is written in it.
+    #[must_use]
+    pub fn text(self) -> Vec<u8> {
+        let line: &[u8] = match self {
+            Self::Configuration => b"A configuration of logquota asks for it.\n",
+            Self::Program => b"A program asks for it, for its own log.\n",
+        };
+        [TEXT, line].concat()
+    }
+
+    /// Whose it is that begins so. Where that is not known, nobody else may decide.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Self {
+        let is_asked_by = |keeper: &Self| head.starts_with(&keeper.text());
+        Self::ALL.into_iter().find(is_asked_by).unwrap_or(Self::Program)
+    }
+}
+
 /// What part of a ballast must be free where no `reserve` says how much, and how much more than
 /// it needs must be free before it is made: otherwise it would come and go.
 const PART: u64 = 8;
@@ -55,7 +88,8 @@ impl Rule {
     }
 }
 
-/// Whether nobody but us can have put a file into this folder, or can have changed this file.
+/// Whether nobody but the user `uid` can have put a file into this folder, or can have changed this
+/// file.
 ///
 /// # Errors
 ///
@@ -83,9 +117,13 @@ pub fn is_private(meta: &Meta, kind: Kind, uid: u32) -> Result<(), &'static str>
 /// interrupted before the sentence was on the disk, of which there is nothing, or zeros.
 #[must_use]
 pub fn is_ours(head: &[u8], len: u64) -> bool {
-    let is_short = usize::try_from(len).is_ok_and(|len| len <= TEXT.len());
-    let is_torn = || head.iter().zip(TEXT).all(|(found, wanted)| found == wanted || *found == 0);
-    head == TEXT || (is_short && is_torn())
+    let is_torn = |keeper: Keeper| {
+        let text = keeper.text();
+        let mut bytes = head.iter().zip(&text);
+        usize::try_from(len).is_ok_and(|len| len <= text.len())
+            && bytes.all(|(found, wanted)| found == wanted || *found == 0)
+    };
+    head.starts_with(TEXT) || Keeper::ALL.into_iter().any(is_torn)
 }
 
 #[cfg(test)]
@@ -112,5 +150,18 @@ mod tests {
         assert!(is_ours(b"", 0) && is_ours(b"This file", 9) && is_ours(&[0; 9], 9));
         assert!(!is_ours(b"", long) && !is_ours(&[0; 20], long) && !is_ours(b"This file", long));
         assert!(!is_ours(b"that file", 9));
+    }
+
+    #[test]
+    fn who_asks_for_it_is_in_it_and_otherwise_nobody_else_decides() {
+        for keeper in Keeper::ALL {
+            let text = keeper.text();
+            assert!(text.starts_with(TEXT) && text.len() <= HEAD_LEN);
+            assert_eq!(Keeper::of(&[&text[..], &[0; 9]].concat()), keeper);
+            for torn in 0..text.len() {
+                assert!(is_ours(&text[..torn], torn as u64), "{keeper:?} {torn}");
+                assert_eq!(Keeper::of(&text[..torn]), Keeper::Program);
+            }
+        }
     }
 }

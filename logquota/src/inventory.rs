@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDateTime;
 
+use crate::ballast::Keeper;
 use crate::stamp::{FileId, Meta, Stamp, Timestamp};
 use crate::units::Bytes;
 
@@ -175,6 +176,11 @@ pub struct Ballast {
     pub dev: u64,
     /// What is there.
     pub found: BallastFound,
+    /// Who asks for what is there.
+    pub keeper: Keeper,
+    /// Whether one may be made here. Not where there only is one: that of another user beside logs
+    /// of his, or of a program, or of a configuration whose blocks were others.
+    pub can_be_made: bool,
 }
 
 /// What is where a ballast may be.
@@ -186,7 +192,7 @@ pub enum BallastFound {
         /// Since when, if there ever was something.
         since: Option<Timestamp>,
     },
-    /// A ballast of ours, perhaps a half-made one.
+    /// A ballast that may be given up, perhaps a half-made one.
     Ours(Meta),
     /// Something that is not ours, or the folder is not. It is neither touched nor counted on.
     Foreign {
@@ -203,6 +209,12 @@ impl Ballast {
             BallastFound::Ours(meta) => Some(meta.stamp),
             _ => None,
         }
+    }
+
+    /// Whether one is kept here, or may be.
+    #[must_use]
+    pub const fn is_place(&self) -> bool {
+        self.can_be_made && !matches!(self.found, BallastFound::Foreign { .. })
     }
 
     /// What it keeps: nothing if it is not ours.

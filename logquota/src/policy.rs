@@ -597,11 +597,18 @@ impl Config {
     /// it is deleted first when less is free than there must be, before any log suffers, and is
     /// made again when there is room for it. See `docs/full-disk.md`.
     ///
-    /// It holds nothing, and no quota counts it.
+    /// It holds nothing, and no quota counts it. With a size of zero none is wanted: a run deletes
+    /// those that runs have made. If nothing is said, it leaves them alone.
     #[must_use]
     pub fn ballast(mut self, size: Bytes) -> Self {
         self.ballast = Some(size);
         self
+    }
+
+    /// The size of the ballast that is wanted, if one is.
+    #[must_use]
+    pub fn wanted_ballast(&self) -> Option<Bytes> {
+        self.ballast.filter(|size| *size > Bytes::ZERO)
     }
 
     /// The sets that anything is done to: all but those of blocks with errors.

@@ -1,8 +1,9 @@
 //! When the ballast goes, and when there is room for it again.
 
-use logquota::inventory::{BallastFound, Set};
+use logquota::ballast::Keeper;
+use logquota::inventory::{BallastFound, DirId, Set};
 use logquota::plan::{Action, Goal, Plan, Reason, Step, Wanted, check, plan};
-use logquota::policy::Limits;
+use logquota::policy::{Limits, Reserve};
 use logquota::units::Bytes;
 use logquota_tests::generate::{Case, Odd, build, cases};
 use logquota_tests::show::show;
@@ -34,8 +35,7 @@ fn quiet(free: Bytes, reserve: Option<Bytes>, is_there: bool) -> Case {
     case.config.global = Limits::default();
     let policy = &mut case.config.sets[0].policy;
     policy.when = logquota::policy::RotateWhen::Never;
-    policy.limits =
-        Limits { reserve: reserve.map(logquota::policy::Reserve::Bytes), ..policy.limits };
+    policy.limits = Limits { reserve: reserve.map(Reserve::Bytes), ..policy.limits };
     (policy.limits.quota, policy.limits.max_files) = (None, None);
     case.config.ballast = Some(Bytes::kib(256));
     case.inventory.sets[0].space.free = free;
@@ -106,6 +106,89 @@ fn a_half_made_one_is_made_whole_when_there_is_room_for_the_rest() {
     assert_eq!(plan_of(&case).steps.len(), 0);
 }
 
+/// A run has made it, for 256 KiB, and there is room for all.
+fn made(by: Keeper, asked: Bytes) -> Case {
+    let mut case = quiet(Bytes::mib(10), None, true);
+    case.inventory.ballasts[0].keeper = by;
+    case.config.ballast = Some(asked);
+    case
+}
+
+#[test]
+fn a_larger_one_than_is_asked_for_is_made_smaller_if_a_configuration_asked_for_it() {
+    let plan = plan_of(&made(Keeper::Configuration, Bytes::kib(64)));
+    assert_eq!((count(&plan, is_restore), plan.steps.len()), (1, 1), "{}", show(&plan));
+    let (len, asked) = (Bytes::kib(256), Bytes::kib(64));
+    assert_eq!(plan.steps[0].reason, Reason::BallastTooLarge { len, asked });
+    assert_eq!(plan.sets[0].free_after, Bytes::mib(10).plus(Bytes::kib(192)));
+    // What it gives is room enough for the smaller one, and what must be left with that.
+    let mut short = made(Keeper::Configuration, Bytes::kib(64));
+    short.inventory.sets[0].space.free = Bytes::kib(8);
+    assert_eq!(count(&plan_of(&short), is_restore), 1);
+    // A program decides for itself, and where one is not made it is not made smaller.
+    assert_eq!(plan_of(&made(Keeper::Program, Bytes::kib(64))).steps.len(), 0);
+    let mut elsewhere = made(Keeper::Configuration, Bytes::kib(64));
+    elsewhere.inventory.ballasts[0].can_be_made = false;
+    assert_eq!(plan_of(&elsewhere).steps.len(), 0);
+}
+
+#[test]
+fn one_that_is_not_wanted_any_more_goes_if_a_configuration_asked_for_it() {
+    let plan = plan_of(&made(Keeper::Configuration, Bytes::ZERO));
+    assert_eq!((count(&plan, is_release), plan.steps.len()), (1, 1), "{}", show(&plan));
+    assert_eq!(plan.steps[0].only_below, None);
+    let mut elsewhere = made(Keeper::Configuration, Bytes::ZERO);
+    elsewhere.inventory.ballasts[0].can_be_made = false;
+    assert_eq!(count(&plan_of(&elsewhere), is_release), 1);
+    assert_eq!(plan_of(&made(Keeper::Program, Bytes::ZERO)).steps.len(), 0);
+    // If nothing is said, it may be another configuration's.
+    let mut silent = made(Keeper::Configuration, Bytes::ZERO);
+    silent.config.ballast = None;
+    assert_eq!(plan_of(&silent).steps.len(), 0);
+}
+
+/// Beside the place for it, one in another folder: of a program, or where the place was before.
+fn two(free: Bytes, is_made: bool) -> Case {
+    let mut case = quiet(free, None, true);
+    let mut other = case.inventory.ballasts[0].clone();
+    (other.place.dir, other.can_be_made) = (DirId(77), false);
+    let dir = case.inventory.dirs[&case.inventory.ballasts[0].place.dir].clone();
+    case.inventory.dirs.insert(DirId(77), dir);
+    case.inventory.ballasts.push(other);
+    if !is_made {
+        case.inventory.ballasts[0].found = BallastFound::Missing { since: None };
+    }
+    case
+}
+
+#[test]
+fn one_where_none_is_made_counts_goes_first_and_is_never_made_there() {
+    let places = |plan: &Plan| -> Vec<_> {
+        plan.steps.iter().filter_map(|step| Some(step.action.place()?.dir)).collect()
+    };
+    let here = quiet(Bytes::ZERO, None, true).inventory.ballasts[0].place.dir;
+    // What it gives is enough, and then it is not.
+    for (reserve, gone) in
+        [(Bytes::kib(100), vec![DirId(77)]), (Bytes::kib(300), vec![DirId(77), here])]
+    {
+        let mut case = two(Bytes::kib(8), true);
+        case.config.sets[0].policy.limits.reserve = Some(Reserve::Bytes(reserve));
+        let plan = plan_of(&case);
+        assert_eq!(
+            (count(&plan, is_release), places(&plan)),
+            (gone.len(), gone),
+            "{}",
+            show(&plan)
+        );
+    }
+    // With it there is no need for one in its place.
+    assert_eq!(plan_of(&two(Bytes::mib(10), false)).steps.len(), 0);
+    let mut gone = two(Bytes::mib(10), false);
+    gone.inventory.ballasts[1].found = BallastFound::Missing { since: None };
+    let plan = plan_of(&gone);
+    assert_eq!((count(&plan, is_restore), places(&plan)), (1, vec![here]));
+}
+
 #[test]
 fn what_is_not_ours_is_neither_counted_on_nor_replaced() {
     let mut case = quiet(Bytes::ZERO, None, true);
@@ -142,6 +225,21 @@ fn another_ballast_is_found_out() {
             plan.steps[0].action = Action::RestoreBallast { at, size, left };
         }
     });
+}
+
+#[test]
+fn one_that_is_made_smaller_or_goes_for_no_reason_is_found_out() {
+    for (asked, keeper) in [(64, Keeper::Program), (0, Keeper::Program)] {
+        let good = plan_of(&made(Keeper::Configuration, Bytes::kib(asked)));
+        let case = made(keeper, Bytes::kib(asked));
+        let found = check(&case.inventory, &case.config, &good);
+        assert!(found.iter().any(|violation| violation.promise == 10), "{asked}: {found:?}");
+    }
+    let good = plan_of(&made(Keeper::Configuration, Bytes::kib(64)));
+    let mut case = made(Keeper::Configuration, Bytes::kib(64));
+    case.inventory.ballasts[0].can_be_made = false;
+    let found = check(&case.inventory, &case.config, &good);
+    assert!(found.iter().any(|violation| violation.promise == 10), "{found:?}");
 }
 
 proptest! {

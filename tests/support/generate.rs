@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime};
+use logquota::ballast::Keeper;
 use logquota::inventory::{
     Archive, Ballast, BallastFound, Blocked, Dir, DirId, Inventory, Leftover, LeftoverKind, Log,
     Place, Set, Space,
@@ -152,7 +153,8 @@ pub fn build((host, raw_sets): &Raw, odd: Odd) -> Case {
     if odd.ballast {
         let sizes = [64, 0, 1, 8, 1000].map(|blocks: u64| Bytes::new(blocks * BLOCK));
         let size = pick(host[7], &sizes);
-        config.ballast = (size > Bytes::ZERO).then_some(size);
+        let is_said = size > Bytes::ZERO || one_in(2, host[7] / 5);
+        config.ballast = is_said.then_some(size);
         ballasts = builder.ballasts((host[7] / 5, size), &sets, &mut dirs);
     }
     let inventory = {
@@ -245,7 +247,10 @@ impl Builder {
                 }),
             };
             let place = Place { dir, name: "ballast".into() };
-            found.push(Ballast { place, set: number, dev: set.dev, found: what });
+            let keeper = if one_in(2, byte) { Keeper::Program } else { Keeper::Configuration };
+            let can_be_made = choice == 0 || !one_in(3, byte.rotate_left(at + 1));
+            let dev = set.dev;
+            found.push(Ballast { place, set: number, dev, found: what, keeper, can_be_made });
         }
         found
     }

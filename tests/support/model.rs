@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use logquota::ballast::Keeper;
 use logquota::inventory::{Archive, BallastFound, Inventory, Leftover, LeftoverKind, Log, Place};
 use logquota::plan::{Action, Plan, Step};
 use logquota::policy::Config;
@@ -149,6 +150,7 @@ fn ballast(after: &mut Inventory, step: &Step) {
             let (kind, mode) = (Kind::File, 0o600);
             let meta = Meta { stamp, accessed: now, kind, mode, uid: 0, gid: 0, mount: 0 };
             ballast.found = BallastFound::Ours(meta);
+            ballast.keeper = Keeper::Configuration;
         }
         _ => return,
     }

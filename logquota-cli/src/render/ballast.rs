@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use chrono::DateTime;
+use logquota::Bytes;
 use logquota::clock;
 use logquota::error::printable;
 use logquota::plan::Reason;
@@ -20,6 +21,10 @@ pub(super) fn reason(reason: &Reason) -> String {
         Reason::RoomForBallast { free, wanted } => {
             format!("{free} are free on the disk then, {wanted} are enough for it")
         }
+        Reason::BallastTooLarge { len, asked: Bytes::ZERO } => {
+            format!("none is wanted any more, and it keeps {len}")
+        }
+        Reason::BallastTooLarge { len, asked } => format!("it keeps {len}, {asked} are asked for"),
         other => format!("{other:?}"),
     }
 }

@@ -14,7 +14,7 @@ use super::builder::OnFull;
 use super::env::Env;
 use super::event::Event;
 use crate::apply::ballast::{give_up, make};
-use crate::ballast::{DIR, NAME, Rule};
+use crate::ballast::{DIR, Keeper, NAME, Rule};
 use crate::error::{Error, Op, Result};
 use crate::fs::{Attributes, os};
 use crate::inventory::{BallastFound, DirId, Space};
@@ -72,7 +72,7 @@ impl<'e> Opened<'e> {
             Err(error) => return Err(Error::io(Op::OpenDir, path)(error)),
         };
         let mut opened = Self { env, dir, found: BallastFound::Missing { since: None } };
-        opened.found = look_inside(&*env.fs, dir, &path)?;
+        (opened.found, _) = look_inside(&*env.fs, dir, &path, env.fs.effective_uid())?;
         Ok(Some(opened))
     }
 
@@ -198,7 +198,8 @@ fn look(env: &Env, ballast: &Ballast) -> Result<()> {
     // Room that was just given must be so for good before it is taken.
     let sync = |dir: DirId| env.fs.sync_dir(dir).map_err(Error::io(Op::Sync, &env.folder));
     sync(opened.dir)?;
-    let made = make(&*env.fs, opened.dir, OsStr::new(NAME), rule.size);
+    let what = (rule.size, Keeper::Program);
+    let made = make(&*env.fs, opened.dir, OsStr::new(NAME), what);
     made.map_err(|(op, error)| Error::io(op, env.folder.join(DIR).join(NAME))(error))?;
     sync(opened.dir)?;
     ballast.may_be_there.store(true, Ordering::Release);

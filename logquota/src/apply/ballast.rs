@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 
 use super::Runner;
 use super::remove::discard;
-use crate::ballast::{TEXT, is_private};
+use crate::ballast::{Keeper, is_private};
 use crate::error::{Error, Op, Result};
 use crate::fs::{Attributes, NewFile, WriteFs};
 use crate::inventory::{DirId, Place};
@@ -68,7 +68,7 @@ impl Runner<'_> {
         }
         // Room that was just given must be so for good before it is taken.
         self.settle_deletions()?;
-        make(self.fs, at.dir, &at.name, size)
+        make(self.fs, at.dir, &at.name, (size, Keeper::Configuration))
             .map_err(|(op, error)| Error::io(op, self.path(at))(error))?;
         self.unsynced.insert(at.dir);
         Ok(true)
@@ -101,7 +101,7 @@ pub(crate) fn give_up(fs: &dyn WriteFs, dir: DirId, name: &OsStr, id: &FileId) -
     Ok(())
 }
 
-/// Makes one. If that fails, nothing of it stays.
+/// Makes one of this size, for whoever asks for it. If that fails, nothing of it stays.
 ///
 /// # Errors
 ///
@@ -110,12 +110,12 @@ pub(crate) fn make(
     fs: &dyn WriteFs,
     dir: DirId,
     name: &OsStr,
-    size: Bytes,
+    (size, keeper): (Bytes, Keeper),
 ) -> Result<(), (Op, io::Error)> {
     let at = |op: Op| move |error: io::Error| (op, error);
     let mut file = fs.create(dir, name).map_err(at(Op::Create))?;
     let id = file.meta().map_err(at(Op::Stat))?.stamp.id;
-    let made = fill(file.as_mut(), size);
+    let made = fill(file.as_mut(), size, &keeper.text());
     drop(file);
     made.inspect_err(|_| {
         let place = Place { dir, name: name.to_owned() };
@@ -123,13 +123,14 @@ pub(crate) fn make(
     })
 }
 
-fn fill(file: &mut dyn NewFile, size: Bytes) -> Result<(), (Op, io::Error)> {
+fn fill(file: &mut dyn NewFile, size: Bytes, text: &[u8]) -> Result<(), (Op, io::Error)> {
     let at = |op: Op| move |error: io::Error| (op, error);
-    file.write_all(TEXT).map_err(at(Op::Write))?;
+    file.write_all(text).map_err(at(Op::Write))?;
     file.sync().map_err(at(Op::Sync))?;
     match file.allocate(size) {
         Err(error) if error.kind() == ErrorKind::Unsupported => {
-            write_rest(file, size).map_err(at(Op::Write))?;
+            let text = Bytes::new(u64::try_from(text.len()).unwrap_or(u64::MAX));
+            write_rest(file, size.minus(text)).map_err(at(Op::Write))?;
         }
         other => other.map_err(at(Op::Write))?,
     }
@@ -144,8 +145,7 @@ fn fill(file: &mut dyn NewFile, size: Bytes) -> Result<(), (Op, io::Error)> {
 
 /// Writes what no file system can make smaller.
 fn write_rest(file: &mut dyn NewFile, size: Bytes) -> io::Result<()> {
-    let text = u64::try_from(TEXT.len()).unwrap_or(u64::MAX);
-    let mut left = size.get().saturating_sub(text);
+    let mut left = size.get();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut chunk = Vec::with_capacity(CHUNK);
     while left > 0 {

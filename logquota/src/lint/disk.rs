@@ -54,7 +54,7 @@ pub(super) fn disks(question: &Question<'_>) -> Vec<Disk> {
                     free: set.space.free,
                     used: Bytes::ZERO,
                     quotas: Bytes::ZERO,
-                    ballast: config.ballast.unwrap_or_default(),
+                    ballast: config.wanted_ballast().unwrap_or_default(),
                     ballast_kept: Bytes::ZERO,
                     ballast_needs: Bytes::ZERO,
                     blocks: 0,
@@ -70,7 +70,7 @@ pub(super) fn disks(question: &Question<'_>) -> Vec<Disk> {
         }
         disk.blocks = disk.blocks.saturating_add(1);
         disk.used = disk.used.plus(set.used());
-        if let Some(size) = config.ballast {
+        if let Some(size) = config.wanted_ballast() {
             let limits = [subject.spec.policy.limits, config.global].into_iter();
             let reserve = limits
                 .filter_map(|limits| limits.reserve)

@@ -471,8 +471,8 @@ fn a_ballast_is_for_all_and_of_several_the_largest_counts() {
     let parsed = parse("ballast 64M\n/log/a {\n}\nballast 1G\nballast 2k\n");
     assert_eq!((parsed.config.ballast, problems(&parsed)), (Some(Bytes::gib(1)), vec![]));
     assert_eq!(parse("/log/a {\n}\n").config.ballast, None);
+    assert_eq!(parse("ballast 0\n/log/a {\n}\n").config.ballast, Some(Bytes::ZERO));
     for (text, told) in [
-        ("ballast 0\n", "1:9 error a ballast of 0 bytes keeps no room"),
         ("ballast\n", "1:1 error `ballast` needs a value"),
         ("ballast 5%\n", "1:9 error"),
         ("/log/a {\nballast 1M\n}\n", "2:1 error `ballast` inside a block"),

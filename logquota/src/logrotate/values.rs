@@ -176,13 +176,9 @@ pub(super) fn quota(a: &Argument<'_>) -> Result<Bytes, Problem> {
     Ok(quota)
 }
 
-/// A size above 0.
+/// A size; 0 for none.
 pub(super) fn ballast(a: &Argument<'_>) -> Result<Bytes, Problem> {
-    let ballast = size(a, Blank::Allowed)?;
-    if ballast == Bytes::ZERO {
-        return Err(a.wrong("a ballast of 0 bytes keeps no room", "write a larger size"));
-    }
-    Ok(ballast)
+    size(a, Blank::Allowed)
 }
 
 /// A size, or a part of the file system in percent.

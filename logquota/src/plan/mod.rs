@@ -564,6 +564,13 @@ pub enum Reason {
         /// What must be free for it to be made.
         wanted: Bytes,
     },
+    /// The ballast is larger than is asked for: it is made anew, or goes if none is.
+    BallastTooLarge {
+        /// Its length.
+        len: Bytes,
+        /// What the configuration asks for.
+        asked: Bytes,
+    },
     /// A rotation needs an inode and the file system has none.
     NoInode,
     /// Archives are compressed.

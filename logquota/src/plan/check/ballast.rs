@@ -6,6 +6,7 @@ use super::Found;
 use super::amounts::Ledger;
 use super::model::World;
 use super::steps::Change;
+use crate::ballast::Keeper;
 use crate::inventory::{Ballast, BallastFound, Place};
 use crate::plan::{Action, Expect, Plan, Reason, Step, Wanted};
 use crate::units::Bytes;
@@ -39,7 +40,7 @@ fn file(ballast: &Ballast) -> Option<Expect> {
 
 /// Size, and what must be free, on a file system.
 fn wanted(world: &World<'_>, dev: u64) -> Option<(u128, u128)> {
-    let size = u128::from(world.config.ballast?.get());
+    let size = u128::from(world.config.ballast.filter(|size| *size > Bytes::ZERO)?.get());
     let views = world.sets.iter().filter(|view| view.set.dev == dev);
     let reserve = views.filter_map(|view| world.reserve(view)).max();
     Some((size, reserve.map_or(size / 8, |reserve| u128::from(reserve.get()))))
@@ -58,7 +59,7 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, ledger: &Ledger, found: &mut
     for (index, step) in plan.steps.iter().enumerate() {
         let what = match &step.action {
             Action::ReleaseBallast { at } => {
-                let what = release(world, step, at, released.contains(&at));
+                let what = release(world, step, at, &released);
                 released.push(at);
                 what.or_else(|| {
                     let mut before = plan.steps.iter().take(index);
@@ -94,7 +95,8 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, ledger: &Ledger, found: &mut
             }
             None => wanted(world, ballast.dev).map(|(_, floor)| floor),
         };
-        let is_needed = limit.is_some_and(|limit| free(world, ballast.dev) < limit);
+        let there = free(world, ballast.dev) + given(world, ballast.dev, &released);
+        let is_needed = limit.is_some_and(|limit| there < limit);
         let has_some = ballast.kept() > Bytes::ZERO;
         if is_needed && has_some && !released.contains(&&ballast.place) {
             let shown = world.show(&ballast.place);
@@ -103,10 +105,25 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, ledger: &Ledger, found: &mut
     }
 }
 
-fn release(world: &World<'_>, step: &Step, at: &Place, again: bool) -> Option<&'static str> {
+/// What those on one file system give that go.
+fn given(world: &World<'_>, dev: u64, released: &[&Place]) -> u128 {
+    let gone = world.inventory.ballasts.iter().filter(|ballast| ballast.dev == dev);
+    let gone = gone.filter(|ballast| released.contains(&&ballast.place));
+    gone.map(|ballast| u128::from(ballast.kept().get())).sum()
+}
+
+fn release(world: &World<'_>, step: &Step, at: &Place, before: &[&Place]) -> Option<&'static str> {
     let Some(ballast) = known(world, at) else { return Some("is another file") };
-    if again || file(ballast) != Some(step.expect) || step.log.is_some() {
+    if before.contains(&at) || file(ballast) != Some(step.expect) || step.log.is_some() {
         return Some("is not ours, or goes twice");
+    }
+    if step.bytes != ballast.kept() {
+        return Some("gives another amount");
+    }
+    if let Reason::BallastTooLarge { .. } = step.reason {
+        let is_unwanted = world.goal.is_none() && world.config.ballast == Some(Bytes::ZERO);
+        let is_right = is_unwanted && is_too_large(ballast, Bytes::ZERO, step);
+        return (!is_right || step.only_below.is_some()).then_some("goes and nobody said so");
     }
     let Reason::LowSpace { free: stated, wanted: limit } = step.reason else {
         return Some("goes for another reason");
@@ -117,12 +134,22 @@ fn release(world: &World<'_>, step: &Step, at: &Place, again: bool) -> Option<&'
             wanted(world, ballast.dev).is_some_and(|(_, floor)| floor == u128::from(limit.get()))
         }
     };
-    let is_free = free(world, ballast.dev) == u128::from(stated.get());
+    let there = free(world, ballast.dev) + given(world, ballast.dev, before);
+    let is_free = there == u128::from(stated.get());
     let below = step.only_below.map(|below| (below.wanted, below.dir));
     if !is_limit || !is_free || stated >= limit || below != Some((Wanted::Bytes(limit), at.dir)) {
         return Some("goes though there is room enough");
     }
-    (step.bytes != ballast.kept()).then_some("gives another amount")
+    None
+}
+
+/// Whether a run has made it, and longer than is asked for, as the step says.
+fn is_too_large(ballast: &Ballast, asked: Bytes, step: &Step) -> bool {
+    let BallastFound::Ours(meta) = &ballast.found else { return false };
+    let len = Bytes::new(meta.stamp.len);
+    ballast.keeper == Keeper::Configuration
+        && len > asked
+        && step.reason == Reason::BallastTooLarge { len, asked }
 }
 
 fn restore(
@@ -149,6 +176,14 @@ fn restore(
     }
     if u128::from(left.get()) < floor + asked / 8 {
         return Some("would go again soon");
+    }
+    if !ballast.can_be_made {
+        return Some("is made where somebody else keeps one");
+    }
+    let shrinks = matches!(step.reason, Reason::BallastTooLarge { .. });
+    if shrinks {
+        let is_right = !is_released && is_too_large(ballast, size, step);
+        return (!is_right).then_some("is made smaller and nobody said so");
     }
     let mut others = world.inventory.ballasts.iter().filter(|other| other.dev == ballast.dev);
     let has_one = others.any(|other| {

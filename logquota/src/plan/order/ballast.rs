@@ -2,8 +2,8 @@
 //! room, and is made after everything else, from what is left then.
 
 use super::{At, Builder};
-use crate::inventory::{Ballast, BallastFound, Set};
-use crate::plan::ballast::{Released, rule, space};
+use crate::inventory::{Ballast, Set};
+use crate::plan::ballast::{Released, is_too_large, rule, space, too_large};
 use crate::plan::{Action, Expect, OnlyBelow, Reason, Step, Wanted};
 use crate::units::Bytes;
 
@@ -17,8 +17,8 @@ impl Builder<'_> {
             let expect = Expect::Unchanged(*stamp);
             let index = self.push(At::set(of.set), action, expect, of.kept(), reason.clone());
             if let Some(step) = self.steps.get_mut(index) {
-                step.only_below =
-                    Some(OnlyBelow { wanted: Wanted::Bytes(*wanted), dir: of.place.dir });
+                step.only_below = wanted
+                    .map(|wanted| OnlyBelow { wanted: Wanted::Bytes(wanted), dir: of.place.dir });
             }
         }
     }
@@ -30,14 +30,14 @@ impl Builder<'_> {
         let mut done: Vec<u64> = Vec::new();
         for ballast in &inventory.ballasts {
             let dev = ballast.dev;
-            let is_foreign = matches!(ballast.found, BallastFound::Foreign { .. });
-            if is_foreign || done.contains(&dev) {
+            if !ballast.is_place() || done.contains(&dev) {
                 continue;
             }
             done.push(dev);
             let Some(rule) = rule(inventory, self.config, dev) else { continue };
+            let shrinks = is_too_large(ballast, rule.size) && !is_released(ballast);
             let mut others = inventory.ballasts.iter().filter(|other| other.dev == dev);
-            if others.any(|other| other.kept() >= rule.size && !is_released(other)) {
+            if !shrinks && others.any(|other| other.kept() >= rule.size && !is_released(other)) {
                 continue;
             }
             let Some(space) = space(inventory, dev) else { continue };
@@ -50,7 +50,8 @@ impl Builder<'_> {
             }
             let (at, size, left) = (ballast.place.clone(), rule.size, rule.left());
             let expect = old.map_or(Expect::Nothing, Expect::Unchanged);
-            let reason = Reason::RoomForBallast { free, wanted: left.plus(size) };
+            let room = Reason::RoomForBallast { free, wanted: left.plus(size) };
+            let reason = old.filter(|_| shrinks).map_or(room, |old| too_large(&old, size));
             let action = Action::RestoreBallast { at, size, left };
             self.push(At::set(ballast.set), action, expect, size, reason);
         }
