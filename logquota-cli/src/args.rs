@@ -151,6 +151,10 @@ pub(crate) struct SourceArgs {
     /// The length at which a log in DIR rotates [default: an eighth of the quota]
     #[arg(long, value_name = "SIZE", requires = "quota")]
     pub(crate) size: Option<Bytes>,
+    /// A file of this size in DIR keeps room: it goes first when the disk is full. The quota does not
+    /// count it. 0 deletes one that a run has made
+    #[arg(long, value_name = "SIZE", requires = "quota")]
+    pub(crate) ballast: Option<Bytes>,
     /// How the archives in DIR are compressed [default: zstd]
     #[arg(long, value_enum, value_name = "HOW", requires = "quota")]
     pub(crate) compress: Option<CompressArg>,

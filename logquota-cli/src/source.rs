@@ -35,6 +35,7 @@ pub(crate) struct DirSource {
     /// None only for `status`, which changes nothing, and `free`, which rotates nothing.
     quota: Option<Bytes>,
     size: Option<Bytes>,
+    ballast: Option<Bytes>,
     compress: CompressArg,
     livetrim: bool,
     su: Option<String>,
@@ -108,6 +109,7 @@ impl Source {
             dir: place(tree, dir)?,
             quota,
             size: args.size,
+            ballast: args.ballast,
             compress: args.compress.unwrap_or_default(),
             livetrim: args.livetrim,
             su: args.su.clone(),
@@ -126,6 +128,7 @@ impl Source {
             config: args.config.clone(),
             quota: None,
             size: None,
+            ballast: None,
             // Whoever looks after the logs may not know the suffix.
             compress: Some(args.compress.unwrap_or(CompressArg::None)),
             livetrim: false,
@@ -169,6 +172,7 @@ impl Source {
                 dir: None,
                 quota: None,
                 size: None,
+                ballast: None,
                 compress: None,
                 livetrim: false,
                 su: None,
@@ -181,6 +185,7 @@ impl Source {
                 dir: Some(dir),
                 quota,
                 size,
+                ballast,
                 compress,
                 livetrim,
                 su,
@@ -197,6 +202,7 @@ impl Source {
                     dir: path(dir)?,
                     quota: *quota,
                     size: *size,
+                    ballast: *ballast,
                     compress,
                     livetrim: *livetrim,
                     su: su.clone(),
@@ -220,6 +226,7 @@ impl Source {
                 dir: Some(PathJson::new(&source.dir)),
                 quota: source.quota,
                 size: source.size,
+                ballast: source.ballast,
                 compress: Some(source.compress.word().to_owned()),
                 livetrim: source.livetrim,
                 su: source.su.clone(),
@@ -235,7 +242,8 @@ impl Source {
             Self::Files(files) => read_files(files, tree, out)?,
             Self::Dir(source) => {
                 let set = SetSpec::directory(&source.dir, source.policy(tree)?);
-                Ready { config: Config::single(set), is_faulty: false, forgotten: Vec::new() }
+                let config = Config { ballast: source.ballast, ..Config::single(set) };
+                Ready { config, is_faulty: false, forgotten: Vec::new() }
             }
         };
         if tree.path().is_some() {
@@ -399,6 +407,7 @@ mod tests {
             dir: "/logs".into(),
             quota: Some(Bytes::mib(1)),
             size: None,
+            ballast: Some(Bytes::mib(2)),
             compress: CompressArg::Gzip,
             livetrim: true,
             su: Some("root:root".to_owned()),

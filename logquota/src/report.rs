@@ -86,6 +86,9 @@ pub struct SourceJson {
     /// The length at which its logs rotate, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Bytes>,
+    /// The size of a ballast in it, in bytes; 0 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ballast: Option<Bytes>,
     /// How its archives are compressed: `zstd`, `gzip` or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compress: Option<String>,

@@ -53,6 +53,10 @@ pub(crate) struct PipeArgs {
     /// What must stay free on the disk: archives are deleted until it is
     #[arg(long, value_name = "SIZE")]
     pub(crate) reserve: Option<Bytes>,
+    /// A file of this size beside the log keeps room: when the disk is full, it goes before an
+    /// archive or a line. The quota counts it
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) ballast: Option<Bytes>,
     /// How archives are compressed
     #[arg(long, value_enum, value_name = "HOW", default_value = "none")]
     pub(crate) compress: CompressArg,

@@ -109,6 +109,9 @@ impl Log {
         if let Some(free) = args.reserve {
             builder = builder.reserve(free);
         }
+        if let Some(size) = args.ballast {
+            builder = builder.ballast(size);
+        }
         if let Some(codec) = args.compress.codec() {
             builder = builder.compress(codec);
         }
