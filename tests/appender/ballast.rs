@@ -111,6 +111,42 @@ fn the_reserve_has_it_go_before_an_archive() {
     assert_eq!(log.stats().evicted_files, 0);
 }
 
+/// The reserve is met, but not with the next segment, for which an archive would go otherwise. Where
+/// records go and archives do not, nothing is kept for it.
+#[test]
+fn it_goes_before_an_archive_for_the_room_of_the_next_segment() {
+    for (on_full, released) in [(OnFull::EvictOldest, 1), (OnFull::DropNewest, 0)] {
+        let mut kit = Kit::on(disk(512));
+        let builder = kit.builder().on_full(on_full).reserve(Bytes::kib(64)).ballast(SIZE);
+        let log = builder.open().expect("a log");
+        kit.flood(&log, 600);
+        assert!(kept(&kit) >= SIZE, "{on_full:?}");
+        let rest = kit.fs.free().minus(Bytes::kib(68));
+        kit.fs.put("/other", Content::Fill(b'y', rest.get()), 0).expect("a file");
+        log.maintain();
+        assert_eq!(told(&kit), (released, 1), "{on_full:?}");
+        assert_eq!(log.stats().evicted_files, 0, "{on_full:?}");
+    }
+}
+
+/// Space is free, and the last inode is taken: a segment cannot even be made.
+#[test]
+fn h40_its_inode_is_for_the_next_segment_before_an_archive_or_a_record_goes() {
+    for on_full in [OnFull::EvictOldest, OnFull::DropNewest, OnFull::Refuse] {
+        let mut kit = Kit::on(SimDisk { inodes: 16, ..disk(512) });
+        let log = kit.builder().on_full(on_full).ballast(SIZE).open().expect("a log");
+        kit.flood(&log, 100);
+        let other = |number| kit.fs.put(format!("/other{number}"), Content::Bytes(Vec::new()), 0);
+        let taken = (0..100).take_while(|number| other(*number).is_ok()).count();
+        assert!((1..16).contains(&taken), "{taken}");
+        kit.flood(&log, 100);
+        let (numbers, stats) = (kit.disk().of_writer(0), log.stats());
+        assert_eq!(numbers, (0..200).collect::<Vec<_>>(), "{on_full:?}");
+        assert_eq!((stats.evicted_files, stats.dropped.total(), stats.rotations), (0, 0, 2));
+        assert_eq!((kept(&kit), told(&kit)), (Bytes::ZERO, (1, 1)), "{on_full:?}");
+    }
+}
+
 #[test]
 fn h51_the_quota_counts_it() {
     let mut kit = Kit::on(disk(2048));

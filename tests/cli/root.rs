@@ -367,6 +367,27 @@ fn h23_a_plan_is_for_the_disk_that_it_was_made_for() {
     assert_eq!(scene.archives(), 0);
 }
 
+/// What is a home, or holds homes, by where its links lead.
+#[test]
+fn h25_homes_that_are_links_are_homes() {
+    let scene = Scene::new();
+    let passwd = "ann:x:1001:1001::/home/ann:/bin/sh\nbob:x:1002:1002::/var/bob:/bin/sh\n";
+    scene.write("disk/etc/passwd", passwd);
+    for folder in ["disk/data/home/ann/log", "disk/data/people/bob"] {
+        fs::create_dir_all(scene.path(folder)).expect("folders");
+        scene.logs(folder);
+    }
+    symlink("/data/home", scene.path("disk/home")).expect("a link");
+    symlink("../data/people/bob", scene.path("disk/var/bob")).expect("a link");
+    for home in
+        ["/home", "/data/home", "/home/ann", "/data/home/ann", "/var/bob", "/data/people/bob"]
+    {
+        assert_refused(&scene.at_once(&[home]), "it is a home, or holds homes");
+    }
+    assert_code(&scene.at_once(&["/home/ann/log"]), 6);
+    assert_eq!(fs::read_dir(scene.path("disk/data/people/bob")).expect("a folder").count(), 4);
+}
+
 /// Names of users and groups are those of the disk; what is compared is their numbers.
 #[test]
 fn users_are_those_of_the_disk() {

@@ -444,3 +444,30 @@ fn h09_only_a_regular_file_is_opened_to_be_overwritten_and_keeps_its_length() {
         assert!(open("target").expect("no error").is_none());
     });
 }
+
+/// A device whose driver is missing tells by its error whether it was opened.
+#[test]
+fn h09_a_device_in_the_place_of_a_small_file_is_not_even_opened() {
+    if !is_root() {
+        return;
+    }
+    let folder = folder();
+    fs::create_dir(folder.path().join("etc")).expect("a folder");
+    let tree = Tree::mounted(folder.path()).expect("a tree");
+    for name in ["etc/hostname", "etc/machine-id", "etc/passwd"] {
+        let path = folder.path().join(name);
+        let device = rustix::fs::makedev(240, 77);
+        let kind = FileType::CharacterDevice;
+        if rustix::fs::mknodat(rustix::fs::CWD, &path, kind, Mode::RUSR, device).is_err() {
+            println!("skipped: no devices can be made here");
+            return;
+        }
+        let inside = Path::new("/").join(name);
+        for read in [tree.read_small(&inside, 99), read_small(&path, 99)] {
+            let error = read.expect_err("no file");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name}: {error}");
+        }
+    }
+    let disk = tree.disk().expect("a disk").expect("one");
+    assert_eq!((disk.name.as_str(), disk.machine_id.as_str()), ("", ""));
+}
