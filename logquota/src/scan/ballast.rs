@@ -127,7 +127,7 @@ fn look(fs: &dyn ReadFs, (base, path): (DirId, &Path), is_wanted: bool) -> Optio
     };
     let path = path.join(DIR);
     let uid = fs.effective_uid();
-    let owner = owner(fs, base, dir).filter(|owner| *owner != uid);
+    let owner = owner(fs, base).filter(|owner| *owner != uid);
     let others = owner.and_then(|owner| look_inside(fs, dir, &path, owner).ok());
     // Nobody but its owner makes one in there.
     let others = others.filter(|(found, _)| matches!(found, BallastFound::Ours(_)));
@@ -137,13 +137,12 @@ fn look(fs: &dyn ReadFs, (base, path): (DirId, &Path), is_wanted: bool) -> Optio
     Some(Seen { dir, is_pending: false, is_others, found, keeper })
 }
 
-/// The user whose ballast root may give up: he owns the folder of the logs, and what is in there of
-/// ours is his alone. So he, and nobody else, could have put another file there, and could only have
-/// taken one that he can delete himself: root, who deletes a name in that folder, and cuts a file
-/// that is his, does nothing for him that he could not do.
-fn owner(fs: &dyn ReadFs, base: DirId, dir: DirId) -> Option<u32> {
-    let owner_of = |dir| fs.stat_dir(dir).ok().map(|meta| meta.uid);
-    let owner = owner_of(base).filter(|owner| owner_of(dir) == Some(*owner));
+/// The user whose ballast root may give up: he who owns the folder of the logs. `look_inside` asks
+/// that what is in there of ours is his alone. So nobody else could have put another file there, and
+/// he could only have taken one that he can delete himself: root, who deletes a name in a folder of
+/// his and cuts a file of his, does nothing for him that he could not do.
+fn owner(fs: &dyn ReadFs, base: DirId) -> Option<u32> {
+    let owner = fs.stat_dir(base).ok().map(|meta| meta.uid);
     owner.filter(|_| fs.effective_uid() == 0)
 }
 
