@@ -13,7 +13,7 @@ use crate::inventory::DirId;
 use crate::stamp::Meta;
 
 /// Below so many files a thread is not worth its start.
-const MIN_PER_THREAD: usize = 1_024;
+const MIN_PER_THREAD: usize = 256;
 
 /// More threads would only wait for each other in the kernel.
 const THREADS_MAX: usize = 4;

@@ -106,10 +106,6 @@ impl Drafts<'_, '_> {
             let namings = self.distinct_namings(&self.sets_of(folder));
             self.namings_in.push(namings);
         }
-        // At once: what grows piece by piece leaves holes behind it.
-        let names = self.world.folders.iter().take(with_logs).map(|folder| folder.names.len());
-        let names = names.sum();
-        self.found.reserve_exact(names);
         for folder in 0..with_logs {
             self.sort_out(folder);
         }

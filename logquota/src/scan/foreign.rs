@@ -67,7 +67,8 @@ pub fn foreign(
             Err(_) => search.found.is_partial = true,
         }
     }
-    let mut largest: Vec<_> = search.heap.into_iter().map(|Reverse(file)| file).collect();
+    let files = search.heap.into_iter();
+    let mut largest: Vec<_> = files.map(|Reverse((bytes, Reverse(path)))| (bytes, path)).collect();
     largest.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     Foreign { largest, ..search.found }
 }
@@ -79,7 +80,8 @@ struct Search<'a> {
     ours: Vec<u64>,
     /// What may be come upon once more, by its inode: folders, and files with several names.
     seen: HashSet<u64>,
-    heap: BinaryHeap<Reverse<(Bytes, PathBuf)>>,
+    /// Of those with the same size, the first by name.
+    heap: BinaryHeap<Reverse<(Bytes, Reverse<PathBuf>)>>,
     largest: usize,
     names: usize,
     found: Foreign,
@@ -93,17 +95,25 @@ impl Search<'_> {
             Ok(_) => {}
             Err(_) => return self.found.is_partial = true,
         }
+        // Most names are looked at while they are listed: to keep them all takes as much memory
+        // as the scan has kept.
+        let fs = self.fs;
         let mut names = Names::default();
-        let left = NAMES_MAX.saturating_sub(self.names);
         let mut is_cut = depth > DEPTH_MAX;
-        let listed = self.fs.list(dir, &mut |name, _| {
-            if names.len() < left && !is_cut {
-                is_cut |= !names.push(name);
-            } else {
-                is_cut = true;
+        let listed = fs.list(dir, &mut |name, _| {
+            is_cut |= self.names >= NAMES_MAX;
+            if is_cut {
+                return;
+            }
+            self.names = self.names.saturating_add(1);
+            let Ok(Some(meta)) = fs.stat(dir, name) else { return };
+            match meta.kind {
+                Kind::File if meta.stamp.nlink <= 1 => self.look(&meta, || path.join(name)),
+                // In the order of their names, for what has several to be found under the same.
+                Kind::File | Kind::Dir => is_cut |= !names.push(name),
+                _ => {}
             }
         });
-        self.names = self.names.saturating_add(names.len());
         self.found.is_partial |= is_cut || listed.is_err();
         names.sort();
         for name in (0..names.len()).filter_map(|index| names.get(index)) {
@@ -115,9 +125,7 @@ impl Search<'_> {
                         self.fs.close_dir(below);
                     }
                 }
-                Kind::File if !self.is_known(&meta) => {
-                    self.count(meta.stamp.allocated, || path.join(name));
-                }
+                Kind::File => self.look(&meta, || path.join(name)),
                 _ => {}
             }
         }
@@ -131,15 +139,21 @@ impl Search<'_> {
         is_ours || may_come_again && !self.seen.insert(stamp.id.ino)
     }
 
+    fn look(&mut self, meta: &Meta, path: impl FnOnce() -> PathBuf) {
+        if !self.is_known(meta) {
+            self.count(meta.stamp.allocated, path);
+        }
+    }
+
     fn count(&mut self, bytes: Bytes, path: impl FnOnce() -> PathBuf) {
         self.found.files = self.found.files.saturating_add(1);
         self.found.bytes = self.found.bytes.plus(bytes);
         let is_small = self.heap.len() >= self.largest
-            && self.heap.peek().is_none_or(|Reverse((least, _))| bytes <= *least);
+            && self.heap.peek().is_none_or(|Reverse((least, _))| bytes < *least);
         if is_small || bytes == Bytes::ZERO {
             return;
         }
-        self.heap.push(Reverse((bytes, path())));
+        self.heap.push(Reverse((bytes, Reverse(path()))));
         if self.heap.len() > self.largest {
             self.heap.pop();
         }
