@@ -103,7 +103,7 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
                 meta.stamp.id = inode(meta.stamp.id.dev);
                 meta.stamp.len = len;
                 meta.stamp.allocated = out;
-                assert!(files.insert(to.clone(), meta).is_none(), "{to:?} exists");
+                assert!(files.insert((**to).clone(), meta).is_none(), "{to:?} exists");
             }
             Action::Squeeze { from, to, begun, .. } => {
                 assert!(begun.is_none(), "no inventory here has half an archive");
@@ -113,7 +113,7 @@ pub fn apply(case: &Case, plan: &Plan, percent: u64) -> Inventory {
                 meta.stamp.id = inode(meta.stamp.id.dev);
                 meta.stamp.len = len;
                 meta.stamp.allocated = Bytes::new(len).in_blocks(Bytes::new(BLOCK));
-                assert!(files.insert(to.clone(), meta).is_none(), "{to:?} exists");
+                assert!(files.insert((**to).clone(), meta).is_none(), "{to:?} exists");
             }
             Action::Delete { at, .. } => {
                 files.remove(at).expect("a file");

@@ -308,9 +308,9 @@ mod tests {
             .map(|command| Arc::new(Program { command: command.into(), options: Vec::new() }));
         Action::Compress {
             from: place("a.log.1"),
-            to: place("a.log.1.gz"),
-            temp: "t".into(),
-            log: place("a.log"),
+            to: Box::new(place("a.log.1.gz")),
+            temp: std::ffi::OsStr::new("t").into(),
+            log: Box::new(place("a.log")),
             program,
             codec: Codec::Gzip,
             level: None,
@@ -348,7 +348,11 @@ mod tests {
                     ),
                 ),
                 (
-                    Action::Create { at: place("a.log"), attributes, like: None },
+                    Action::Create {
+                        at: place("a.log"),
+                        attributes: Box::new(attributes),
+                        like: None,
+                    },
                     Some("creating new /l/a.log mode = 0640 uid = 3 gid = 4"),
                 ),
                 (

@@ -48,10 +48,10 @@ impl<'e> Guard<'e> {
     pub(super) fn new(env: &'e Env, plan: &Plan, free: u64, in_haste: bool) -> Self {
         let making = |action: &Action| match action {
             Action::Compress { from, temp, room, .. } => {
-                Some((temp.clone(), Making { room: *room, source: from.name.clone() }))
+                Some((temp.to_os_string(), Making { room: *room, source: from.name.clone() }))
             }
             Action::Squeeze { from, head, room, .. } => {
-                Some((head.clone(), Making { room: *room, source: from.name.clone() }))
+                Some((head.to_os_string(), Making { room: *room, source: from.name.clone() }))
             }
             _ => None,
         };

@@ -80,7 +80,7 @@ impl Core {
         let refusal = upkeep::refusal(&seen);
         let since = seen.log().and_then(|log| {
             let newest = log.archives.iter().find_map(|archive| match archive.label() {
-                Label::Sequence { at, .. } => Some(*at),
+                Label::Sequence { at, .. } => Some(at),
                 _ => None,
             });
             let stamp = log.active.as_ref().map(|meta| meta.stamp);

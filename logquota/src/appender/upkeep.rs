@@ -97,11 +97,11 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
     for log in logs {
         // What we are just making is no leftover.
         log.leftovers.retain(|leftover| !books.is_making(&leftover.place.name));
-        let packed: HashSet<&Label> =
+        let packed: HashSet<Label> =
             log.archives.iter().filter(|archive| !archive.is_plain()).map(Archive::label).collect();
         for archive in &log.archives {
             if let Label::Sequence { number, .. } = archive.label() {
-                books.saw_number(*number);
+                books.saw_number(number);
             }
             let stamp = &archive.stamp();
             let bytes = stamp.allocated.get();
@@ -111,8 +111,9 @@ pub(super) fn look(env: &Env) -> Result<Seen> {
             }
             // Blocks of what is still being written back are noted later. What is compressed, by
             // half or all, is not, and may have lost most of them.
-            let is_fresh =
-                archive.is_plain() && archive.head().is_none() && !packed.contains(archive.label());
+            let is_fresh = archive.is_plain()
+                && archive.head().is_none()
+                && !packed.contains(&archive.label());
             let bytes = if is_fresh { bytes.max(books.claim(stamp.len)) } else { bytes };
             found.push((archive.name().to_owned(), bytes, stamp.id));
         }

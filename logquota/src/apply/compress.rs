@@ -45,7 +45,7 @@ impl<'p> Job<'p> {
         else {
             return None;
         };
-        let temp = Place { dir: to.dir, name: temp.clone() };
+        let temp = Place { dir: to.dir, name: temp.to_os_string() };
         let (codec, level, room, keep) = (*codec, *level, *room, *keep);
         let (expect, set) = (&step.expect, step.set);
         Some(Self { from, to, temp, log, codec, level, room, keep, expect, set })

@@ -69,7 +69,7 @@ impl<'a> Runner<'a> {
         let Action::Squeeze { from, to, head, begun, log, codec, level, .. } = &step.action else {
             return Ok(());
         };
-        let head = Place { dir: to.dir, name: head.clone() };
+        let head = Place { dir: to.dir, name: head.to_os_string() };
         let job = Job { set: step.set, from, to, head, codec: *codec, level: *level };
         self.settle()?;
         must_not_be_held(self.fs, from, || self.path(from))?;

@@ -352,7 +352,7 @@ impl<'a> Runner<'a> {
         self.act_as(self.plan.sets.get(step.set).and_then(|set| set.run_as), step)?;
         match &step.action {
             Action::Rename { from, to } => self.rename(step, from, to),
-            Action::Create { at, attributes, like } => self.create(at, attributes, like.as_ref()),
+            Action::Create { at, attributes, like } => self.create(at, attributes, like.as_deref()),
             Action::MakeDir { at, attributes } => self.make_dir(at, attributes),
             Action::Copy { from, to, temp, keeps_time, .. } => {
                 self.copy(step, (from, to), temp, *keeps_time)
@@ -360,7 +360,7 @@ impl<'a> Runner<'a> {
             Action::Truncate { at, same_as } => self.truncate(step, at, same_as.as_ref()),
             Action::Trim { at, cut, keep } => self.trim(step, at, *cut, *keep),
             Action::Delete { at, shred, same_as, head } => {
-                self.delete(step, (at, head.as_ref()), *shred, same_as.as_ref(), hooks)
+                self.delete(step, (at, head.as_deref()), *shred, same_as.as_deref(), hooks)
             }
             Action::Squeeze { .. } => self.squeeze(step),
             Action::Mail { at, message } => self.mail(step, at, message, hooks),

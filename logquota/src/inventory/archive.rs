@@ -1,7 +1,7 @@
 //! An archive as it was scanned, in little room: there may be very many.
 //!
-//! Names of one folder lie in one piece of memory. What most archives have in common (owner,
-//! mode, suffix, file system) is kept once.
+//! Names of one folder lie in one piece of memory. What most archives have in common (that
+//! piece, owner, mode, suffix, file system) is kept once.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::Head;
 use super::names::Text;
-use crate::naming::{ArchiveName, Label, newest_first};
+use crate::naming::{ArchiveName, Date, Label, newest_first};
 use crate::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use crate::units::Bytes;
 
@@ -19,22 +19,21 @@ use crate::units::Bytes;
 /// that has the name of one: that is renamed like the others, and neither opened nor deleted.
 #[derive(Clone)]
 pub struct Archive {
-    text: Text,
     common: Arc<Common>,
-    label: Label,
+    label: Short,
     ino: u64,
     len: u64,
     allocated: Bytes,
-    /// Where its name begins in `text`.
+    /// Where its name begins in the text.
     start: u32,
-    btime: Moment,
-    mtime: Moment,
-    ctime: Moment,
+    times: [Moment; TIMES],
 }
 
 /// What most archives of a log have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Common {
+    /// Where their names are.
+    text: Text,
     suffix: String,
     own_style: bool,
     has_btime: bool,
@@ -46,19 +45,43 @@ struct Common {
     gid: u32,
     nlink: u32,
     is_hollow: bool,
+    /// Its times, if one of them is beyond what a [`Moment`] can be. Hardly any has such.
+    odd_times: Option<Box<[Timestamp; TIMES]>>,
     /// Its compressed beginning. Hardly any has one.
     head: Option<Box<Head>>,
 }
 
-/// A [`Timestamp`] in twelve bytes: seconds, their upper half first, and nanoseconds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Moment([u32; 3]);
+/// Birth, last change of the content, last change of the inode.
+const TIMES: usize = 3;
+
+/// A [`Timestamp`] in eight bytes: 34 bits of seconds since 1970, enough for 500 years, and then 30
+/// of nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Moment(u64);
+
+/// How many bits the nanoseconds have.
+const NANOS: u32 = 30;
+
+/// A [`Label`] in sixteen bytes.
+#[derive(Clone)]
+enum Short {
+    Number(u32),
+    Date(Arc<Date>),
+    Sequence {
+        number: u32,
+        at: u32,
+    },
+    /// A sequence number or a time that four bytes are too few for.
+    Long {
+        sequence: Box<(u64, i64)>,
+    },
+}
 
 /// Finds what archives have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Commons {
     known: HashSet<Arc<Common>>,
-    labels: HashSet<Label>,
+    dates: HashSet<Arc<Date>>,
 }
 
 impl Archive {
@@ -76,7 +99,11 @@ impl Archive {
         meta: &Meta,
     ) -> Self {
         let stamp = &meta.stamp;
+        let times = [stamp.id.btime.unwrap_or_default(), stamp.mtime, stamp.ctime];
+        let short = times.map(Moment::new);
+        let is_odd = short.contains(&None);
         let common = commons.of(Common {
+            text: text.clone(),
             suffix: parsed.suffix,
             own_style: parsed.own_style,
             has_btime: stamp.id.btime.is_some(),
@@ -88,32 +115,30 @@ impl Archive {
             gid: meta.gid,
             nlink: stamp.nlink,
             is_hollow: false,
+            odd_times: is_odd.then(|| Box::new(times)),
             head: None,
         });
         Self {
-            text: text.clone(),
             common,
-            label: commons.label(parsed.label),
+            label: Short::new(commons.label(parsed.label)),
             ino: stamp.id.ino,
             len: stamp.len,
             allocated: stamp.allocated,
             start,
-            btime: Moment::new(stamp.id.btime.unwrap_or_default()),
-            mtime: Moment::new(stamp.mtime),
-            ctime: Moment::new(stamp.ctime),
+            times: short.map(Option::unwrap_or_default),
         }
     }
 
     /// Its file name in the log's archive folder.
     #[must_use]
     pub fn name(&self) -> &OsStr {
-        self.text.at(self.start)
+        self.common.text.at(self.start)
     }
 
     /// Which archive of its log it is, as its name says.
     #[must_use]
-    pub const fn label(&self) -> &Label {
-        &self.label
+    pub fn label(&self) -> Label {
+        self.label.get()
     }
 
     /// Compression suffix with its dot; empty for a plain archive.
@@ -138,15 +163,21 @@ impl Archive {
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         let common = &self.common;
-        let btime = common.has_btime.then(|| self.btime.get());
+        let [btime, mtime, ctime] = self.times();
+        let btime = common.has_btime.then_some(btime);
         Stamp {
             id: FileId { dev: common.dev, ino: self.ino, btime },
             len: self.len,
             allocated: self.allocated,
-            mtime: self.mtime.get(),
-            ctime: self.ctime.get(),
+            mtime,
+            ctime,
             nlink: common.nlink,
         }
+    }
+
+    fn times(&self) -> [Timestamp; TIMES] {
+        let odd = self.common.odd_times.as_deref().copied();
+        odd.unwrap_or_else(|| self.times.map(Moment::get))
     }
 
     /// What kind of thing it is.
@@ -161,8 +192,8 @@ impl Archive {
     pub fn meta(&self) -> Meta {
         let common = &self.common;
         let (kind, mode, uid, gid) = (common.kind, common.mode, common.uid, common.gid);
-        let accessed = self.mtime.get();
-        Meta { stamp: self.stamp(), accessed, kind, mode, uid, gid, mount: common.mount }
+        let (stamp, mount) = (self.stamp(), common.mount);
+        Meta { stamp, accessed: stamp.mtime, kind, mode, uid, gid, mount }
     }
 
     /// Its compressed beginning, if its compression in place was interrupted.
@@ -206,18 +237,17 @@ impl Archive {
     /// The same name, with this seen under it.
     #[must_use]
     pub fn with_meta(&self, meta: &Meta) -> Self {
-        let (label, suffix) = (self.label.clone(), self.common.suffix.clone());
+        let (label, suffix) = (self.label(), self.common.suffix.clone());
         let parsed = ArchiveName { label, suffix, own_style: self.common.own_style };
-        Self::within(&mut Commons::default(), (&self.text, self.start), parsed, meta)
+        Self::within(&mut Commons::default(), (&self.common.text, self.start), parsed, meta)
     }
 
     /// Newest first, by what the names say.
     #[must_use]
     pub fn newest_first(&self, other: &Self) -> Ordering {
-        let key = |archive: &Self| archive.common.own_style;
         newest_first(
-            (key(self), &self.label, self.suffix()),
-            (key(other), &other.label, other.suffix()),
+            (self.is_own_style(), &self.label(), self.suffix()),
+            (other.is_own_style(), &other.label(), other.suffix()),
         )
         .then_with(|| self.name().cmp(other.name()))
     }
@@ -226,9 +256,12 @@ impl Archive {
 impl PartialEq for Archive {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name()
-            && self.label == other.label
-            && self.common == other.common
-            && self.stamp() == other.stamp()
+            && self.label() == other.label()
+            && self.suffix() == other.suffix()
+            && self.is_own_style() == other.is_own_style()
+            && self.meta() == other.meta()
+            && self.is_hollow() == other.is_hollow()
+            && self.head() == other.head()
     }
 }
 
@@ -238,7 +271,7 @@ impl fmt::Debug for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Archive")
             .field("name", &self.name())
-            .field("label", &self.label)
+            .field("label", &self.label())
             .field("meta", &self.meta())
             .finish_non_exhaustive()
     }
@@ -256,28 +289,49 @@ impl Commons {
 
     /// Logs are rotated together, and their archives have the same dates.
     fn label(&mut self, label: Label) -> Label {
-        if !matches!(label, Label::Date(_)) {
-            return label;
+        let Label::Date(date) = label else { return label };
+        if let Some(known) = self.dates.get(&date) {
+            return Label::Date(known.clone());
         }
-        if let Some(known) = self.labels.get(&label) {
-            return known.clone();
+        self.dates.insert(date.clone());
+        Label::Date(date)
+    }
+}
+
+impl Short {
+    fn new(label: Label) -> Self {
+        match label {
+            Label::Number(number) => Self::Number(number),
+            Label::Date(date) => Self::Date(date),
+            Label::Sequence { number, at } => match (u32::try_from(number), u32::try_from(at)) {
+                (Ok(number), Ok(at)) => Self::Sequence { number, at },
+                _ => Self::Long { sequence: Box::new((number, at)) },
+            },
         }
-        self.labels.insert(label.clone());
-        label
+    }
+
+    fn get(&self) -> Label {
+        match self {
+            Self::Number(number) => Label::Number(*number),
+            Self::Date(date) => Label::Date(date.clone()),
+            Self::Sequence { number, at } => {
+                Label::Sequence { number: u64::from(*number), at: i64::from(*at) }
+            }
+            Self::Long { sequence } => Label::Sequence { number: sequence.0, at: sequence.1 },
+        }
     }
 }
 
 impl Moment {
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-    const fn new(time: Timestamp) -> Self {
-        let secs = time.secs.cast_unsigned();
-        Self([(secs >> 32) as u32, secs as u32, time.nanos])
+    fn new(time: Timestamp) -> Option<Self> {
+        let secs = u64::try_from(time.secs).ok().filter(|secs| secs >> (u64::BITS - NANOS) == 0)?;
+        (time.nanos >> NANOS == 0).then(|| Self(secs << NANOS | u64::from(time.nanos)))
     }
 
-    fn get(self) -> Timestamp {
-        let [high, low, nanos] = self.0;
-        let secs = u64::from(high) << 32 | u64::from(low);
-        Timestamp { secs: secs.cast_signed(), nanos }
+    #[expect(clippy::cast_possible_truncation, reason = "the bits that remain are few")]
+    const fn get(self) -> Timestamp {
+        let secs = (self.0 >> NANOS).cast_signed();
+        Timestamp { secs, nanos: self.0 as u32 & ((1 << NANOS) - 1) }
     }
 }
 
@@ -288,9 +342,15 @@ mod tests {
 
     #[test]
     fn an_archive_gives_back_what_was_seen_of_it() {
-        for (secs, nanos, btime) in [(0, 0, false), (-1, 999_999_999, true), (i64::MIN, 1, true)] {
+        let (last, far) = (Timestamp { secs: (1 << 34) - 1, nanos: 999_999_999 }, i64::MAX);
+        for (secs, nanos, btime, other) in [
+            (0, 0, false, last),
+            (1 << 34, 0, true, last),
+            (1_700_000_000, u32::MAX, true, last),
+            (-1, 999_999_999, true, Timestamp { secs: far, nanos: 1 }),
+            (i64::MIN, 1, true, Timestamp { secs: far, nanos: 0 }),
+        ] {
             let time = Timestamp { secs, nanos };
-            let other = Timestamp { secs: i64::MAX, nanos: nanos / 2 };
             let id = FileId { dev: 7, ino: u64::MAX, btime: btime.then_some(other) };
             let allocated = Bytes::new(u64::MAX - 1);
             let stamp = Stamp { id, len: 5, allocated, mtime: time, ctime: other, nlink: 3 };
@@ -301,12 +361,28 @@ mod tests {
             let archive = Archive::new(name, parsed.clone(), &meta);
             assert_eq!((archive.name(), archive.meta()), (name, meta));
             let own = archive.is_own_style();
-            assert_eq!((archive.label(), archive.suffix(), own), (&parsed.label, ".gz", false));
+            assert_eq!((archive.label(), archive.suffix(), own), (parsed.label, ".gz", false));
+        }
+    }
+
+    #[test]
+    fn a_label_is_given_back_whatever_its_numbers() {
+        let sequence = |number, at| Label::Sequence { number, at };
+        let four = u64::from(u32::MAX);
+        let labels = [
+            Label::Number(u32::MAX),
+            sequence(four, i64::from(u32::MAX)),
+            sequence(four + 1, 0),
+            sequence(0, i64::from(u32::MAX) + 1),
+            sequence(u64::MAX, -1),
+        ];
+        for label in labels {
+            assert_eq!(Short::new(label.clone()).get(), label);
         }
     }
 
     #[test]
     fn an_archive_takes_little_room() {
-        assert!(size_of::<Archive>() <= 104, "{}", size_of::<Archive>());
+        assert!(size_of::<Archive>() <= 80, "{}", size_of::<Archive>());
     }
 }

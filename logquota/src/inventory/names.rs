@@ -1,6 +1,7 @@
 //! Many names in little memory: their bytes, and four bytes each while they are looked up.
 
 use std::ffi::OsStr;
+use std::hash::{Hash, Hasher};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
@@ -31,6 +32,21 @@ impl Text {
     /// The name that begins there.
     pub(crate) fn at(&self, start: u32) -> &OsStr {
         OsStr::from_bytes(at(&self.0, start))
+    }
+}
+
+/// Two are the same if they are one piece of memory: what is in them is not looked at.
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Text {}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }
 

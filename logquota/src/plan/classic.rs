@@ -135,7 +135,7 @@ fn obstacle(draft: &LogDraft<'_>, target: &Target, copies: &OldCopies) -> Option
         return None;
     }
     let packed = suffix(draft.policy);
-    let label = |index: &usize| draft.copy(*index).map(|(a, _)| a.label().clone());
+    let label = |index: &usize| draft.copy(*index).map(|(a, _)| a.label());
     let late = copies.late.iter().filter_map(label);
     let moved = copies.moves.iter().filter_map(|(index, number)| {
         let (archive, _) = draft.copy(*index)?;
@@ -178,12 +178,12 @@ fn with_suffix<'d>(
 /// want of room, and are not stranded by that.
 fn counted<'d>(draft: &'d LogDraft<'_>, late: &[usize]) -> Vec<(usize, &'d Archive)> {
     let packed = suffix(draft.policy);
-    let twins: HashSet<&Label> = if draft.has_limits {
+    let twins: HashSet<Label> = if draft.has_limits {
         with_suffix(draft, packed).map(|(_, archive)| archive.label()).collect()
     } else {
         HashSet::new()
     };
-    let stays = |a: &Archive| draft.has_limits && a.is_plain() && !twins.contains(a.label());
+    let stays = |a: &Archive| draft.has_limits && a.is_plain() && !twins.contains(&a.label());
     let is_counted = |(index, a): &(usize, &Archive)| {
         late.contains(index) || a.is_own_style() && (a.suffix() == packed || stays(a))
     };
@@ -195,11 +195,11 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
     let packed = suffix(policy);
     let at = |number: u32, suffix: &str| {
         with_suffix(draft, suffix)
-            .find(|(_, archive)| *archive.label() == Label::Number(number))
+            .find(|(_, archive)| archive.label() == Label::Number(number))
             .map(|(index, _)| index)
     };
     let number = |archive: &Archive| match archive.label() {
-        Label::Number(number) => *number,
+        Label::Number(number) => number,
         _ => 0,
     };
     let counted = counted(draft, &[]);
@@ -246,7 +246,7 @@ fn numbered(draft: &LogDraft<'_>, start: u32, now: DateTime<FixedOffset>) -> Old
         .collect();
     slots.sort_unstable_by(|a, b| b.cmp(a));
     let is_old = |index: usize| archive(index).is_some_and(|a| too_old(draft, a, now).is_some());
-    let at_end = counted.iter().find(|(_, a)| *a.label() == Label::Number(end));
+    let at_end = counted.iter().find(|(_, a)| a.label() == Label::Number(end));
     let stale = at_end.filter(|_| is_limited).map(|(index, _)| *index);
     let mut last = stale;
     // Plain ones beside a compressed one of their number stay where they are.

@@ -66,6 +66,8 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
     });
     let due = due.collect();
     let sets = order::sums(inventory, &drafts, &evictions, &ordered);
+    // Its books are no small part of the memory, and of no use any more.
+    drop(evictions);
     let verdicts = drafts.into_iter().enumerate().flat_map(|(set, draft)| {
         let logs = draft.logs.into_iter().enumerate();
         logs.filter_map(move |(log, draft)| {

@@ -112,11 +112,11 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
                 out.debug(&(program, codec, level, keep));
             }
             Action::Squeeze { codec, level, begun, .. } => {
-                out.debug(&(codec, level, begun.map(|id| (id.dev, id.ino, id.btime))));
+                out.debug(&(codec, level, begun.as_ref().map(|id| (id.dev, id.ino, id.btime))));
             }
             Action::Delete { shred, same_as, head, .. } => {
                 out.debug(shred);
-                out.place(same_as.as_ref());
+                out.place(same_as.as_deref());
                 if let Some(head) = head {
                     out.bytes(head.name.as_bytes());
                     out.stamp(&head.stamp);

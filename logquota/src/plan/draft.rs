@@ -284,9 +284,9 @@ impl<'a> LogDraft<'a> {
         }
     }
 
-    pub(super) fn remove(&mut self, index: usize, reason: Reason) {
+    pub(super) fn remove(&mut self, index: usize, reason: impl Into<Box<Reason>>) {
         if let Some(slot) = self.verdicts.get_mut(index) {
-            *slot = Verdict::Remove(Box::new(reason));
+            *slot = Verdict::Remove(reason.into());
         }
     }
 

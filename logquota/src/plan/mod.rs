@@ -5,7 +5,7 @@
 //! in `docs/promises.md`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -154,6 +154,8 @@ pub struct Step {
 }
 
 /// What a step does. Every name is chosen here; no step writes to a name that exists.
+///
+/// There may be very many, most of them deletions: what those do not have is boxed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
@@ -169,16 +171,16 @@ pub enum Action {
         /// Where.
         at: Place,
         /// Mode and owner.
-        attributes: Attributes,
+        attributes: Box<Attributes>,
         /// The log that was, for what the scan does not see.
-        like: Option<Like>,
+        like: Option<Box<Like>>,
     },
     /// Makes a directory (`createolddir`).
     MakeDir {
         /// Where.
         at: Place,
         /// Mode and owner.
-        attributes: Attributes,
+        attributes: Box<Attributes>,
     },
     /// Copies a file: to a temporary name, synced, then renamed.
     Copy {
@@ -187,7 +189,7 @@ pub enum Action {
         /// The copy.
         to: Place,
         /// The name it has while it is made, in the folder of `to`.
-        temp: OsString,
+        temp: Box<OsStr>,
         /// The most it may occupy.
         room: Bytes,
         /// Whether it has the source's time of last change. By that a later run knows a copy that
@@ -217,12 +219,12 @@ pub enum Action {
         /// The source.
         from: Place,
         /// The compressed file.
-        to: Place,
+        to: Box<Place>,
         /// The name it has while it is made, in the folder of `to`.
-        temp: OsString,
+        temp: Box<OsStr>,
         /// The log it is an archive of. While a program appends to that within a quota of its
         /// own, the file stays plain: nobody else may use the room that is left.
-        log: Place,
+        log: Box<Place>,
         /// In place of the codec: a program.
         program: Option<Arc<Program>>,
         /// With what.
@@ -243,13 +245,13 @@ pub enum Action {
         /// The source.
         from: Place,
         /// The compressed file.
-        to: Place,
+        to: Box<Place>,
         /// The name of what is compressed so far, in the folder of `to`.
-        head: OsString,
+        head: Box<OsStr>,
         /// Which file that is, if an interrupted run has begun it.
-        begun: Option<FileId>,
+        begun: Option<Box<FileId>>,
         /// The log it is an archive of, as for [`Action::Compress`].
-        log: Place,
+        log: Box<Place>,
         /// With what.
         codec: Codec,
         /// How hard; the codec's default if none.
@@ -271,9 +273,9 @@ pub enum Action {
         /// It is overwritten first.
         shred: Option<Shred>,
         /// Only if its content is that of this compressed or plain copy.
-        same_as: Option<Place>,
+        same_as: Option<Box<Place>>,
         /// Its compressed beginning, which goes first.
-        head: Option<Begun>,
+        head: Option<Box<Begun>>,
     },
     /// Deletes the ballast, which gives its room.
     ReleaseBallast {
@@ -407,10 +409,8 @@ impl Action {
     #[must_use]
     pub const fn target(&self) -> Option<&Place> {
         match self {
-            Self::Rename { to, .. }
-            | Self::Copy { to, .. }
-            | Self::Compress { to, .. }
-            | Self::Squeeze { to, .. } => Some(to),
+            Self::Rename { to, .. } | Self::Copy { to, .. } => Some(to),
+            Self::Compress { to, .. } | Self::Squeeze { to, .. } => Some(to),
             Self::Create { at, .. } | Self::MakeDir { at, .. } => Some(at),
             Self::Truncate { .. }
             | Self::Trim { .. }
@@ -629,4 +629,14 @@ pub struct Problem {
     pub why: String,
     /// Whether it makes the run fail (exit status 1); otherwise it is for `-v`.
     pub is_error: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_takes_little_room() {
+        assert!(size_of::<Step>() <= 320, "{}", size_of::<Step>());
+    }
 }

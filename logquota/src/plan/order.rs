@@ -229,6 +229,7 @@ impl Builder<'_> {
                     .map(|copy| Place { dir: draft.log.archive_dir, name: copy.name().to_owned() }),
                 LeftoverKind::Renamed => continue,
             };
+            let same_as = same_as.map(Box::new);
             self.push(
                 At::log(set, log),
                 Action::Delete { at: leftover.place.clone(), shred: None, same_as, head: None },
@@ -248,11 +249,10 @@ impl Builder<'_> {
                     && twin.label() == archive.label()
                     && twin.stamp().mtime == stamp.mtime
             });
-            let same_as = twin.map(|(_, twin)| Place {
-                dir: draft.log.archive_dir,
-                name: twin.name().to_owned(),
-            });
-            let place = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
+            let dir = draft.log.archive_dir;
+            let same_as =
+                twin.map(|(_, twin)| Box::new(Place { dir, name: twin.name().to_owned() }));
+            let place = Place { dir, name: archive.name().to_owned() };
             let at = self.asked(At::log(set, log), draft, &place);
             self.push(
                 at,
@@ -303,7 +303,8 @@ impl Builder<'_> {
         let place = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
         let at = self.asked(at, draft, &place);
         let head = archive.head();
-        let head = head.map(|head| Begun { name: head.name.clone(), stamp: head.meta.stamp });
+        let head =
+            head.map(|head| Box::new(Begun { name: head.name.clone(), stamp: head.meta.stamp }));
         let action = Action::Delete { at: place, shred: draft.policy.shred, same_as: None, head };
         let expect = Expect::Unchanged(archive.stamp());
         self.push(at, action, expect, archive.freed_by_deletion(), reason)

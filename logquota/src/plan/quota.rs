@@ -26,12 +26,15 @@ mod trim;
 struct Pick {
     pool: usize,
     item: Item,
-    reason: Reason,
+    /// Until it is in the draft.
+    reason: Option<Box<Reason>>,
 }
 
 /// The state of all decisions for space.
 pub(super) struct Evictions {
     pools: Vec<Pool>,
+    /// What can go, of one log after the other. All in one, so that it can be given back whole.
+    items: Vec<Item>,
     picks: Vec<Pick>,
     pressed: Vec<Pressed>,
     sets: Vec<Bound>,
@@ -57,6 +60,7 @@ impl Evictions {
             |draft: &SetDraft<'_>| purpose.limits(draft.spec.policy.limits, draft.set.dev);
         let mut all = Self {
             pools: Vec::new(),
+            items: Vec::new(),
             picks: Vec::new(),
             pressed: Vec::new(),
             sets: Vec::new(),
@@ -78,6 +82,8 @@ impl Evictions {
             });
         if may_evict {
             all.pools.reserve_exact(logs);
+            let logs = || drafts.iter().flat_map(|draft| &draft.logs);
+            all.items.reserve_exact(logs().map(Pool::items_max).sum());
         }
         let mut elsewhere: BTreeMap<u64, i128> = BTreeMap::new();
         for (set, draft) in drafts.iter().enumerate() {
@@ -93,7 +99,7 @@ impl Evictions {
             bound.peak = bound.limits.quota.map_or(Bytes::MAX, |quota| quota.max(before));
             bound.used = draft.set.overhead;
             for (log, log_draft) in draft.logs.iter().enumerate() {
-                let pool = Pool::new((set, draft.set.dev), log, log_draft);
+                let pool = Pool::new((set, draft.set.dev), log, log_draft, &mut all.items);
                 bound.add(&pool);
                 if pool.dev != draft.set.dev {
                     let files = log_draft.log.stamps().filter(|stamp| stamp.nlink <= 1);
@@ -108,6 +114,8 @@ impl Evictions {
                 volume.copies_renamed += usize::from(pool.copies_renamed);
                 if may_evict {
                     all.pools.push(pool);
+                } else {
+                    all.items.clear();
                 }
             }
             // What is gone already (age, count, leftovers) will be free by then.
@@ -205,7 +213,8 @@ impl Evictions {
             .collect();
         while let Some((_, std::cmp::Reverse(index))) = heap.pop() {
             let Some(pool) = self.pools.get(index) else { continue };
-            let Some(item) = pool.items.get(pool.gone).copied() else { continue };
+            let next = pool.items.clone().nth(pool.gone).and_then(|next| self.items.get(next));
+            let Some(item) = next.copied() else { continue };
             let is_new = matches!(item.victim, Victim::New);
             let is_within = share.is_some_and(|share| pool.used <= share);
             if is_within || (is_new && spare_new(self.bound(scope))) {
@@ -213,6 +222,7 @@ impl Evictions {
             }
             // Its file system may have room enough while another has not.
             let Some(reason) = reason(self, pool) else { continue };
+            let reason = Some(Box::new(reason));
             self.picks.push(Pick { pool: index, item, reason });
             self.account(index, item, true);
             if let Some(pool) = self.pools.get_mut(index) {
@@ -378,20 +388,22 @@ impl Evictions {
             })
     }
 
-    /// Puts the decisions into the drafts.
-    fn write(&self, drafts: &mut [SetDraft<'_>]) {
-        for pick in &self.picks {
+    /// Puts the decisions into the drafts. What could have gone is of no use any more.
+    fn write(&mut self, drafts: &mut [SetDraft<'_>]) {
+        self.items = Vec::new();
+        for pick in &mut self.picks {
             let Some(pool) = self.pools.get(pick.pool) else { continue };
+            let Some(reason) = pick.reason.take() else { continue };
             let draft = drafts.get_mut(pool.set).and_then(|d| d.logs.get_mut(pool.log));
             let Some(draft) = draft else { continue };
             match pick.item.victim {
                 Victim::Archive(index) => {
                     let index = usize::try_from(index).unwrap_or(usize::MAX);
-                    draft.remove(index, pick.reason.clone());
+                    draft.remove(index, reason);
                 }
                 Victim::New => {
                     if let Some(rotation) = &mut draft.rotation {
-                        rotation.gone = Some(pick.reason.clone());
+                        rotation.gone = Some(*reason);
                     }
                 }
             }
@@ -448,13 +460,13 @@ impl Evictions {
     }
 
     /// Archives that go, in the order in which that was decided: set, log, archive, and why.
-    pub(super) fn victims(&self) -> impl Iterator<Item = ((usize, usize, usize), &Reason)> {
+    pub(super) fn victims(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         self.picks.iter().filter_map(|pick| {
             let pool = self.pools.get(pick.pool)?;
             match pick.item.victim {
                 Victim::Archive(index) => {
                     let index = usize::try_from(index).ok()?;
-                    Some(((pool.set, pool.log, index), &pick.reason))
+                    Some((pool.set, pool.log, index))
                 }
                 Victim::New => None,
             }

@@ -119,7 +119,7 @@ pub(super) fn new_label(
         }
         Style::Sequence => {
             let newest = log.archives.iter().filter_map(|archive| match archive.label() {
-                Label::Sequence { number, .. } => Some(*number),
+                Label::Sequence { number, .. } => Some(number),
                 _ => None,
             });
             let blocked = log.obstacles.iter().filter_map(|name| {

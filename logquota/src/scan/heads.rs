@@ -30,7 +30,7 @@ pub(super) fn find_in(
             let plain = log.archives.iter().enumerate().filter(|(_, a)| a.is_plain());
             for (archive, seen) in plain {
                 for suffix in suffixes(&spec.policy) {
-                    let target = spec.policy.naming.format(&log.name, seen.label(), &suffix);
+                    let target = spec.policy.naming.format(&log.name, &seen.label(), &suffix);
                     let at = (set, number, archive, suffix);
                     expected.entry(head_name(&target)).or_insert(at);
                 }

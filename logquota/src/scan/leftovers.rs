@@ -104,7 +104,7 @@ fn targets(log: &Log, policy: &Policy) -> Vec<OsString> {
     if let Some(compress) = &policy.compress {
         let plain = log.archives.iter().filter(|archive| archive.is_plain());
         for archive in plain {
-            found.push(policy.naming.format(&log.name, archive.label(), &compress.suffix));
+            found.push(policy.naming.format(&log.name, &archive.label(), &compress.suffix));
         }
     }
     if copies(policy)

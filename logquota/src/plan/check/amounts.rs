@@ -29,17 +29,18 @@ pub(super) struct Ledger {
     pub(super) copies: Vec<u128>,
     /// For each device: files deleted before anything was made there, and files made.
     pub(super) inodes: HashMap<u64, (i64, i64)>,
-    /// For each step: what its set uses, what all use, what its device has got back.
+    /// For each step: what its device has got back.
     pub(super) history: Vec<Moment>,
+    /// For each step: what its set uses and what all use. None to free space, where no limit is
+    /// about that.
+    pub(super) uses: Vec<(u128, u128)>,
 }
 
 /// The state after a step.
 pub(super) struct Moment {
-    pub(super) set: usize,
-    pub(super) used: u128,
-    pub(super) total: u128,
     pub(super) dev: u64,
-    pub(super) freed: (i128, i64),
+    pub(super) freed: i128,
+    pub(super) freed_files: i64,
 }
 
 pub(super) fn cut(exact: u128) -> Bytes {
@@ -47,7 +48,8 @@ pub(super) fn cut(exact: u128) -> Bytes {
 }
 
 impl Ledger {
-    pub(super) fn new(world: &World<'_>) -> Self {
+    /// For so many steps.
+    pub(super) fn new(world: &World<'_>, steps: usize) -> Self {
         let mut start = Vec::new();
         let mut files = Vec::new();
         for view in &world.sets {
@@ -77,7 +79,8 @@ impl Ledger {
             freed: HashMap::new(),
             copies: vec![0; world.sets.len()],
             inodes: HashMap::new(),
-            history: Vec::new(),
+            history: Vec::with_capacity(steps),
+            uses: Vec::with_capacity(if world.goal.is_none() { steps } else { 0 }),
         }
     }
 
@@ -138,8 +141,12 @@ impl Ledger {
         let freed = self.freed.entry(change.dev).or_default();
         freed.0 = freed.0.saturating_sub(change.used).saturating_add(change.gained);
         freed.1 -= change.files;
-        let freed = *freed;
-        self.history.push(Moment { set, used: after, total, dev: change.dev, freed });
+        let (freed, freed_files) = *freed;
+        let dev = change.dev;
+        self.history.push(Moment { dev, freed, freed_files });
+        if world.goal.is_none() {
+            self.uses.push((after, total));
+        }
 
         if bound.is_some_and(|bound| after > bound) {
             let limit = cut(bound.unwrap_or_default());

@@ -76,7 +76,7 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, ledger: &Ledger, found: &mut
                 what.or_else(|| is_second.then_some("is the second one"))
                     .or_else(|| is_early.then_some("is made before all is done"))
                     .or_else(|| {
-                        let freed = ledger.history.get(index).map_or(0, |moment| moment.freed.0);
+                        let freed = ledger.history.get(index).map_or(0, |moment| moment.freed);
                         let kept = free(world, dev).saturating_add_signed(freed);
                         (kept < u128::from(left.get())).then_some("leaves too little free")
                     })

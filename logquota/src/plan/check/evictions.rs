@@ -65,15 +65,19 @@ pub(super) fn check_needed(world: &World<'_>, plan: &Plan, ledger: &Ledger, foun
     newest.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
     let mut ahead = Ahead::default();
     let mut wanted = newest.into_iter().peekable();
-    for (index, moment) in ledger.history.iter().enumerate().rev() {
-        let used = ahead.used.entry(moment.set).or_default();
-        *used = moment.used.max(*used);
-        ahead.total = ahead.total.max(moment.total);
-        let freed = ahead.freed.entry(moment.dev).or_insert(moment.freed);
-        *freed = (freed.0.min(moment.freed.0), freed.1.min(moment.freed.1));
+    let moments = ledger.history.iter().zip(&plan.steps).enumerate();
+    for (index, (moment, step)) in moments.rev() {
+        if let Some((of_set, of_all)) = ledger.uses.get(index).copied() {
+            let used = ahead.used.entry(step.set).or_default();
+            *used = of_set.max(*used);
+            ahead.total = ahead.total.max(of_all);
+        }
+        let then = (moment.freed, moment.freed_files);
+        let freed = ahead.freed.entry(moment.dev).or_insert(then);
+        *freed = (freed.0.min(then.0), freed.1.min(then.1));
         while let Some((_, content)) = wanted.next_if(|(step, _)| *step == index) {
             if !is_needed(world, ledger, &ahead, content) {
-                let step = plan.steps.get(index).map(|step| &step.action);
+                let step = &step.action;
                 found.add(4, format_args!("step {index} deletes needlessly: {step:?}"));
             }
         }
@@ -84,7 +88,7 @@ pub(super) fn check_needed(world: &World<'_>, plan: &Plan, ledger: &Ledger, foun
 fn is_needed(world: &World<'_>, ledger: &Ledger, ahead: &Ahead, content: &Content<'_>) -> bool {
     let Some(view) = world.sets.get(content.set) else { return true };
     let number = content.set;
-    let more = content.freed;
+    let more = u128::from(content.freed);
     let limits_of = |limits| if world.goal.is_none() { limits } else { Limits::default() };
     let (limits, global) = (limits_of(view.policy.limits), limits_of(world.config.global));
     let at = |list: &[u128]| list.get(number).copied().unwrap_or_default();

@@ -31,13 +31,15 @@ pub(super) fn play<'a>(
     target(world, index, step, to, found);
     let scanned = world.files.get(file)?.head();
     let is_right = match scanned {
-        Some(scanned) => (&scanned.name, Some(scanned.meta.stamp.id)) == (head, *begun),
+        Some(scanned) => {
+            (&*scanned.name, Some(scanned.meta.stamp.id)) == (&**head, begun.as_deref().copied())
+        }
         None => {
             is_free(world, index, to.dir, head, found);
             begun.is_none()
         }
     };
-    if *head != head_name(&to.name) || !is_right {
+    if **head != *head_name(&to.name) || !is_right {
         found.add(6, format_args!("step {index} has another beginning for `{shown}`"));
     }
     if world.files.get(file)?.linked {

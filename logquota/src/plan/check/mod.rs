@@ -72,11 +72,12 @@ pub fn check(inventory: &Inventory, config: &Config, plan: &Plan) -> Vec<Violati
         return found.violations;
     }
     let mut world = World::new(inventory, config, plan);
-    let mut ledger = amounts::Ledger::new(&world);
+    let mut ledger = amounts::Ledger::new(&world, plan.steps.len());
     for (index, step) in plan.steps.iter().enumerate() {
         let change = steps::play(&mut world, plan, index, step, &mut found);
         ledger.book(&world, plan, index, step, change, &mut found);
     }
+    world.drop_names();
     ledger.check_ends(&world, plan, &mut found);
     verdicts::check(&world, plan, &mut found);
     evictions::check_needed(&world, plan, &ledger, &mut found);

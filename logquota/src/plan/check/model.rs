@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::ops::Range;
 
 use crate::inventory::{Archive, DirId, Head, Inventory, LeftoverKind, Log, Place, Set};
 use crate::plan::{Action, Goal, Plan, Purpose, Reason};
@@ -16,15 +17,15 @@ use crate::units::Bytes;
 pub(super) struct LogView<'a> {
     pub(super) log: &'a Log,
     /// Newest first, where the scan does not have them in that order.
-    sorted: Option<Vec<&'a Archive>>,
-    /// Of archives that steps name: their places in that order, and their contents.
-    contents: Vec<(usize, usize)>,
+    sorted: Option<Box<[&'a Archive]>>,
+    /// Which of [`World::placed`] are its own.
+    placed: Range<usize>,
     /// Whether the active file was renamed, copied or emptied.
     pub(super) rotated: bool,
     /// What its copies may occupy.
     pub(super) copied: u128,
     /// What was cut off its head, and for which quota.
-    pub(super) cut: Option<(u128, Bytes)>,
+    pub(super) cut: Option<Box<(Bytes, Bytes)>>,
 }
 
 /// A set with its logs in the order of the plan.
@@ -58,7 +59,7 @@ pub(super) struct Content<'a> {
     /// The step that took the last holder, and why.
     pub(super) lost: Option<(usize, &'a Reason)>,
     /// What the deletion gave back, and on which device.
-    pub(super) freed: u128,
+    pub(super) freed: u64,
     pub(super) dev: u64,
 }
 
@@ -100,7 +101,7 @@ pub(super) struct File<'a> {
     pub(super) seen: Option<Seen<'a>>,
     pub(super) content: usize,
     /// What it occupies at most.
-    pub(super) allocated: u128,
+    pub(super) allocated: u64,
     /// It is a link, a folder or a pipe with the name of an archive.
     pub(super) is_no_file: bool,
     /// It has other names, perhaps elsewhere.
@@ -116,6 +117,9 @@ pub(super) struct World<'a> {
     pub(super) sets: Vec<SetView<'a>>,
     pub(super) files: Vec<File<'a>>,
     pub(super) contents: Vec<Content<'a>>,
+    /// Of archives that steps name: their places in their logs, newest first, and their contents.
+    /// All in one: there may be very many logs.
+    placed: Vec<(usize, usize)>,
     /// The names that steps name, and the files they are; nothing asks for others.
     names: HashMap<(DirId, &'a OsStr), Option<usize>>,
 }
@@ -124,7 +128,7 @@ impl<'a> LogView<'a> {
     /// Its archives, newest first.
     pub(super) fn archives(&self) -> impl Iterator<Item = &'a Archive> {
         let (sorted, scanned) = match &self.sorted {
-            Some(sorted) => (sorted.as_slice(), &[][..]),
+            Some(sorted) => (&**sorted, &[][..]),
             None => (&[][..], self.log.archives.as_slice()),
         };
         sorted.iter().copied().chain(scanned)
@@ -137,14 +141,18 @@ impl<'a> World<'a> {
             Purpose::Free(goal) => Some(goal),
             Purpose::Routine => None,
         };
+        let names = names_in(plan);
+        // At once: what grows piece by piece leaves holes behind it.
+        let count = names.len();
         let mut world = Self {
             inventory,
             config,
             goal,
             sets: Vec::new(),
-            files: Vec::new(),
-            contents: Vec::new(),
-            names: names_in(plan),
+            files: Vec::with_capacity(count),
+            contents: Vec::with_capacity(count),
+            placed: Vec::with_capacity(count),
+            names,
         };
         for (number, (set, spec)) in inventory.sets.iter().zip(&config.sets).enumerate() {
             let mut logs: Vec<&Log> = set.logs.iter().collect();
@@ -194,18 +202,17 @@ impl<'a> World<'a> {
         let sorted = (!is_sorted).then(|| {
             let mut archives: Vec<&Archive> = log.archives.iter().collect();
             archives.sort_by(|a, b| a.newest_first(b));
-            archives
+            archives.into_boxed_slice()
         });
-        let contents = Vec::new();
-        let mut view = LogView { log, sorted, contents, rotated: false, copied: 0, cut: None };
-        let mut contents = Vec::new();
+        let placed = self.placed.len()..self.placed.len();
+        let mut view = LogView { log, sorted, placed, rotated: false, copied: 0, cut: None };
         for (place, archive) in view.archives().enumerate() {
             let key = (log.archive_dir, archive.name());
             if !self.names.contains_key(&key) {
                 continue;
             }
             let content = self.add_content(Origin::Archive, set, number);
-            contents.push((place, content));
+            self.placed.push((place, content));
             let file = self.add_file(key, content, Some(Seen::Archive(archive)));
             // Both together are one file, under both names.
             if let Some(head) = archive.head()
@@ -215,10 +222,10 @@ impl<'a> World<'a> {
             }
             if let Some(file) = self.files.get_mut(file) {
                 file.is_no_file = archive.kind() != Kind::File;
-                file.allocated = u128::from(archive.allocated().get());
+                file.allocated = archive.allocated().get();
             }
         }
-        view.contents = contents;
+        view.placed.end = self.placed.len();
         for leftover in &log.leftovers {
             let place = &leftover.place;
             if !self.names.contains_key(&(place.dir, place.name.as_os_str())) {
@@ -244,7 +251,7 @@ impl<'a> World<'a> {
         &'w self,
         log: &'w LogView<'a>,
     ) -> impl Iterator<Item = (&'a Archive, Option<&'w Content<'a>>)> {
-        let mut contents = log.contents.iter().peekable();
+        let mut contents = self.placed(log).iter().peekable();
         log.archives().enumerate().map(move |(place, archive)| {
             let content = contents.next_if(|(at, _)| *at == place);
             (archive, content.and_then(|(_, content)| self.contents.get(*content)))
@@ -253,7 +260,11 @@ impl<'a> World<'a> {
 
     /// The contents of archives that steps name, newest first.
     pub(super) fn contents_of(&self, log: &LogView<'a>) -> impl Iterator<Item = &Content<'a>> {
-        log.contents.iter().filter_map(|(_, content)| self.contents.get(*content))
+        self.placed(log).iter().filter_map(|(_, content)| self.contents.get(*content))
+    }
+
+    fn placed(&self, log: &LogView<'a>) -> &[(usize, usize)] {
+        self.placed.get(log.placed.clone()).unwrap_or_default()
     }
 
     /// A content that nobody holds yet.
@@ -275,7 +286,7 @@ impl<'a> World<'a> {
         self.files.push(File {
             seen,
             content,
-            allocated: stamp.map_or(0, |stamp| u128::from(stamp.allocated.get())),
+            allocated: stamp.map_or(0, |stamp| stamp.allocated.get()),
             is_no_file: false,
             linked: stamp.is_some_and(|stamp| stamp.nlink > 1),
             dev,
@@ -303,6 +314,11 @@ impl<'a> World<'a> {
         self.names.remove(&(place.dir, place.name.as_os_str()));
     }
 
+    /// No step is left that could ask for one.
+    pub(super) fn drop_names(&mut self) {
+        self.names = HashMap::new();
+    }
+
     pub(super) fn forget(&mut self, (dir, name): (DirId, &'a OsStr)) {
         self.names.remove(&(dir, name));
     }
@@ -312,7 +328,7 @@ impl<'a> World<'a> {
     }
 
     /// Takes a file's content from it.
-    pub(super) fn let_go(&mut self, file: usize, step: usize, reason: &'a Reason, freed: u128) {
+    pub(super) fn let_go(&mut self, file: usize, step: usize, reason: &'a Reason, freed: u64) {
         let Some(file) = self.files.get(file) else { return };
         let dev = file.dev;
         if let Some(content) = self.contents.get_mut(file.content) {
@@ -337,23 +353,23 @@ impl<'a> World<'a> {
 
 /// Every name that a step takes, makes or compares with.
 fn names_in(plan: &Plan) -> HashMap<(DirId, &OsStr), Option<usize>> {
-    let mut named = HashMap::new();
+    let mut named = HashMap::with_capacity(plan.steps.len());
     for action in plan.steps.iter().map(|step| &step.action) {
         let other = match action {
-            Action::Delete { same_as, .. } | Action::Truncate { same_as, .. } => same_as.as_ref(),
+            Action::Delete { same_as, .. } => same_as.as_deref(),
+            Action::Truncate { same_as, .. } => same_as.as_ref(),
             _ => None,
         };
         let places = [action.place(), action.target(), other].into_iter().flatten();
         named.extend(places.map(|place| ((place.dir, place.name.as_os_str()), None)));
-        if let Action::Copy { to, temp, .. } | Action::Compress { to, temp, .. } = action {
-            named.insert((to.dir, temp.as_os_str()), None);
-        }
-        let head = match action {
-            Action::Squeeze { to, head, .. } => Some((to.dir, head.as_os_str())),
+        let other = match action {
+            Action::Copy { to, temp, .. } => Some((to.dir, &**temp)),
+            Action::Compress { to, temp, .. } => Some((to.dir, &**temp)),
+            Action::Squeeze { to, head, .. } => Some((to.dir, &**head)),
             Action::Delete { at, head: Some(head), .. } => Some((at.dir, head.name.as_os_str())),
             _ => None,
         };
-        named.extend(head.map(|name| (name, None)));
+        named.extend(other.map(|name| (name, None)));
     }
     named
 }

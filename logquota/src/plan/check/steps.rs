@@ -140,7 +140,7 @@ fn act<'a>(
             temporary(world, index, to, temp, found);
             let copy = world.add_file((to.dir, &to.name), content, None);
             let copy = world.files.get_mut(copy)?;
-            copy.allocated = u128::from(room.get());
+            copy.allocated = room.get();
             let used = i128::from(room.get());
             Some(Change { used, files: 1, dev: copy.dev, ..Change::default() })
         }
@@ -165,7 +165,7 @@ fn act<'a>(
             // The source goes, but its other names keep what it occupies.
             let (added, linked) = if file.linked { (room.get(), 1) } else { (0, 0) };
             if file.linked {
-                file.allocated = u128::from(added);
+                file.allocated = added;
                 file.linked = false;
             }
             file.seen = None;
@@ -195,7 +195,7 @@ fn act<'a>(
             let file = world.files.get_mut(file)?;
             file.content = content;
             file.allocated = 0;
-            let used = -i128::try_from(freed).unwrap_or(i128::MAX);
+            let used = -i128::from(freed);
             Some(Change { used, dev: file.dev, ..Change::default() })
         }
         Action::Trim { at, cut, keep } => {
@@ -205,7 +205,7 @@ fn act<'a>(
         Action::Delete { at, same_as, head, .. } => {
             let file = source(world, index, step, at, found)?;
             let shown = world.show(at);
-            super::in_place::goes_whole(world, (index, at), file, head.as_ref(), found);
+            super::in_place::goes_whole(world, (index, at), file, head.as_deref(), found);
             if is_active(world, step, at) {
                 found.add(2, format_args!("step {index} deletes the log `{shown}` itself"));
             }
@@ -237,7 +237,7 @@ fn act<'a>(
             if same_as.is_none() {
                 live_may_go(world, index, step, file, &shown, found);
             }
-            let used = -i128::try_from(freed).unwrap_or(i128::MAX);
+            let used = -i128::from(freed);
             let files = linked - 1;
             Some(Change { used, files, old_files, linked, dev, ..Change::default() })
         }
@@ -332,7 +332,7 @@ fn copy_is_given_up(world: &mut World<'_>, step: &Step, file: usize) {
         return;
     }
     if let Some(log) = step.log.and_then(|number| set.logs.get_mut(number)) {
-        log.copied += room;
+        log.copied += u128::from(room);
     }
 }
 

@@ -61,11 +61,10 @@ pub(super) fn play(
             return None;
         }
     };
-    let cut = u128::from(cut.get());
     let kept = world.files.get_mut(file)?;
-    kept.allocated = kept.allocated.saturating_sub(cut);
-    world.sets.get_mut(step.set)?.logs.get_mut(step.log?)?.cut = Some((cut, limit));
-    let used = i128::try_from(cut).map_or(i128::MIN, |cut| -cut);
+    kept.allocated = kept.allocated.saturating_sub(cut.get());
+    world.sets.get_mut(step.set)?.logs.get_mut(step.log?)?.cut = Some(Box::new((cut, limit)));
+    let used = -i128::from(cut.get());
     Some(Change { used, dev, ..Change::default() })
 }
 
@@ -77,7 +76,7 @@ pub(super) fn check_needed(world: &World<'_>, ledger: &Ledger, found: &mut Found
     let block = block(world.sets.iter());
     for (number, view) in world.sets.iter().enumerate() {
         for log in &view.logs {
-            let Some((cut, limit)) = log.cut else { continue };
+            let Some((cut, limit)) = log.cut.as_deref().copied() else { continue };
             let name = crate::error::printable(&log.log.name);
             let used = ledger.used.get(number).copied().unwrap_or_default();
             let is_over = |quota: Option<Bytes>, used: u128| {
@@ -85,6 +84,7 @@ pub(super) fn check_needed(world: &World<'_>, ledger: &Ledger, found: &mut Found
             };
             let (own, of_all) = (view.policy.limits.quota, world.config.global.quota);
             if !is_over(own, used) && !is_over(of_all, ledger.total) {
+                let cut = cut.get();
                 found.add(4, format_args!("`{name}` is cut by {cut} bytes, which is too much"));
             }
             if own != Some(limit) && of_all != Some(limit) {
@@ -115,7 +115,7 @@ fn check_level(world: &World<'_>, ledger: &Ledger, goal: Goal, found: &mut Found
     };
     let block = block(there());
     let logs = || there().flat_map(|view| &view.logs);
-    let cuts = || logs().filter_map(|log| Some((log, log.cut?.0)));
+    let cuts = || logs().filter_map(|log| Some((log, u128::from(log.cut.as_ref()?.0.get()))));
     if cuts().next().is_none() {
         return;
     }
@@ -150,7 +150,7 @@ fn check_level(world: &World<'_>, ledger: &Ledger, goal: Goal, found: &mut Found
     let shortest = cuts().map(|(log, cut)| left(log, cut)).min().unwrap_or_default();
     for log in logs().filter(|log| log.log.blocked.is_none()) {
         let Some(stamp) = log.log.active.map(|active| active.stamp) else { continue };
-        let cut = log.cut.map_or(0, |(cut, _)| cut);
+        let cut = log.cut.as_ref().map_or(0, |cut| u128::from(cut.0.get()));
         let content = u128::from(stamp.allocated.get().min(stamp.len));
         let can_give = stamp.nlink <= 1
             && log.log.stamps().all(|stamp| stamp.id.dev == goal.dev)

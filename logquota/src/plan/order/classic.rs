@@ -181,7 +181,7 @@ impl Builder<'_> {
         let mut late: Vec<(usize, Here)> = Vec::new();
         for index in &copies.late {
             let Some((archive, here)) = way.old(*index).zip(way.here(*index)) else { continue };
-            let to = way.named(archive.label(), true);
+            let to = way.named(&archive.label(), true);
             if way.draft.has_limits
                 && !self.has_room(set, here.meta.stamp.allocated, self.room(set, &here))
             {
@@ -329,10 +329,10 @@ impl Builder<'_> {
         let room = self.room(set, here);
         let log = Place { dir: way.draft.log.dir, name: way.draft.log.name.clone() };
         let action = Action::Compress {
-            temp: temporary_name(&to.name),
+            temp: temporary_name(&to.name).into(),
             from: here.place.clone(),
-            to: to.clone(),
-            log,
+            to: Box::new(to.clone()),
+            log: Box::new(log),
             program: compress.program.clone(),
             codec: compress.codec,
             level: compress.level,

@@ -11,7 +11,7 @@ use super::rotation::{Done, names, unmoved};
 use super::{At, Builder, in_place};
 use crate::plan::draft::{LogDraft, SetDraft};
 use crate::plan::quota::Evictions;
-use crate::plan::{Action, Goal, OnlyBelow, Reason};
+use crate::plan::{Action, Goal, OnlyBelow, Reason, Verdict};
 
 impl Builder<'_> {
     pub(super) fn free(&mut self, drafts: &[SetDraft<'_>], evictions: &Evictions, goal: Goal) {
@@ -26,8 +26,8 @@ impl Builder<'_> {
                         )
                     })
                     .collect();
-                for (index, _, reason) in expired.into_iter().rev() {
-                    self.give_up(drafts, (set, log, index), reason.clone());
+                for (index, ..) in expired.into_iter().rev() {
+                    self.give_up(drafts, (set, log, index));
                 }
             }
         }
@@ -45,6 +45,8 @@ impl Builder<'_> {
 
     /// Behind the compression of what stays.
     fn evict_to_free(&mut self, drafts: &[SetDraft<'_>], evictions: &Evictions, goal: Goal) {
+        // At once: what grows piece by piece leaves holes behind it.
+        self.steps.reserve_exact(evictions.victims().count());
         let mut victims = evictions.victims();
         if goal.wanted.inodes().is_none() {
             self.compress_to_free(drafts, &mut victims, goal);
@@ -56,10 +58,10 @@ impl Builder<'_> {
 
     /// Compression of what stays. (Where inodes are wanted there is none: what is compressed is a
     /// file as before, and needs an inode on the way.)
-    fn compress_to_free<'e>(
+    fn compress_to_free(
         &mut self,
         drafts: &[SetDraft<'_>],
-        victims: &mut impl Iterator<Item = ((usize, usize, usize), &'e Reason)>,
+        victims: &mut impl Iterator<Item = (usize, usize, usize)>,
         goal: Goal,
     ) {
         // Where there is no room to compress anything, the first that goes makes it.
@@ -85,12 +87,12 @@ impl Builder<'_> {
     fn evict_for(
         &mut self,
         drafts: &[SetDraft<'_>],
-        victim: Option<((usize, usize, usize), &Reason)>,
+        victim: Option<(usize, usize, usize)>,
         goal: Goal,
     ) {
-        let Some((at, reason)) = victim else { return };
+        let Some(at) = victim else { return };
         let before = self.steps.len();
-        let Some(dir) = self.give_up(drafts, at, reason.clone()) else { return };
+        let Some(dir) = self.give_up(drafts, at) else { return };
         let only_below = Some(OnlyBelow { wanted: goal.wanted, dir });
         // Its script, too.
         for step in self.steps.iter_mut().skip(before) {
@@ -103,10 +105,11 @@ impl Builder<'_> {
         &mut self,
         drafts: &[SetDraft<'_>],
         (set, log, index): (usize, usize, usize),
-        reason: Reason,
     ) -> Option<crate::inventory::DirId> {
         let draft = drafts.get(set)?.logs.get(log)?;
         let archive = draft.log.archives.get(index)?;
+        let Verdict::Remove(reason) = draft.verdicts.get(index)? else { return None };
+        let reason = Reason::clone(reason);
         self.delete_archive(At::log(set, log), draft, archive, reason);
         Some(draft.log.archive_dir)
     }

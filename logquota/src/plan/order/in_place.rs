@@ -57,7 +57,7 @@ impl Builder<'_> {
                 let Some((codec, level)) = how(&head.suffix, log.policy) else { continue };
                 let dir = log.log.archive_dir;
                 let label = archive.label();
-                let to = log.policy.naming.format(&log.log.name, label, &head.suffix);
+                let to = log.policy.naming.format(&log.log.name, &label, &head.suffix);
                 let is_taken = log.log.obstacles.contains(&to)
                     || log.log.archives.iter().any(|other| other.name() == to);
                 if is_taken || archive.stamp().nlink > 1 {
@@ -85,11 +85,11 @@ impl Builder<'_> {
         let room = codec::bound(piece(stamp.len)).in_blocks(draft.set.space.block);
         let bytes = begun.map_or(Bytes::ZERO, |head| head.meta.stamp.allocated);
         let action = Action::Squeeze {
-            head: head_name(&to.name),
+            head: head_name(&to.name).into(),
             from,
-            to,
-            begun: begun.map(|head| head.meta.stamp.id),
-            log: Place { dir: log.log.dir, name: log.log.name.clone() },
+            to: Box::new(to),
+            begun: begun.map(|head| Box::new(head.meta.stamp.id)),
+            log: Box::new(Place { dir: log.log.dir, name: log.log.name.clone() }),
             codec,
             level,
             room,

@@ -28,8 +28,8 @@ impl Builder<'_> {
         };
         let place = Place { dir: draft.log.dir, name: draft.log.name.clone() };
         let keeps_acl = wanted.mode.is_none();
-        let like = old.map(|(meta, at)| Like { at, id: meta.stamp.id, keeps_acl });
-        let action = Action::Create { at: place, attributes, like };
+        let like = old.map(|(meta, at)| Box::new(Like { at, id: meta.stamp.id, keeps_acl }));
+        let action = Action::Create { at: place, attributes: Box::new(attributes), like };
         let reason = if draft.recreate { Reason::Interrupted } else { Reason::NewLog };
         Some(self.push(at, action, Expect::Nothing, Bytes::ZERO, reason))
     }

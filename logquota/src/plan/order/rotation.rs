@@ -268,7 +268,7 @@ impl Builder<'_> {
         meta: &Meta,
         reason: Reason,
     ) -> usize {
-        let temp = temporary_name(&to.name);
+        let temp = temporary_name(&to.name).into();
         let room = meta.stamp.allocated;
         let policy = self.config.sets.get(at.set).map(|spec| &spec.policy);
         // What is compressed at once has the log's time in the end.
@@ -339,7 +339,7 @@ impl Builder<'_> {
             times: None,
         };
         for place in missing.into_iter().rev() {
-            let action = Action::MakeDir { at: place.clone(), attributes };
+            let action = Action::MakeDir { at: place.clone(), attributes: Box::new(attributes) };
             let index =
                 self.push(at.clone(), action, Expect::Nothing, Bytes::ZERO, Reason::MissingDir);
             self.made.insert(place, index);
@@ -349,7 +349,7 @@ impl Builder<'_> {
     /// The steps that take the archives of this label away, whatever their suffix.
     fn vacated(&self, draft: &LogDraft<'_>, label: &Label, moved: &[Moved]) -> Vec<usize> {
         let archives = draft.log.archives.iter().enumerate();
-        let same = archives.filter(|(_, a)| a.is_own_style() && a.label() == label);
+        let same = archives.filter(|(_, a)| a.is_own_style() && a.label() == *label);
         let step = |(index, archive): (usize, &Archive)| {
             let by = moved.iter().find(|m| m.index == index).and_then(|m| m.by);
             let place = Place { dir: draft.log.archive_dir, name: archive.name().to_owned() };
@@ -375,7 +375,7 @@ impl Builder<'_> {
         let mut moved = unmoved(draft);
         for (index, archive) in draft.kept().filter(|(_, a)| a.is_own_style()) {
             let Label::Number(number) = archive.label() else { continue };
-            let wanted = first_free((*number).max(last.saturating_add(1)), &taken);
+            let wanted = first_free(number.max(last.saturating_add(1)), &taken);
             targets.push((index, archive, wanted));
             last = wanted;
         }
@@ -397,7 +397,7 @@ impl Builder<'_> {
         for (index, archive, number) in targets.into_iter().rev() {
             let label = Label::Number(number);
             let needs = self.vacated(draft, &label, &moved);
-            if *archive.label() == label {
+            if archive.label() == label {
                 continue;
             }
             let name = name(archive, number);
@@ -425,7 +425,7 @@ pub(super) fn unmoved(draft: &LogDraft<'_>) -> Vec<Moved> {
         .map(|(index, archive)| Moved {
             index,
             name: archive.name().to_owned(),
-            label: archive.label().clone(),
+            label: archive.label(),
             by: None,
         })
         .collect()

@@ -178,10 +178,10 @@ impl Builder<'_> {
                 gained = gained.plus(source);
                 self.raise_peak(set, job.room);
                 let action = Action::Compress {
-                    temp: temporary_name(&job.to.name),
+                    temp: temporary_name(&job.to.name).into(),
                     from: job.from.clone(),
-                    to: job.to,
-                    log: Place { dir: log.dir, name: log.name.clone() },
+                    to: Box::new(job.to),
+                    log: Box::new(Place { dir: log.dir, name: log.name.clone() }),
                     program: compress.program.clone(),
                     codec: compress.codec,
                     level: compress.level,

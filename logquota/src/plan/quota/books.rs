@@ -1,6 +1,7 @@
 //! The books of the evictions: what logs, sets and file systems have, and what changes it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::plan::Verdict;
 use crate::plan::draft::{LogDraft, SetDraft, Source};
@@ -30,8 +31,8 @@ pub(super) struct Pool {
     pub(super) dev: u64,
     pub(super) used: Bytes,
     pub(super) files: u64,
-    /// What can go, oldest first.
-    pub(super) items: Vec<Item>,
+    /// Which of [`Evictions::items`](super::Evictions) can go, oldest first.
+    pub(super) items: Range<usize>,
     /// How many of them are gone.
     pub(super) gone: usize,
     /// What its copy needs on the way.
@@ -120,9 +121,19 @@ impl Bound {
 }
 
 impl Pool {
-    pub(super) fn new((set, dev): (usize, u64), log: usize, draft: &LogDraft<'_>) -> Self {
-        // With the room that they need and no more: there may be very many.
-        let mut items = Vec::with_capacity(draft.kept().count().saturating_add(1));
+    /// How many items it can have.
+    pub(super) fn items_max(draft: &LogDraft<'_>) -> usize {
+        draft.kept().count().saturating_add(usize::from(draft.rotation.is_some()))
+    }
+
+    /// Its items come behind those that there are.
+    pub(super) fn new(
+        (set, dev): (usize, u64),
+        log: usize,
+        draft: &LogDraft<'_>,
+        items: &mut Vec<Item>,
+    ) -> Self {
+        let first = items.len();
         let (mut used, mut files) = (draft.fixed_bytes(), draft.fixed_files());
         for (index, archive) in draft.kept().rev() {
             if archive.stamp().nlink > 1 {
@@ -154,7 +165,7 @@ impl Pool {
             dev: seen.map_or(dev, |stamp| stamp.id.dev),
             used,
             files,
-            items,
+            items: first..items.len(),
             gone: 0,
             copy_room: copy_room(draft),
             is_copied,

@@ -26,7 +26,8 @@ impl Evictions {
     pub(super) fn defer(&mut self, drafts: &mut [SetDraft<'_>]) {
         for index in (0..self.picks.len()).rev() {
             let Some(pick) = self.picks.get(index) else { continue };
-            let (number, item, reason) = (pick.pool, pick.item, pick.reason.clone());
+            let (number, item) = (pick.pool, pick.item);
+            let Some(reason) = pick.reason.as_deref().cloned() else { continue };
             let Some((set, log)) = self.pools.get(number).map(|pool| (pool.set, pool.log)) else {
                 continue;
             };

@@ -11,10 +11,10 @@ const PACKED: &str = "app.log.1.gz";
 fn squeeze(draft: Draft, begun: Option<FileId>) -> Draft {
     let action = Action::Squeeze {
         from: at("app.log.1"),
-        to: at(PACKED),
-        head: head_name(OsStr::new(PACKED)),
-        begun,
-        log: at("app.log"),
+        to: Box::new(at(PACKED)),
+        head: head_name(OsStr::new(PACKED)).into(),
+        begun: begun.map(Box::new),
+        log: Box::new(at("app.log")),
         codec: Codec::Gzip,
         level: None,
         room: Bytes::kib(68),
@@ -83,7 +83,7 @@ fn promise_1_3_half_an_archive_goes_as_one() {
         half().delete("app.log.1", expired()).with(|draft| {
             let step = &mut draft.plan.steps[0];
             if let Action::Delete { head: slot, .. } = &mut step.action {
-                *slot = head;
+                *slot = head.map(Box::new);
             }
             let more = Bytes::kib(freed_kib - 200);
             let sums = &mut draft.plan.sets[0];

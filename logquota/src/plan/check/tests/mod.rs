@@ -6,7 +6,6 @@ use std::ffi::{OsStr, OsString};
 use chrono::DateTime;
 
 use super::{Violation, check};
-use crate::fs::Attributes;
 use crate::inventory::Inventory;
 use crate::inventory::{Archive, Dir, DirId, Log, Place, Set, Space};
 use crate::naming::{Naming, temporary_name};
@@ -202,16 +201,16 @@ impl Draft {
     }
 
     fn create(self, name: &str) -> Self {
-        let attributes = Attributes::default();
+        let attributes = Box::default();
         self.step(Action::Create { at: at(name), attributes, like: None }, Reason::NewLog, 0, 1)
     }
 
     fn compress(self, from: &str, to: &str, room_kib: u64) -> Self {
         let compress = Action::Compress {
             from: at(from),
-            to: at(to),
-            temp: temporary_name(OsStr::new(to)),
-            log: at("app.log"),
+            to: Box::new(at(to)),
+            temp: temporary_name(OsStr::new(to)).into(),
+            log: Box::new(at("app.log")),
             program: None,
             codec: Codec::Gzip,
             level: None,
@@ -227,7 +226,7 @@ impl Draft {
     }
 
     fn copy(self, from: &str, to: &str, room_kib: u64) -> Self {
-        let temp = temporary_name(OsStr::new(to));
+        let temp = temporary_name(OsStr::new(to)).into();
         let room = Bytes::kib(room_kib);
         let action = Action::Copy { from: at(from), to: at(to), temp, room, keeps_time: true };
         self.step(action, Reason::Forced, i64::try_from(room_kib).expect("small"), 1)

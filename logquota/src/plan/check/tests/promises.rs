@@ -174,7 +174,7 @@ fn promise_2_a_renamed_log_that_waits_for_its_copy_is_the_log() {
     draft().step(delete(None), Reason::Leftover, -8, -1).breaks(2, "loses what was in the log");
     draft()
         .copy("app.log.tmp", "app.log.1", 8)
-        .step(delete(Some(at("app.log.1"))), Reason::Leftover, -8, -1)
+        .step(delete(Some(Box::new(at("app.log.1")))), Reason::Leftover, -8, -1)
         .passes();
 }
 
@@ -308,7 +308,7 @@ fn promise_6_names_are_names() {
         .compress("app.log.1", "app.log.1.gz", 44)
         .with(|d| {
             let Action::Compress { temp, .. } = &mut d.plan.steps[4].action else { return };
-            *temp = "app.log.1.gz.tmp".into();
+            *temp = OsStr::new("app.log.1.gz.tmp").into();
         })
         .breaks(6, "not the temporary name");
     rotation().with(|d| d.plan.steps[1].needs = vec![1]).breaks(6, "needs step 1");
