@@ -39,6 +39,7 @@ fn inventory(logs: u64) -> Inventory {
             leftovers: Vec::new(),
             obstacles: Vec::new(),
             blocked: None,
+            is_held: false,
             last_rotated: None,
             name,
         }

@@ -54,6 +54,9 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
     let at = Some(clock::local(file.created));
     let look = Look { source, tree, state, lock, at };
     let mut session = Session::open(&look, out)?;
+    if wish.is_some() {
+        session.note_holders();
+    }
     let goal = wish.as_ref().map(|wish| wish.goal(&session)).transpose()?;
     let plan = session.plan_for(goal.map_or(Purpose::Routine, Purpose::Free))?;
     let mut source = look.source.to_json(look.state.as_deref());

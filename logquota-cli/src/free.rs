@@ -53,6 +53,13 @@ pub(crate) fn run(args: &FreeArgs, out: &mut Output) -> Result<Exit, Failure> {
     }
 }
 
+/// Also asks who holds which log: what could be cut is said even where that is not asked for.
+fn open(look: &Look, out: &mut Output) -> Result<Session, Failure> {
+    let mut session = Session::open(look, out)?;
+    session.note_holders();
+    Ok(session)
+}
+
 /// Whether this is the host that was meant, or its disk.
 fn is_host(args: &FreeArgs, tree: &Tree) -> Result<(), Failure> {
     let Some(meant) = &args.host else { return Ok(()) };
@@ -94,7 +101,7 @@ impl Call<'_> {
         if let Some(path) = &self.args.output {
             crate::plan::is_writable(path)?;
         }
-        let session = Session::open(&self.look, out)?;
+        let session = open(&self.look, out)?;
         let planned = self.plan(&session, view::FOREIGN_MAX)?;
         let exit = session.verdict(&planned.plan, out);
         let exit = if planned.exceeded.is_empty() { exit } else { exit.and(Exit::Refused) };
@@ -108,7 +115,7 @@ impl Call<'_> {
     /// Does what was shown under `id`, if it is still that.
     fn apply(&self, id: &PlanId, out: &mut Output) -> Result<Exit, Failure> {
         let created = is_current(id)?;
-        let mut session = Session::open(&self.locked(Some(created)), out)?;
+        let mut session = open(&self.locked(Some(created)), out)?;
         let planned = self.plan(&session, 0)?;
         if planned.plan.id.starts_with(&id.digest) {
             if let Some(step) = first_unsure(&planned.plan) {
@@ -136,7 +143,7 @@ impl Call<'_> {
 
     /// For scripts that have said which host they mean.
     fn at_once(&self, out: &mut Output) -> Result<Exit, Failure> {
-        let mut session = Session::open(&self.locked(None), out)?;
+        let mut session = open(&self.locked(None), out)?;
         let planned = self.plan(&session, 0)?;
         self.act(&mut session, &planned, out)
     }

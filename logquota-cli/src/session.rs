@@ -15,7 +15,7 @@ use logquota::fs::{ReadFs as _, WriteFs as _};
 use logquota::inventory::{Inventory, Space};
 use logquota::plan::{Context, Host, Plan, Purpose, check, plan};
 use logquota::policy::Identity;
-use logquota::scan::{Foreign, foreign, scan};
+use logquota::scan::{Foreign, foreign, note_holders, scan};
 use logquota::{Config, Error, SetSpec};
 
 use crate::exit::{Exit, Failure};
@@ -177,6 +177,11 @@ impl Session {
     /// Which file system each set is on.
     pub(crate) fn devices(&self) -> Vec<u64> {
         self.inventory.sets.iter().map(|set| set.dev).collect()
+    }
+
+    /// Notes which logs are held, where logs may be cut whose policy does not permit that.
+    pub(crate) fn note_holders(&mut self) {
+        note_holders(&self.fs, &mut self.inventory);
     }
 
     /// What the configuration and the plan mean for the exit code; problems are printed.

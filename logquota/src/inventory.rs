@@ -148,6 +148,9 @@ pub struct Log {
     pub obstacles: Vec<OsString>,
     /// Why it must be left alone, if so.
     pub blocked: Option<Blocked>,
+    /// An [`Appender`](crate::Appender) holds the active file and keeps a quota for it by itself:
+    /// its head is not cut off. Only asked where that may happen.
+    pub is_held: bool,
     /// When it was last rotated, by the local clock, as far as anyone knows.
     pub last_rotated: Option<NaiveDateTime>,
 }

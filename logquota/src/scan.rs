@@ -17,6 +17,7 @@ use chrono::NaiveDateTime;
 
 pub(crate) use self::ballast::look_inside;
 pub use self::foreign::{Foreign, foreign};
+pub use self::holders::note_holders;
 use self::look::Looked;
 use self::walk::World;
 use crate::error::Result;
@@ -32,6 +33,7 @@ mod claims;
 mod drafts;
 mod foreign;
 mod heads;
+mod holders;
 mod hollow;
 mod index;
 mod leftovers;

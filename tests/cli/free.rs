@@ -464,3 +464,47 @@ fn h40_without_a_free_inode_it_says_so() {
     let shown = text(&output.stdout);
     assert!(shown.contains("NO INODES") && !shown.contains("Nothing to do"), "{shown}");
 }
+
+/// Everything would go for it, and in vain.
+#[test]
+fn what_no_disk_of_that_size_can_have_free_is_a_usage_error() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let mut command = command();
+    let output = command.args(["free", "15000000T"]).arg(&dir).output().expect("it starts");
+    assert_code(&output, 2);
+    let said = text(&output.stderr);
+    assert!(said.contains("cannot be free: the file system has"), "{said}");
+    assert_eq!(archives(&sandbox).len(), 7);
+}
+
+/// A time that lacks a digit would look as if it had expired long ago.
+#[test]
+fn an_id_that_was_not_copied_whole_is_a_usage_error() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let id = id_of(&free(&dir, &[]));
+    for end in [id.len() - 1, id.len() - 8, 12, 3] {
+        let output = apply(&dir, &id[..end]);
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains("copy all of it"), "{}", text(&output.stderr));
+    }
+    assert_eq!(archives(&sandbox).len(), 7);
+}
+
+#[test]
+fn where_there_is_too_little_it_is_said_which_archives_stay_and_why() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    fs::hard_link(dir.join("app.log.2"), sandbox.path("elsewhere")).expect("a second name");
+    fs::remove_file(dir.join("db.log")).expect("a log");
+    let shown = text(&free(&dir, &[]).stdout);
+    let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "Archives that stay: 2 files 96.0 KiB",
+        "32.0 KiB the newest of a log that is missing: its writer may have it open",
+        "64.0 KiB with several names: to delete one frees nothing",
+    ] {
+        assert!(flat.contains(part), "`{part}` in {shown}");
+    }
+}

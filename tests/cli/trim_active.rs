@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use logquota::fs::os::OsFs;
+use logquota::fs::{AppendFile, Hold, ReadFs as _, WriteFs as _};
 use serde_json::Value;
 
 use crate::kit::{DAY, Sandbox, assert_code, command, json, logquota, noise, text};
@@ -153,7 +155,84 @@ fn h05_a_log_with_two_names_is_not_cut() {
     let sandbox = Sandbox::new();
     let dir = logs(&sandbox);
     fs::hard_link(dir.join("big.log"), sandbox.path("canary")).expect("a second name");
+    let screen = text(&free(&dir, &[]).stdout);
+    let flat = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["could free up to 16.0 KiB more", "Not cut: it has several names: 1 log 512.0 KiB"]
+    {
+        assert!(flat.contains(part), "`{part}` in {screen}");
+    }
     assert_code(&free(&dir, &["--trim-active", "--yes", "--host", &host()]), 6);
     assert_eq!(fs::read(sandbox.path("canary")).expect("it").len(), 512 << 10);
     assert_eq!(content(&dir, "small.log").len() as u64, KEPT);
+}
+
+/// Holds a log as an appender does, until it is dropped.
+fn hold(dir: &Path, name: &str) -> Box<dyn AppendFile> {
+    let fs = OsFs::new();
+    let id = fs.open_root(dir).expect("a folder");
+    let log = fs.open_log(id, name.as_ref(), None).expect("a log");
+    assert!(log.hold(Hold::Together).expect("a lock"));
+    log
+}
+
+#[test]
+fn a_log_that_an_appender_holds_is_named_and_the_others_give() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let holder = hold(&dir, "big.log");
+    let not_cut = "Not cut: an appender holds it, by a quota of its own: 1 log 512.0 KiB 512.0 KiB";
+    for (args, part) in [
+        (&[][..], "--trim-active could free up to 16.0 KiB more"),
+        (&["--trim-active"][..], "1 log 16.0 KiB"),
+    ] {
+        let shown = free(&dir, args);
+        assert_code(&shown, 6);
+        let screen = text(&shown.stdout);
+        let flat = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [part, not_cut] {
+            assert!(flat.contains(part), "`{part}` in {screen}");
+        }
+        let as_json = json(&free(&dir, &[args, &["--json"]].concat()));
+        let spared = &as_json["free"]["not_cut"];
+        assert_eq!(spared[0]["why"], "held", "{spared}");
+        assert_eq!((&spared[0]["bytes"], &spared[1]), (&(512 << 10).into(), &Value::Null));
+    }
+    assert_code(&free(&dir, &["--trim-active", "--yes", "--host", &host()]), 6);
+    assert_eq!(content(&dir, "big.log").len(), 512 << 10);
+    assert_eq!(content(&dir, "small.log").len() as u64, KEPT);
+    // Nobody else can give any more, and nothing is offered.
+    let screen = text(&free(&dir, &[]).stdout);
+    assert!(!screen.contains("could free") && screen.contains("Not cut:"), "{screen}");
+    drop(holder);
+    let screen = text(&free(&dir, &[]).stdout);
+    assert!(screen.contains("could free") && !screen.contains("Not cut:"), "{screen}");
+}
+
+/// Where its quota is not met, a run says which log it has left alone.
+#[test]
+fn a_run_cuts_no_log_that_is_held_and_says_so() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let config = sandbox.path("logquota.conf");
+    let block =
+        format!("{}/big.log {{\n monthly\n rotate 3\n quota 128k\n livetrim\n}}\n", dir.display());
+    fs::write(&config, block).expect("a configuration");
+    let state = sandbox.path("state");
+    let run = || {
+        let mut command = command();
+        command.arg("run").arg("--config").arg(&config).arg("--state").arg(&state);
+        command.output().expect("the program starts")
+    };
+    let holder = hold(&dir, "big.log");
+    let output = run();
+    assert_code(&output, 6);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("error: ") && said.contains("big.log`: is held by an appender"),
+        "{said}"
+    );
+    assert_eq!(content(&dir, "big.log").len(), 512 << 10);
+    drop(holder);
+    assert_code(&run(), 0);
+    assert_eq!(content(&dir, "big.log").len(), 128 << 10);
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use logquota::apply::Outcome;
 use logquota::fs::sim::{Content, Fault, HeadCuts, SimDisk, SimFs, SimOp, Times};
@@ -220,6 +221,31 @@ fn a_log_whose_writer_keeps_its_own_quota_is_left_to_it() {
     let log = fs.open_log(dir, OsStr::new("app.log"), None).unwrap();
     assert!(log.hold(Hold::Alone).unwrap());
     let ran = machine(policy()).run(&fs).unwrap();
+    assert!(ran.plan.steps.is_empty() && ran.report.is_complete(), "{}", ran.story());
+    let missing = Bytes::new(20 * BLOCK).minus(Bytes::new(4000));
+    assert_eq!(ran.plan.sets[0].shortfall, missing);
+    let problems: Vec<_> =
+        ran.plan.problems.iter().map(|p| (p.path.as_path(), p.is_error)).collect();
+    assert_eq!(problems, [(Path::new(LOG), true)], "{}", ran.story());
+    // Due or not: of what a rotation would make nothing could stay.
+    let hourly = policy().rotate_when(RotateWhen::Size(Bytes::new(1)));
+    let ran = machine(hourly).run(&fs).unwrap();
+    assert!(ran.plan.steps.is_empty(), "{}", ran.story());
+    assert_eq!(ran.plan.sets[0].shortfall, missing);
+    assert_eq!(fs.content(LOG).unwrap(), content);
+}
+
+/// The plan cannot know who takes it later.
+#[test]
+fn a_log_that_is_taken_between_the_look_and_the_cut_is_left_to_its_holder() {
+    let (fs, content) = full(HeadCuts::Close);
+    let mut machine = machine(policy());
+    let inventory = machine.scan(&fs).unwrap();
+    let plan = machine.plan(&inventory).unwrap();
+    let dir = fs.open_root("/d".as_ref()).unwrap();
+    let log = fs.open_log(dir, OsStr::new("app.log"), None).unwrap();
+    assert!(log.hold(Hold::Alone).unwrap());
+    let ran = machine.apply(&fs, inventory, plan);
     assert!(matches!(ran.report.outcomes[..], [Outcome::Skipped(Error::StillWritten { .. })]));
     assert_eq!(fs.content(LOG).unwrap(), content);
 }
@@ -231,6 +257,9 @@ fn h20_another_file_in_the_place_of_the_log_is_not_cut() {
         let (fs, content) = full(HeadCuts::Close);
         let new = bytes(noise(4, 6000));
         let expected = new.clone();
+        let mut machine = machine(policy());
+        let inventory = machine.scan(&fs).unwrap();
+        let plan = machine.plan(&inventory).unwrap();
         fs.interrupt(
             move |call| call.op == op,
             move |fs| {
@@ -239,7 +268,7 @@ fn h20_another_file_in_the_place_of_the_log_is_not_cut() {
                 fs.put(LOG, Content::Bytes(new), NOON).unwrap();
             },
         );
-        let ran = machine(policy()).run(&fs).unwrap();
+        let ran = machine.apply(&fs, inventory, plan);
         assert!(matches!(ran.report.outcomes[..], [Outcome::Skipped(Error::Changed { .. })]));
         assert_eq!(fs.content(LOG).unwrap(), expected);
         assert_eq!(fs.content("/d/old").unwrap(), content);
@@ -275,4 +304,18 @@ fn a_log_of_one_block_is_not_cut_and_what_is_missing_is_said() {
     let ran = machine(policy().quota(Bytes::new(100))).run(&fs).unwrap();
     assert!(ran.plan.steps.is_empty(), "{}", ran.story());
     assert_eq!(ran.plan.sets[0].shortfall, Bytes::new(BLOCK - 100));
+}
+
+/// It takes a look into each file.
+#[test]
+fn who_holds_a_log_is_asked_only_where_it_may_be_cut() {
+    for (may, asked) in [(false, 0), (true, 1)] {
+        let (fs, _) = full(HeadCuts::Close);
+        let mut policy = policy();
+        policy.live_trim = may;
+        let before = fs.log().len();
+        machine(policy).scan(&fs).unwrap();
+        let ops = fs.log().into_iter().skip(before);
+        assert_eq!(ops.filter(|call| call.op == SimOp::IsHeld).count(), asked);
+    }
 }

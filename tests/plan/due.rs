@@ -62,6 +62,7 @@ impl Ask {
             leftovers: Vec::new(),
             obstacles: Vec::new(),
             blocked: None,
+            is_held: false,
             last_rotated: self.last,
         };
         let space = Space {

@@ -2,6 +2,7 @@
 
 use logquota::apply::Outcome;
 use logquota::fs::sim::{Content, SimDisk, SimFs, Unsynced};
+use logquota::fs::{Hold, ReadFs as _, WriteFs as _};
 use logquota::naming::temporary_name;
 use logquota::plan::guard::{Exceeded, Guards, loses};
 use logquota::plan::{Action, Goal, KEPT_MIN, Plan, Reason, Verdict, Wanted, check, plan};
@@ -293,6 +294,26 @@ fn of_each_log_that_is_cut_the_newest_stays() {
     for name in ["a.log", "b.log", "c.log"] {
         let left = fs.meta(format!("/log/{name}")).expect("a log").stamp.len;
         assert_eq!(left, KEPT_MIN.get(), "{name}");
+    }
+}
+
+/// Whoever holds a log has a quota for it, so that the others have to give for it, too.
+#[test]
+fn a_log_that_is_held_gives_nothing_and_is_not_counted_on() {
+    for (kib, from_b, from_c, missing) in
+        [(10, 10, 0, 0), (30, 20, 10, 0), (42, 26, 16, 0), (50, 26, 16, 8)]
+    {
+        let fs = disk("a.log:200 b.log:90 c.log:80");
+        let dir = fs.open_root("/log".as_ref()).expect("a folder");
+        let log = fs.open_log(dir, "a.log".as_ref(), None).expect("a log");
+        assert!(log.hold(Hold::Together).expect("a lock"));
+        let ran = cutting(kib).run(&fs).expect("a run");
+        let mut expected = vec![("b.log".to_owned(), from_b), ("c.log".to_owned(), from_c)];
+        expected.retain(|(_, kib)| *kib > 0);
+        assert_eq!(cuts(&ran.plan), expected, "{kib}: {}", show(&ran.plan));
+        assert_eq!(ran.plan.sets[0].shortfall, Bytes::kib(missing), "{kib}");
+        assert!(ran.report.is_complete(), "{}", ran.story());
+        assert_eq!(fs.free(), Bytes::kib(kib - missing), "{kib}");
     }
 }
 

@@ -9,7 +9,7 @@ mod classic;
 mod due;
 mod footprint;
 mod free;
-mod inodes;
+mod order;
 mod promises;
 mod reference;
 mod together;

@@ -133,7 +133,7 @@ fn free_counts_on_it_before_any_archive() {
         let words = [&words[..], &["--yes", "--host", &host]].concat();
         let done = logquota(other(&run, &words));
         assert_eq!(done.status.code(), Some(0), "{name}: {}", said(&done));
-        assert!(said(&done).contains("ballast of 4.0 MiB released"), "{}", said(&done));
+        assert!(said(&done).contains("4.0 MiB of ballast released"), "{}", said(&done));
         assert_eq!((kept(&folder), archives(&folder)), (0, 3), "{name}");
         assert!(free(mount) >= 2 * MIB, "{name}");
     });

@@ -1,14 +1,15 @@
 //! `free --trim-active` on full disks, while the writers of the logs go on at full speed.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Output;
 
+use logquota::{Appender, Bytes};
 use logquota_tests::mounts::{Mount, needs, needs_root};
 use serde_json::Value;
 
 use crate::kit::{HOUR, file, is_long, logquota, noise, said};
-use crate::trim::{BEFORE, DISKS, RECORD, assert_sequence, flood, is_alone, open};
+use crate::trim::{BEFORE, DISKS, RECORD, assert_sequence, begun, flood, is_alone};
 
 /// So much shall be free.
 const WANTED: u64 = 2 << 20;
@@ -39,12 +40,8 @@ fn freed_while_written(appends: bool) {
         let about = format!("{name}, appends: {appends}");
         let mount = make();
         let logs = mount.folder("logs");
-        fs::set_permissions(&logs, fs::Permissions::from_mode(0o755)).expect("its mode");
         let path = logs.join("app.log");
-        File::create(&path).expect("a log");
-        let mut log = open(&path, appends);
-        flood(&mut log, 0..BEFORE);
-        log.sync_all().expect("it is written");
+        let mut log = begun(&path, appends);
         file(&logs.join("app.log.1"), &noise("archive", 100 << 10), HOUR);
         mount.fill(false, true);
         let output = free(&logs, &[]);
@@ -121,4 +118,28 @@ fn the_longest_log_gives_first_and_of_each_the_newest_stays() {
     assert!(big.ends_with(kept), "{}", kept.len());
     let free_now = mount.free().0;
     assert!((WANTED..WANTED + (64 << 10)).contains(&free_now), "{free_now}");
+}
+
+/// Whoever writes to it by a quota of his own: the other one gives in its place, though it is
+/// shorter.
+#[test]
+fn a_log_that_an_appender_holds_stays_whole_and_the_other_gives_for_it() {
+    if needs_root() || needs(&["mkfs.ext4"]) {
+        return;
+    }
+    let mount = Mount::ext4(16, &[], "");
+    let logs = mount.folder("logs");
+    fs::set_permissions(&logs, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let held = noise("held", 4 << 20);
+    file(&logs.join("held.log"), &held, HOUR);
+    file(&logs.join("other.log"), &noise("other", 3 << 20), HOUR);
+    let appender = Appender::builder(logs.join("held.log")).rotate_at(Bytes::mib(8));
+    let appender = appender.quota(Bytes::mib(16)).open().expect("an appender");
+    mount.fill(false, true);
+    let output = free(&logs, &["--trim-active"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(cut(&output) >> 20, 2, "{}", said(&output));
+    assert!(fs::read(logs.join("held.log")).expect("a log").starts_with(&held));
+    assert!(mount.free().0 >= WANTED, "{:?}", mount.free());
+    drop(appender);
 }

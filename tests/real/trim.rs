@@ -65,7 +65,7 @@ pub(crate) fn flood(log: &mut File, numbers: std::ops::Range<u64>) {
     }
 }
 
-pub(crate) fn open(path: &Path, appends: bool) -> File {
+fn open(path: &Path, appends: bool) -> File {
     let mut options = OpenOptions::new();
     let options = if appends { options.append(true) } else { options.write(true) };
     let mut file = options.open(path).expect("the log");
@@ -73,6 +73,17 @@ pub(crate) fn open(path: &Path, appends: bool) -> File {
         file.seek(SeekFrom::End(0)).expect("its end");
     }
     file
+}
+
+/// A log with its first records, and its writer.
+pub(crate) fn begun(path: &Path, appends: bool) -> File {
+    let logs = path.parent().expect("a folder");
+    fs::set_permissions(logs, fs::Permissions::from_mode(0o755)).expect("its mode");
+    File::create(path).expect("a log");
+    let mut log = open(path, appends);
+    flood(&mut log, 0..BEFORE);
+    log.sync_all().expect("it is written");
+    log
 }
 
 /// What the heads that were cut off had, as the run reports it.
@@ -126,12 +137,8 @@ fn cut_while_written(appends: bool) {
         let about = format!("{name}, appends: {appends}");
         let mount = make();
         let logs = mount.folder("logs");
-        fs::set_permissions(&logs, fs::Permissions::from_mode(0o755)).expect("its mode");
         let path = logs.join("app.log");
-        File::create(&path).expect("a log");
-        let mut log = open(&path, appends);
-        flood(&mut log, 0..BEFORE);
-        log.sync_all().expect("it is written");
+        let mut log = begun(&path, appends);
         if name != "btrfs" {
             mount.fill(false, true);
         }

@@ -398,11 +398,13 @@ impl Builder {
         {
             active.stamp.nlink = 2;
         }
+        let active = (!one_in(12, raw[5])
+            && !matches!(blocked, Some(Blocked::Missing | Blocked::Symlink)))
+        .then_some(active);
         let mut log = Log {
             dir,
-            active: (!one_in(12, raw[5])
-                && !matches!(blocked, Some(Blocked::Missing | Blocked::Symlink)))
-            .then_some(active),
+            is_held: self.odd.live_trim && active.is_some() && one_in(5, raw[5]),
+            active,
             name,
             archive_dir,
             archives: Vec::new(),

@@ -138,7 +138,12 @@ fn ballast(after: &mut Inventory, step: &Step) {
     let now = Timestamp { secs: 1, nanos: 0 };
     match &step.action {
         Action::ReleaseBallast { .. } => ballast.found = BallastFound::Missing { since: Some(now) },
-        Action::RestoreBallast { size, .. } => {
+        Action::RestoreBallast { size, left, .. } => {
+            let set = after.sets.iter().find(|set| set.dev == ballast.dev).expect("its set");
+            // What was compressed may have grown by a block.
+            if set.space.free.plus(old) < left.plus(*size) {
+                return;
+            }
             let stamp = Stamp {
                 id: FileId { dev: ballast.dev, ino: 77_777 + ballast.set as u64, btime: None },
                 len: size.get(),

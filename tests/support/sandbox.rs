@@ -11,7 +11,7 @@ use logquota::apply::{Hooks, Options, Outcome, Report, apply};
 use logquota::fs::sim::{Entry, SimFs};
 use logquota::inventory::Inventory;
 use logquota::plan::{Action, Context, Goal, Hook, Host, Plan, Purpose, Wanted, check, plan};
-use logquota::scan::scan;
+use logquota::scan::{note_holders, scan};
 use logquota::stamp::Kind;
 use logquota::{Bytes, Config, Error};
 
@@ -140,6 +140,9 @@ impl Machine {
     pub fn scan(&self, fs: &SimFs) -> Result<Inventory, Error> {
         let mut inventory = scan(fs, &self.config, &|log: &Path| self.state.get(log).copied())?;
         inventory.normalize();
+        if self.cuts_logs {
+            note_holders(fs, &mut inventory);
+        }
         Ok(inventory)
     }
 

@@ -107,6 +107,13 @@ impl std::fmt::Display for GoalArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fraction(pub(crate) u16);
 
+impl std::fmt::Display for Fraction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = format!("{}.{:03}", self.0 / 1000, self.0 % 1000);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
 impl FromStr for Fraction {
     type Err = String;
 
@@ -136,6 +143,9 @@ pub(crate) struct PlanId {
 /// So many digits tell a plan from every other.
 const DIGITS: usize = 12;
 
+/// A time of this century; one that was cut short would only seem to have expired.
+const TIME_DIGITS: usize = 8;
+
 impl PlanId {
     pub(crate) fn new(digest: &str, created: i64) -> Self {
         Self { digest: digest.chars().take(DIGITS).collect(), created }
@@ -152,10 +162,16 @@ impl FromStr for PlanId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("an id has {DIGITS} digits at least, `-`, and a time in digits");
+        let wrong = || {
+            format!(
+                "this is no whole id: it has {DIGITS} digits, `-`, and {TIME_DIGITS} digits, as \
+                 `logquota free` has shown it; copy all of it"
+            )
+        };
         let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
         let (digest, time) = text.split_once('-').ok_or_else(wrong)?;
-        if !(DIGITS..=32).contains(&digest.len()) || !is_hex(digest) || !is_hex(time) {
+        let is_whole = (DIGITS..=32).contains(&digest.len()) && time.len() >= TIME_DIGITS;
+        if !is_whole || !is_hex(digest) || !is_hex(time) {
             return Err(wrong());
         }
         let created = i64::from_str_radix(time, 16).map_err(|_| wrong())?;
@@ -186,8 +202,15 @@ mod tests {
         let id = PlanId::new("0123456789abcdef0123456789abcdef", 1_795_286_496);
         assert_eq!(id.to_string(), "0123456789ab-6b01e5e0");
         assert_eq!(id.to_string().parse(), Ok(id));
-        for wrong in ["0123456789a-6b01e5e0", "0123456789ab", "0123456789ax-1", "0123456789ab-"] {
+        let whole = "0123456789ab-6b01e5e0";
+        for len in 0..whole.len() {
+            assert!(whole[..len].parse::<PlanId>().is_err(), "{len}");
+        }
+        for wrong in ["0123456789a-6b01e5e0", "0123456789ax-6b01e5e0", "123456789ab-6b01e5e0x"] {
             assert!(wrong.parse::<PlanId>().is_err(), "{wrong}");
+        }
+        for (thousandths, text) in [(0, "0"), (500, "0.5"), (667, "0.667"), (1000, "1")] {
+            assert_eq!(Fraction(thousandths).to_string(), text);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use logquota::plan::Host;
 use logquota::policy::Reserve;
 
-use super::args::{FreeArgs, PlanId};
+use super::args::{Fraction, FreeArgs, PlanId};
 use super::wish::Wish;
 use crate::args::CompressArg;
 use crate::quote::quoted;
@@ -62,8 +62,8 @@ pub(super) fn words(
     option("--max-files", number(wish.guards.max_files));
     option("--max-bytes", number(wish.guards.max_bytes.map(|bytes| bytes.get())));
     let permille = wish.guards.max_permille;
-    let part = format!("{}.{:03}", permille / 1000, permille % 1000);
-    option("--max-fraction", (permille != 500).then(|| part.into()));
+    let part = (permille != 500).then(|| Fraction(permille).to_string().into());
+    option("--max-fraction", part);
     let name = host.disk.as_ref().map_or(Some(host.name.as_str()), root::called);
     option("--host", name.map(Into::into));
     option("--apply", Some(id.to_string().into()));

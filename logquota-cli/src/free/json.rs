@@ -35,11 +35,16 @@ pub(super) fn preview(view: &View<'_>, plan: &PlanJson) -> Value {
         let logs = parts.iter().map(|(path, part)| with_path(path, json!({ "bytes": part.bytes })));
         json!({ "logs": logs.collect::<Vec<_>>(), "shortfall": shortfall })
     });
+    let spared = view.spared();
+    let not_cut = spared
+        .iter()
+        .map(|(why, bytes, path)| with_path(path, json!({ "bytes": bytes, "why": why.name() })));
     let more = json!({
         "root": root(view.session),
         "not_run": not_run(view.session),
         "trim_active": view.goal.cuts_logs,
         "could_cut": could_cut,
+        "not_cut": not_cut.collect::<Vec<_>>(),
         "unit": unit_name(unit),
         "wanted": number(unit),
         "total": number(unit.total(&space)),

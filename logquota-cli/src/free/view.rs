@@ -9,8 +9,9 @@ use logquota::Bytes;
 use logquota::fs::os::OpenDeletedFiles;
 use logquota::inventory::{Ballast, Space};
 use logquota::plan::guard::{Exceeded, loses};
-use logquota::plan::{Action, Goal, Plan, Reason, Step, Wanted};
+use logquota::plan::{Action, Goal, KEPT_MIN, Plan, Reason, Step, Verdict, Wanted, Why};
 use logquota::scan::Foreign;
+use logquota::stamp;
 
 use crate::session::Session;
 
@@ -45,6 +46,25 @@ pub(crate) enum Kind {
     InPlace,
     Evict,
     Cut,
+}
+
+/// Why a log is not cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spared {
+    /// Somebody holds it who has a quota for it.
+    Held,
+    /// It has several names.
+    Linked,
+}
+
+impl Spared {
+    /// The stable name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Linked => "names",
+        }
+    }
 }
 
 /// What one log gives of one kind.
@@ -184,6 +204,65 @@ impl View<'_> {
         let plan = self.with_cuts.as_ref()?;
         let parts = self.parts_of(plan, Kind::Cut);
         (!parts.is_empty()).then(|| (parts, shortfall(plan)))
+    }
+
+    /// Logs in use that are too long to be spared and are not cut, the largest first: where logs
+    /// are cut, or would be if that was asked for.
+    pub(crate) fn spared(&self) -> Vec<(Spared, Bytes, PathBuf)> {
+        let is_cut = !self.parts(Kind::Cut).is_empty();
+        let is_told = is_cut || self.with_cuts.is_some() || self.goal.cuts_logs && self.is_short();
+        if !is_told || self.goal.wanted.bytes().is_none() {
+            return Vec::new();
+        }
+        let inventory = &self.session.inventory;
+        let sets = inventory.sets.iter().filter(|set| set.dev == self.goal.dev);
+        let spared = sets.flat_map(|set| &set.logs).filter_map(|log| {
+            let stamp = log.active.filter(|active| active.kind == stamp::Kind::File)?.stamp;
+            let why = if log.is_held { Spared::Held } else { Spared::Linked };
+            let is_spared = stamp.allocated > KEPT_MIN && (log.is_held || stamp.nlink > 1);
+            is_spared.then(|| (why, stamp.allocated, inventory.path(log.dir, &log.name)))
+        });
+        let mut spared: Vec<_> = spared.collect();
+        spared.sort_by(|(_, a, one), (_, b, other)| b.cmp(a).then_with(|| one.cmp(other)));
+        spared
+    }
+
+    /// Archives there that stay although there is too little, by why: how many, and their bytes.
+    pub(crate) fn kept(&self) -> BTreeMap<&'static str, (usize, Bytes)> {
+        let mut kept = BTreeMap::new();
+        if !self.is_short() {
+            return kept;
+        }
+        let sets = &self.session.inventory.sets;
+        for given in &self.plan.verdicts {
+            let Some(log) = sets.get(given.set).and_then(|set| set.logs.get(given.log)) else {
+                continue;
+            };
+            let spec = self.session.config.sets.get(given.set);
+            let is_faulty = spec.is_some_and(|spec| spec.policy.is_left_alone());
+            let is_apart = log.stamps().any(|stamp| stamp.id.dev != self.goal.dev);
+            for (archive, verdict) in log.archives.iter().zip(&given.verdicts) {
+                let stamp = archive.stamp();
+                let Verdict::Keep(why) = verdict else { continue };
+                if stamp.id.dev != self.goal.dev || stamp.allocated == Bytes::ZERO {
+                    continue;
+                }
+                let why = match why {
+                    Why::NoFile => continue,
+                    _ if is_faulty => "of blocks of the configuration that have errors",
+                    Why::HardLinked => "with several names: to delete one frees nothing",
+                    Why::Blocked => "of logs that are left alone; -v says why",
+                    _ if is_apart => "of logs that are on another file system, too",
+                    _ if log.active.is_none() => {
+                        "the newest of a log that is missing: its writer may have it open"
+                    }
+                    _ => "others",
+                };
+                let (files, bytes): &mut (usize, Bytes) = kept.entry(why).or_default();
+                (*files, *bytes) = (files.saturating_add(1), bytes.plus(stamp.allocated));
+            }
+        }
+        kept
     }
 
     fn parts_of(&self, plan: &Plan, kind: Kind) -> BTreeMap<PathBuf, Part> {

@@ -124,15 +124,30 @@ impl Wish {
 
 impl Wish {
     fn wanted(&self, space: &Space) -> Result<Wanted, Failure> {
-        if !self.inodes {
-            return Ok(Wanted::Bytes(self.goal.0.of(space.total)));
-        }
-        let Some(total) = space.total_files else {
-            return Err(Failure::Usage(
-                "this file system has no limit of inodes, so that none can be missing".to_owned(),
-            ));
+        let wanted = if self.inodes {
+            let Some(total) = space.total_files else {
+                return Err(Failure::Usage(
+                    "this file system has no limit of inodes, so that none can be missing"
+                        .to_owned(),
+                ));
+            };
+            Wanted::Inodes(self.goal.0.of(Bytes::new(total)).get())
+        } else {
+            Wanted::Bytes(self.goal.0.of(space.total))
         };
-        Ok(Wanted::Inodes(self.goal.0.of(Bytes::new(total)).get()))
+        let (more, total) = match (wanted, wanted.total(space)) {
+            (Wanted::Bytes(wanted), Wanted::Bytes(total)) => (wanted > total, total.to_string()),
+            (Wanted::Inodes(wanted), Wanted::Inodes(total)) => (wanted > total, total.to_string()),
+            _ => return Ok(wanted),
+        };
+        if more {
+            // Everything would go for it, and in vain.
+            return Err(Failure::Usage(format!(
+                "{} cannot be free: the file system has {total} in all",
+                super::amount(wanted)
+            )));
+        }
+        Ok(wanted)
     }
 }
 

@@ -286,6 +286,7 @@ mod tests {
             leftovers: Vec::new(),
             obstacles: Vec::new(),
             blocked: None,
+            is_held: false,
             last_rotated: None,
         };
         let space = Space {

@@ -17,11 +17,10 @@ use crate::output::{Paint, clean};
 use crate::root;
 use crate::session::Session;
 
+mod stays;
+
 /// So many logs of one kind are named without `-v`.
 const LOGS_MAX: usize = 8;
-
-/// So many active files are named where there is not enough.
-const ACTIVE_MAX: usize = 3;
 
 /// So many deleted files are named.
 const HELD_MAX: usize = 5;
@@ -54,7 +53,7 @@ pub(crate) fn preview(view: &View<'_>, paint: Paint, verbose: bool) -> String {
             show_step(&mut text, number, &what, &reason(&step.reason), paint);
         }
     }
-    what_stays(&mut text, view, paint);
+    stays::what_stays(&mut text, view, paint);
     let line = "Nothing that this disk's configuration names is run here: {}. What these would have \
                 done with a file before it goes is not done.";
     what_is_not_run(&mut text, view.session, line);
@@ -213,66 +212,6 @@ fn log_row(path: &Path, part: &Part, kind: Kind) -> String {
     }
 }
 
-/// What fills the disk besides.
-fn what_stays(text: &mut String, view: &View<'_>, paint: Paint) {
-    let (files, bytes, largest) = view.active(ACTIVE_MAX);
-    if view.is_short() && bytes > Bytes::ZERO {
-        let title = "Logs in use, never deleted:";
-        let line = row(title, files, bytes).replacen(title, &paint.head(title), 1);
-        let _ = writeln!(text, "\n{line}");
-        for (bytes, path) in largest.iter().filter(|(bytes, _)| *bytes > Bytes::ZERO) {
-            let _ = writeln!(text, "    {:>10}  {}", bytes.to_string(), printable(path));
-        }
-    }
-    what_could_be_cut(text, view);
-    let foreign = &view.foreign;
-    if foreign.files > 0 {
-        let files = usize::try_from(foreign.files).unwrap_or(usize::MAX);
-        let title = "Not ours, not counted on, largest first:";
-        let line = row(title, files, foreign.bytes).replacen(title, &paint.head(title), 1);
-        let _ = writeln!(text, "\n{line}");
-        for (bytes, path) in &foreign.largest {
-            let _ = writeln!(text, "    {:>10}  {}", bytes.to_string(), printable(path));
-        }
-    }
-    let elsewhere = view.elsewhere();
-    if elsewhere > Bytes::ZERO {
-        let line = format!("About {elsewhere} are used elsewhere on this file system.");
-        push_wrapped(text, &line, 4);
-    }
-    if foreign.is_partial {
-        let line = "Not all files were looked at: there are too many, or some folders could not \
-                    be read.";
-        push_wrapped(text, line, 4);
-    }
-    if !view.held.files.is_empty() {
-        let title = "Deleted, and kept by a process that has them open:";
-        let _ = writeln!(text, "\n{}", paint.head(title));
-        show_held(text, &view.held, HELD_MAX);
-    }
-}
-
-/// What `--trim-active` would gain.
-fn what_could_be_cut(text: &mut String, view: &View<'_>) {
-    let Some((parts, missing)) = view.could_cut() else { return };
-    let bytes: Bytes = parts.values().map(|part| part.bytes).sum();
-    let ends = if missing > Bytes::ZERO {
-        format!("{missing} would still be missing")
-    } else {
-        "That would be enough".to_owned()
-    };
-    let line = format!(
-        "--trim-active could free up to {bytes} more: the oldest records of these logs would be cut \
-         off and lost, and their writers go on. {ends}:"
-    );
-    push_wrapped(text, &line, 4);
-    let mut parts: Vec<_> = parts.iter().collect();
-    parts.sort_by(|a, b| b.1.bytes.cmp(&a.1.bytes).then_with(|| a.0.cmp(b.0)));
-    for (path, part) in parts.into_iter().take(ACTIVE_MAX) {
-        let _ = writeln!(text, "    {:>10}  {}", part.bytes.to_string(), printable(path));
-    }
-}
-
 /// Deleted files that are open, each with the process.
 pub(crate) fn show_held(text: &mut String, held: &OpenDeletedFiles, max: usize) {
     for file in held.files.iter().take(max) {
@@ -350,24 +289,35 @@ pub(crate) fn outcome(
         }
     }
     let (files, bytes) = done.deleted;
-    let mut what = vec![format!("{files} files deleted, {bytes} by their sizes")];
+    let several = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let mut what = Vec::new();
+    if files > 0 {
+        what.push(format!("{} deleted, {bytes} by their sizes", several(files, "file")));
+    }
     if done.released > Bytes::ZERO {
-        what.push(format!("ballast of {} released", done.released));
+        what.push(format!("{} of ballast released", done.released));
     }
     if done.compressed > 0 {
         what.push(format!("{} compressed", done.compressed));
     }
     if done.cut.0 > 0 {
-        let logs = if done.cut.0 == 1 { "log" } else { "logs" };
-        what.push(format!("{} cut off {} {logs} in use", done.cut.1, done.cut.0));
+        what.push(format!("{} cut off {} in use", done.cut.1, several(done.cut.0, "log")));
     }
     if done.whole > 0 {
-        what.push(format!("{} logs stay whole: there was room enough before", done.whole));
+        let stay = if done.whole == 1 { "stays" } else { "stay" };
+        let logs = several(done.whole, "log");
+        what.push(format!("{logs} {stay} whole: there was room enough before"));
     }
     if done.not_needed > 0 {
-        what.push(format!("{} archives stay: there was room enough before", done.not_needed));
+        let stay = if done.not_needed == 1 { "stays" } else { "stay" };
+        let archives = several(done.not_needed, "archive");
+        what.push(format!("{archives} {stay}: there was room enough before"));
     }
-    push_wrapped(&mut text, &format!("{}.", what.join("; ")), 0);
+    let what = if what.is_empty() { "Nothing was deleted".to_owned() } else { what.join("; ") };
+    push_wrapped(&mut text, &format!("{what}."), 0);
     let wanted = done.goal.wanted;
     let (before, free) = (wanted.free(&done.before), wanted.free(&done.space));
     let _ = writeln!(text, "\n    free before  {:>10}", amount(before));

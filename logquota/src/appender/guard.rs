@@ -155,6 +155,19 @@ impl ReadFs for Guard<'_> {
         Ok(Box::new(reader))
     }
 
+    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
+        // Our own temporary files are nobody's log, and who looks after this log is we.
+        if is_temporary_shape(name) || name == self.env.name() {
+            return Ok(false);
+        }
+        // Whoever shares the log looks again within a second, and counts what is gone. To pass
+        // the oldest over would leave a gap behind it.
+        if self.env.is_shared.load(Ordering::Acquire) && self.evicted.contains(name) {
+            return Ok(false);
+        }
+        self.insist(name, || self.env.fs.is_held(dir, name))
+    }
+
     fn effective_uid(&self) -> u32 {
         self.env.fs.effective_uid()
     }
@@ -297,19 +310,6 @@ impl WriteFs for Guard<'_> {
         create: Option<&Attributes>,
     ) -> io::Result<Box<dyn AppendFile>> {
         self.env.fs.open_log(dir, name, create)
-    }
-
-    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
-        // Our own temporary files are nobody's log, and who looks after this log is we.
-        if is_temporary_shape(name) || name == self.env.name() {
-            return Ok(false);
-        }
-        // Whoever shares the log looks again within a second, and counts what is gone. To pass
-        // the oldest over would leave a gap behind it.
-        if self.env.is_shared.load(Ordering::Acquire) && self.evicted.contains(name) {
-            return Ok(false);
-        }
-        self.insist(name, || self.env.fs.is_held(dir, name))
     }
 
     fn link_to(&self, dir: DirId, name: &OsStr, target: &OsStr) -> io::Result<()> {

@@ -88,6 +88,17 @@ pub trait ReadFs: Send + Sync {
     /// `InvalidInput` if it is no regular file.
     fn read(&self, dir: DirId, name: &OsStr) -> io::Result<Box<dyn ReadFile + '_>>;
 
+    /// Whether somebody holds this log with [`AppendFile::hold`], in whichever way; also this
+    /// process. A file system without locks has nobody who does.
+    ///
+    /// Asking is in nobody's way. The answer may be out of date as it is given.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `PermissionDenied` for who may not read it, `InvalidInput` if it is no
+    /// regular file, and whatever the system says.
+    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool>;
+
     /// The effective user id; 0 means that other people's folders need care.
     fn effective_uid(&self) -> u32;
 }
@@ -472,17 +483,6 @@ pub trait WriteFs: ReadFs {
         name: &OsStr,
         create: Option<&Attributes>,
     ) -> io::Result<Box<dyn AppendFile>>;
-
-    /// Whether somebody holds this log with [`AppendFile::hold`], in whichever way; also this
-    /// process. A file system without locks has nobody who does.
-    ///
-    /// Asking is in nobody's way. The answer may be out of date as it is given.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`, `PermissionDenied` for who may not read it, `InvalidInput` if it is no
-    /// regular file, and whatever the system says.
-    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool>;
 
     /// Makes a symbolic link to a name in the same directory, whether that exists or not.
     ///

@@ -196,6 +196,14 @@ impl ReadFs for OsFs {
         Ok(Box::new(files::Reader::new(self.open_file(&dir, name, flags)?)))
     }
 
+    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
+        resolve::check_name(name)?;
+        let dir = self.fd(dir)?;
+        let _looking = self.looking();
+        let file = self.open_file_looking(&dir, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        append::is_held(file.as_fd())
+    }
+
     fn effective_uid(&self) -> u32 {
         self.home.uid()
     }
@@ -276,14 +284,6 @@ impl WriteFs for OsFs {
             return Err(error);
         }
         Ok(Box::new(append::Log::new(file)))
-    }
-
-    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
-        resolve::check_name(name)?;
-        let dir = self.fd(dir)?;
-        let _looking = self.looking();
-        let file = self.open_file_looking(&dir, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
-        append::is_held(file.as_fd())
     }
 
     fn link_to(&self, dir: DirId, name: &OsStr, target: &OsStr) -> io::Result<()> {

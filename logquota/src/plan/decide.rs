@@ -20,6 +20,8 @@ use crate::naming::{Label, Style, sequence_label};
 use crate::policy::{Config, Count, Method, Rules};
 use crate::units::{Bytes, Generation};
 
+mod impossible;
+
 /// Decides what is done. Pure, total, and independent of the order in which the inventory
 /// was found.
 ///
@@ -57,7 +59,7 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         plain.extend(ordered.plain);
         put_off.append(&mut more);
     };
-    let Attempt { drafts, evictions, problems } = attempt;
+    let Attempt { drafts, evictions, mut problems } = attempt;
     let due = drafts.iter().enumerate().flat_map(|(set, draft)| {
         draft.logs.iter().enumerate().filter_map(move |(log, draft)| {
             let reason = draft.due.as_deref()?.clone();
@@ -68,6 +70,7 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
     let sets = order::sums(inventory, &drafts, &evictions, &ordered);
     // Its books are no small part of the memory, and of no use any more.
     drop(evictions);
+    problems.extend(trim::left_whole(inventory, &drafts, &sets, context.purpose));
     let verdicts = drafts.into_iter().enumerate().flat_map(|(set, draft)| {
         let logs = draft.logs.into_iter().enumerate();
         logs.filter_map(move |(log, draft)| {
@@ -148,45 +151,6 @@ impl<'a> Attempt<'a> {
         evictions.run(&mut drafts, context);
         evictions.tell(&drafts, inventory, &mut problems);
         Self { drafts, evictions, problems }
-    }
-
-    /// Copies that would have to go at once, or that have no room.
-    fn impossible(&self) -> PutOff {
-        let copies = self.evictions.copies_without_room();
-        let mut found: PutOff =
-            copies.map(|(set, log, room)| ((set, log), no_room_for_copy(room))).collect();
-        for (set, draft) in self.drafts.iter().enumerate() {
-            for (number, log) in draft.logs.iter().enumerate() {
-                let Some(rotation) = log.rotation.as_ref().filter(|r| r.gone.is_some()) else {
-                    continue;
-                };
-                if trim::replaces_rotation(log) {
-                    found.insert((set, number), trim::cut_instead());
-                    continue;
-                }
-                // Deleting one of several names of what was renamed frees nothing.
-                let is_linked = log.policy.method == Method::RenameCopy
-                    && !matches!(rotation.gone, Some(Reason::Count { .. }))
-                    && log.log.active.is_some_and(|active| active.stamp.nlink > 1);
-                let by_count = matches!(rotation.gone, Some(Reason::Count { .. }));
-                let is_classic = log.policy.rules == Rules::Logrotate && by_count;
-                // What others write does not go because a limit leaves no room for its copy.
-                let by_limit = !matches!(
-                    rotation.gone,
-                    Some(
-                        Reason::Count { .. } | Reason::MaxAge { .. } | Reason::QuotaPressure { .. }
-                    )
-                );
-                let is_kept = by_limit
-                    && !log.policy.evict_new
-                    && rotation.source == Source::Active
-                    && log.policy.method != Method::Rename;
-                if !is_classic && (log.policy.method == Method::Copy || is_linked || is_kept) {
-                    found.insert((set, number), no_room_for_copy(rotation.bytes));
-                }
-            }
-        }
-        found
     }
 }
 

@@ -12,6 +12,7 @@ use super::ballast::Released;
 use super::decide::PutOff;
 use super::draft::{LogDraft, SetDraft, Source};
 use super::quota::Evictions;
+use super::retain::twin;
 use super::{Action, Begun, Expect, Hook, Purpose, Reason, SetPlan, Step};
 use crate::inventory::{Archive, Inventory, LeftoverKind, Place};
 use crate::policy::{Config, Rules};
@@ -243,15 +244,9 @@ impl Builder<'_> {
                 continue;
             }
             let stamp = archive.stamp();
-            let twin = draft.log.archives.iter().enumerate().find(|(other, twin)| {
-                *other != index
-                    && !twin.is_plain()
-                    && twin.label() == archive.label()
-                    && twin.stamp().mtime == stamp.mtime
-            });
             let dir = draft.log.archive_dir;
-            let same_as =
-                twin.map(|(_, twin)| Box::new(Place { dir, name: twin.name().to_owned() }));
+            let same_as = twin(draft, index)
+                .map(|twin| Box::new(Place { dir, name: twin.name().to_owned() }));
             let place = Place { dir, name: archive.name().to_owned() };
             let at = self.asked(At::log(set, log), draft, &place);
             self.push(
@@ -266,13 +261,17 @@ impl Builder<'_> {
 
     /// Archives that go whether or not anything rotates, the oldest first.
     fn evict(&mut self, set: usize, log: usize, draft: &LogDraft<'_>) {
+        // Asked once: there may be many thousand archives.
+        let (is_due, has_last_trace) = (due::is_due(draft), draft.last_trace().is_some());
+        let (for_room, evicted) = (due::first_for_room(draft), draft.first_evicted());
+        let is_from = |first: Option<usize>, index: usize| first.is_some_and(|at| at <= index);
         let going: Vec<_> = draft
             .removed()
             .filter(|(index, _, r)| match r {
                 Reason::Duplicate => false,
-                _ if due::is_due(draft) => due::goes_early(draft, *index, r),
-                _ if draft.last_trace().is_some() && *index == 0 => false,
-                Reason::Count { .. } => draft.goes_before_rotation(*index),
+                _ if is_due => is_from(for_room, *index),
+                _ if has_last_trace && *index == 0 => false,
+                Reason::Count { .. } => is_from(evicted, *index),
                 _ => true,
             })
             .collect();
@@ -383,13 +382,12 @@ impl<'a> LogDraft<'a> {
         goes.then_some((archive, reason))
     }
 
-    /// Whether an archive that is one too many goes with the evictions and not with the
-    /// rotation: a newer one of its log is evicted, and there must be no instant at which that
-    /// has gone and the older one has not.
-    fn goes_before_rotation(&self, index: usize) -> bool {
-        self.removed().any(|(newer, _, reason)| {
-            newer < index && !matches!(reason, Reason::Duplicate | Reason::Count { .. })
-        })
+    /// The newest archive that is evicted. Older ones that are too many go with it and not with
+    /// the rotation: there must be no instant at which it has gone and they have not.
+    fn first_evicted(&self) -> Option<usize> {
+        let is_evicted =
+            |reason: &Reason| !matches!(reason, Reason::Duplicate | Reason::Count { .. });
+        self.removed().find(|(.., reason)| is_evicted(reason)).map(|(index, ..)| index)
     }
 
     /// What the file that is rotated must still be: it may have grown.

@@ -20,6 +20,7 @@ use crate::units::Bytes;
 mod books;
 mod deferred;
 mod pressure;
+mod shortfall;
 mod trim;
 
 /// One decision, to be looked at again at the end.
@@ -45,12 +46,6 @@ pub(super) struct Evictions {
     inodes: Option<(u64, u64)>,
     global: Bound,
     deferred: Vec<Deferred>,
-}
-
-/// What is left to say when everything is decided.
-pub(super) struct Shortfall {
-    pub(super) bytes: Bytes,
-    pub(super) files: u64,
 }
 
 impl Evictions {
@@ -413,34 +408,6 @@ impl Evictions {
                 draft.logs.iter_mut().for_each(super::retain::mark_fair_share);
             }
         }
-    }
-
-    /// What is missing in a set, its own limits and the common ones.
-    pub(super) fn shortfall(&self, set: usize) -> Shortfall {
-        let mut bytes = Bytes::ZERO;
-        let mut files = 0u64;
-        for bound in self.sets.get(set).into_iter().chain([&self.global]) {
-            if let Some(quota) = bound.limits.quota {
-                bytes = bytes.max(bound.used.minus(quota));
-            }
-            if let Some(limit) = bound.limits.max_files {
-                files = files.max(bound.files.saturating_sub(limit));
-            }
-            if let (Some(reserve), Some(volume)) =
-                (bound.limits.reserve, self.devs.get(set).and_then(|dev| self.volumes.get(dev)))
-            {
-                let missing = i128::from(reserve.of(volume.total).get()) - volume.free;
-                bytes = bytes.max(Bytes::new(u64::try_from(missing).unwrap_or(0)));
-            }
-        }
-        if let Some((dev, wanted)) = self.inodes
-            && self.devs.get(set) == Some(&dev)
-            && let Some(free) = self.volumes.get(&dev).and_then(|volume| volume.files)
-        {
-            let missing = i128::from(wanted) - free;
-            files = files.max(u64::try_from(missing).unwrap_or(0));
-        }
-        Shortfall { bytes, files }
     }
 
     /// New archives that are given up though only their copy on the way had no room: set, log

@@ -29,27 +29,29 @@ pub(super) fn retain(draft: &mut LogDraft<'_>, context: &Context) {
 /// what an interrupted compression leaves: the compressed one is complete (it got its name
 /// after it was on the disk). Apply compares the contents before it deletes.
 fn duplicates(draft: &mut LogDraft<'_>) {
-    // What has the same label comes right behind the plain one.
-    let twin = |index: usize, plain: &Archive| {
-        let behind = draft.log.archives.iter().skip(index.saturating_add(1));
-        behind.take_while(|other| other.label() == plain.label()).any(|other| {
-            !other.is_plain()
-                && other.kind() == Kind::File
-                && (is_ours(other.suffix(), draft) || plain.is_hollow())
-                && other.stamp().mtime == plain.stamp().mtime
-        })
-    };
     let found: Vec<usize> = draft
         .archives()
         .filter(|(_, archive, _)| archive.is_plain() && archive.stamp().nlink <= 1)
         .filter(|(_, archive, _)| archive.head().is_none())
         .filter(|(_, archive, _)| archive.kind() == Kind::File)
-        .filter(|(index, archive, _)| twin(*index, archive))
+        .filter(|(index, ..)| twin(draft, *index).is_some())
         .map(|(index, ..)| index)
         .collect();
     for index in found {
         draft.remove(index, Reason::Duplicate);
     }
+}
+
+/// The compressed archive that is the same as the plain one at `index`.
+pub(super) fn twin<'a>(draft: &LogDraft<'a>, index: usize) -> Option<&'a Archive> {
+    // What has the same label comes right behind the plain one.
+    let (plain, behind) = draft.log.archives.get(index..)?.split_first()?;
+    behind.iter().take_while(|other| other.label() == plain.label()).find(|other| {
+        !other.is_plain()
+            && other.kind() == Kind::File
+            && (is_ours(other.suffix(), draft) || plain.is_hollow())
+            && other.stamp().mtime == plain.stamp().mtime
+    })
 }
 
 /// Whether the suffix is one that this policy's codec writes: only that can be compared, and

@@ -1,8 +1,9 @@
 //! Which active files may be cut at their heads, and how far.
 
-use super::Reason;
 use super::decide::NotNow;
-use super::draft::{LogDraft, Source};
+use super::draft::{LogDraft, SetDraft, Source};
+use super::{Problem, Purpose, Reason, SetPlan};
+use crate::inventory::Inventory;
 use crate::policy::Method;
 use crate::units::Bytes;
 
@@ -32,9 +33,11 @@ pub(crate) const fn cut_at_most(cut: Bytes) -> Bytes {
     Bytes::new((cut.get() / step).saturating_add(1).saturating_mul(step))
 }
 
-/// The blocks of a log in front of its newest bytes, of which `keep` stay.
+/// The blocks of a log in front of its newest bytes, of which `keep` stay. None of one that has
+/// other names, or that somebody holds.
 pub(super) fn whole_blocks(draft: &LogDraft<'_>, block: Bytes, keep: Bytes) -> Bytes {
-    let active = draft.log.active.filter(|active| active.stamp.nlink <= 1 && !draft.is_blocked());
+    let may = !draft.is_blocked() && !draft.log.is_held;
+    let active = draft.log.active.filter(|active| active.stamp.nlink <= 1 && may);
     let Some(active) = active else { return Bytes::ZERO };
     let block = block.get().max(1);
     // A file may have holes, and blocks behind its end.
@@ -84,6 +87,31 @@ pub(super) fn cut_instead() -> NotNow {
     let why = "is due, but the quota has no room for all of it; no more than its oldest \
                part is cut off, and it rotates when it is within the quota";
     NotNow { why: why.to_owned(), is_for_room: true, is_error: false }
+}
+
+/// Logs whose policy permits to cut them, and that are not cut although room is missing.
+pub(super) fn left_whole(
+    inventory: &Inventory,
+    drafts: &[SetDraft<'_>],
+    sums: &[SetPlan],
+    purpose: Purpose,
+) -> Vec<Problem> {
+    let is_short = |sums: &SetPlan| purpose == Purpose::Routine && sums.shortfall > Bytes::ZERO;
+    let sets = std::iter::zip(drafts, sums).filter(|(_, sums)| is_short(sums));
+    let logs = sets.flat_map(|(draft, _)| &draft.logs);
+    let problem = |draft: &LogDraft<'_>| {
+        let names = draft.log.active.filter(|_| !draft.is_blocked())?.stamp.nlink;
+        let why = if draft.log.is_held {
+            "is held by an appender, which keeps a quota for it by itself; it is not cut".to_owned()
+        } else if names > 1 && draft.rotation.is_none() {
+            format!("has {names} names (hard links); it is not cut")
+        } else {
+            return None;
+        };
+        let path = inventory.path(draft.log.dir, &draft.log.name);
+        Some(Problem { path, why, is_error: true })
+    };
+    logs.filter(|draft| draft.policy.live_trim).filter_map(problem).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io;
 
 use super::claims::Strength;
 use super::drafts::Draft;
+use super::holders::is_held;
 use super::hollow;
 use super::walk::{Folder, World};
 use crate::error::{Error, Op};
@@ -53,6 +54,10 @@ pub(super) fn look(
         }
         other => other,
     };
+    let is_held = match &active {
+        Active::File(meta) if policy.live_trim => is_held(world.fs, folder.dir, &draft.name, meta),
+        _ => false,
+    };
     if matches!(active, Active::Absent) && folder.names.contains(&draft.name) {
         restless.push(folder.dir);
     }
@@ -68,6 +73,7 @@ pub(super) fn look(
         leftovers: Vec::new(),
         obstacles: draft.taken,
         blocked: None,
+        is_held,
         last_rotated: None,
     };
     let text = archive_folder.names.text();

@@ -147,6 +147,13 @@ impl ReadFs for SimFs {
         Ok(Box::new(file))
     }
 
+    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
+        self.call(SimOp::IsHeld, at_name(dir, name), |state, _| {
+            let ino = state.disk.find_file(state.dir(dir)?, name)?;
+            Ok(state.holds.is_held(ino))
+        })
+    }
+
     fn effective_uid(&self) -> u32 {
         self.lock().acting.0
     }
@@ -199,13 +206,6 @@ impl WriteFs for SimFs {
             Some(attributes) => append::create(self, dir, name, attributes)?,
         };
         Ok(Box::new(log))
-    }
-
-    fn is_held(&self, dir: DirId, name: &OsStr) -> io::Result<bool> {
-        self.call(SimOp::IsHeld, at_name(dir, name), |state, _| {
-            let ino = state.disk.find_file(state.dir(dir)?, name)?;
-            Ok(state.holds.is_held(ino))
-        })
     }
 
     fn link_to(&self, dir: DirId, name: &OsStr, target: &OsStr) -> io::Result<()> {

@@ -45,6 +45,9 @@ pub(super) fn play(
         say("which is new or has other names");
         return None;
     };
+    if log.log.is_held {
+        say("which somebody holds who has a quota of his own");
+    }
     if cut.plus(least) > stamp.allocated.min(Bytes::new(stamp.len)) {
         say("to its end");
     }
@@ -153,6 +156,7 @@ fn check_level(world: &World<'_>, ledger: &Ledger, goal: Goal, found: &mut Found
         let cut = log.cut.as_ref().map_or(0, |cut| u128::from(cut.0.get()));
         let content = u128::from(stamp.allocated.get().min(stamp.len));
         let can_give = stamp.nlink <= 1
+            && !log.log.is_held
             && log.log.stamps().all(|stamp| stamp.id.dev == goal.dev)
             && content.saturating_sub(cut) >= u128::from(KEPT_MIN.get()) + block;
         if can_give && left(log, cut) > shortest + 2 * block {

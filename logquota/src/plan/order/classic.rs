@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use super::due::{goes_early, is_heard, is_pressed, turns};
+use super::due::{first_for_room, is_heard, is_pressed, turns};
 use super::rotation::Done;
 use super::{At, Builder};
 use crate::codec;
@@ -25,6 +25,8 @@ struct Way<'d, 'a> {
     log: usize,
     draft: &'d LogDraft<'a>,
     classic: &'d Classic,
+    /// The newest copy that has gone to make room, and with it the older ones that go.
+    for_room: Option<usize>,
     /// What must have been done before its next step.
     chain: Vec<usize>,
     done: Done,
@@ -55,8 +57,8 @@ impl Builder<'_> {
             .filter(|(_, draft)| !is_pressed(draft))
             .filter_map(|(log, draft)| {
                 let classic = draft.classic.as_deref()?;
-                let (chain, done) = (Vec::new(), Done::default());
-                Some(Way { log, draft, classic, chain, done, last: None })
+                let (for_room, chain, done) = (first_for_room(draft), Vec::new(), Done::default());
+                Some(Way { log, draft, classic, for_room, chain, done, last: None })
             })
             .collect();
         let turns = turns(draft);
@@ -446,10 +448,9 @@ impl<'d> Way<'d, '_> {
 
     /// An old copy, unless the quota has taken it.
     fn old(&self, index: usize) -> Option<&'d Archive> {
-        match self.draft.verdicts.get(index)? {
-            Verdict::Remove(reason) if goes_early(self.draft, index, reason) => None,
-            _ => self.draft.copy(index).map(|(archive, _)| archive),
-        }
+        let goes = matches!(self.draft.verdicts.get(index)?, Verdict::Remove(_));
+        let has_gone = goes && self.for_room.is_some_and(|first| first <= index);
+        self.draft.copy(index).map(|(archive, _)| archive).filter(|_| !has_gone)
     }
 
     fn reason(&self, index: usize) -> Reason {

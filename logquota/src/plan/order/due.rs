@@ -24,12 +24,10 @@ pub(in crate::plan) fn turns<'a>(draft: &SetDraft<'a>) -> HashMap<&'a Path, usiz
     named.collect()
 }
 
-/// Whether an archive goes before anything is rotated: to make room, or because a newer one
-/// does.
-pub(super) fn goes_early(draft: &LogDraft<'_>, index: usize, reason: &Reason) -> bool {
-    let is_newer_evicted =
-        || draft.removed().any(|(newer, _, reason)| newer < index && is_for_room(reason));
-    is_for_room(reason) || is_newer_evicted()
+/// The newest archive that goes to make room. It goes before anything is rotated, and with it
+/// the older ones that go.
+pub(super) fn first_for_room(draft: &LogDraft<'_>) -> Option<usize> {
+    draft.removed().find(|(.., reason)| is_for_room(reason)).map(|(index, ..)| index)
 }
 
 fn is_for_room(reason: &Reason) -> bool {

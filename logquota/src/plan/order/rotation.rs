@@ -120,11 +120,10 @@ impl Builder<'_> {
             let pre = self.hook(at.clone(), Hook::Pre, script, vec![path]);
             at.needs.push(pre);
         }
+        let evicted = draft.first_evicted().unwrap_or(usize::MAX);
         let counted: Vec<_> = draft
             .removed()
-            .filter(|(index, _, r)| {
-                matches!(r, Reason::Count { .. }) && !draft.goes_before_rotation(*index)
-            })
+            .filter(|(index, _, r)| matches!(r, Reason::Count { .. }) && *index < evicted)
             .collect();
         for (_, archive, reason) in counted.into_iter().rev() {
             let mailed = at.log.and_then(|log| self.mail_old(at.set, log, draft, archive, reason));

@@ -57,6 +57,7 @@ fn log(name: &str, ino: u64, active: u64, archives: &[u64]) -> Log {
         leftovers: Vec::new(),
         obstacles: Vec::new(),
         blocked: None,
+        is_held: false,
         last_rotated: None,
     }
 }

@@ -60,6 +60,8 @@ fn promise_2_a_log_is_cut_only_where_that_is_permitted_and_never_to_its_end() {
     }
     let linked = Draft::new(policy(), vec![linked]).trim("app.log", 20, pressure(40, 20));
     linked.breaks(2, "other names");
+    let held = |d: &mut Draft| d.inventory.sets[0].logs[0].is_held = true;
+    cut(20, &[]).with(held).breaks(2, "somebody holds");
 }
 
 #[test]
@@ -134,6 +136,9 @@ fn promise_4_and_5_no_more_is_cut_than_is_missing_and_no_log_shorter_than_anothe
     freed(40, archives(), &[("big.log", 40)]).breaks(4, "has archives");
     freed(20, two(200, 100), &[("small.log", 20)]).breaks(5, "stays longer");
     freed(120, two(200, 100), &[("big.log", 120)]).breaks(5, "stays longer");
+    let held = |d: &mut Draft| d.inventory.sets[0].logs[0].is_held = true;
+    freed(20, two(200, 100), &[("small.log", 20)]).with(held).passes();
+    freed(40, two(200, 100), &[("big.log", 40)]).with(held).breaks(2, "somebody holds");
 }
 
 #[test]
