@@ -426,7 +426,8 @@ impl Evictions {
         })
     }
 
-    /// Archives that go, in the order in which that was decided: set, log, archive, and why.
+    /// Archives that go, in the order in which that was decided: set, log, archive. The reasons are in
+    /// the drafts.
     pub(super) fn victims(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         self.picks.iter().filter_map(|pick| {
             let pool = self.pools.get(pick.pool)?;
