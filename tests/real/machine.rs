@@ -120,7 +120,12 @@ fn a_run_on_a_copy_of_the_machines_logs_brings_them_under_the_quota() {
         let others = not_ours(&logs);
         let before = du(&logs);
         let bytes = format!("{quota}");
-        let output = logquota(["run", "--quota", &bytes, logs.to_str().expect("UTF-8")]);
+        let run = || logquota(["run", "--quota", &bytes, logs.to_str().expect("UTF-8")]);
+        // What it has rotated stays until the second run, also where that is too much.
+        let mut output = run();
+        if output.status.code() == Some(6) {
+            output = run();
+        }
         let seen = || format!("{before} before: {}\n{}", said(&output), listing(&logs));
         assert_eq!(output.status.code(), Some(0), "{}", seen());
         let used = du(&logs) - others;
@@ -128,9 +133,9 @@ fn a_run_on_a_copy_of_the_machines_logs_brings_them_under_the_quota() {
         assert!(used <= quota, "{used}, {others} of no log: {}", seen());
         assert_tidy(&logs, &seen());
         let settled = tree(&logs);
-        let output = logquota(["run", "--quota", &bytes, logs.to_str().expect("UTF-8")]);
-        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-        assert!(tree(&logs) == settled, "{}\nthen {}", seen(), said(&output));
+        let again = run();
+        assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+        assert!(tree(&logs) == settled, "{}\nthen {}", seen(), said(&again));
     }
 }
 
