@@ -166,6 +166,11 @@ pub(crate) fn is_fit(source: &Source, tree: &Tree) -> Result<(), Failure> {
     homes.extend(linked);
     let written = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let why = unfit(&real, is_mount, &homes).or_else(|| unfit(&written, false, &homes));
+    // A file system of this host may have been given for another machine's.
+    let here = tree.path().map(|root| root.join(real.strip_prefix("/").unwrap_or(&real)));
+    let host = Tree::default();
+    let here = here.and_then(|here| real_path(&host, &here).ok());
+    let why = why.or_else(|| unfit(&here?, false, &self::homes(&host)));
     match why {
         None => Ok(()),
         Some(why) => Err(Failure::Refused(format!(

@@ -199,10 +199,14 @@ fn look(env: &Env, ballast: &Ballast) -> Result<()> {
     let sync = |dir: DirId| env.fs.sync_dir(dir).map_err(Error::io(Op::Sync, &env.folder));
     sync(opened.dir)?;
     let what = (rule.size, Keeper::Program);
+    // Whoever runs out of room meanwhile gives up what there is of it.
+    ballast.may_be_there.store(true, Ordering::Release);
     let made = make(&*env.fs, opened.dir, OsStr::new(NAME), what);
     made.map_err(|(op, error)| Error::io(op, env.folder.join(DIR).join(NAME))(error))?;
     sync(opened.dir)?;
-    ballast.may_be_there.store(true, Ordering::Release);
+    if !ballast.may_be_there.load(Ordering::Acquire) {
+        return Ok(());
+    }
     env.tell(Event::BallastRestored { bytes: rule.size });
     Ok(())
 }

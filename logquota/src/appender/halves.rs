@@ -73,8 +73,8 @@ impl TrimFile for Source<'_> {
         self.file.has_only_appenders()
     }
 
-    fn is_written_elsewhere(&self) -> io::Result<bool> {
-        self.file.is_written_elsewhere()
+    fn is_written(&self) -> io::Result<bool> {
+        self.file.is_written()
     }
 
     fn collapse(&self, len: u64) -> io::Result<()> {

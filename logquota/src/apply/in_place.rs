@@ -98,7 +98,7 @@ impl<'a> Runner<'a> {
             return Err(Error::Changed { path: self.path(from) });
         };
         // If that cannot be found out: it is looked at again before each piece goes.
-        if file.is_written_elsewhere().unwrap_or(false) {
+        if file.is_written().unwrap_or(false) {
             return Err(Error::StillWritten { path: self.path(from) });
         }
         let modified = found.stamp.mtime;
@@ -300,6 +300,11 @@ impl<'a> Runner<'a> {
     /// Gives the head the archive's name, durably, and unlinks the source.
     fn finish_in_place(&mut self, job: &Job<'_>, work: Work<'_>) -> Result<()> {
         let id = work.head.id;
+        // What somebody appended in the last moment stays with what is before it.
+        let now = work.source.file.meta().map_err(Error::io(Op::Stat, self.path(job.from)))?.stamp;
+        if !work.source.is_still(&now) {
+            return Err(Error::StillWritten { path: self.path(job.from) });
+        }
         drop(work.head.file);
         self.fs
             .rename(job.head.dir, &job.head.name, job.to.dir, &job.to.name)

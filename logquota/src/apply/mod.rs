@@ -151,15 +151,21 @@ pub struct Report {
 }
 
 impl Report {
-    /// What is still missing to meet the limits of a set: the plan's
-    /// [`shortfall`](crate::plan::SetPlan::shortfall), less what compression was seen to gain. What
-    /// others write meanwhile is not seen.
+    /// What is still missing to meet the limits of a set. Where the plan's
+    /// [`shortfall`](crate::plan::SetPlan::shortfall) is one of quotas, it is what was seen to be
+    /// used in the end, which compression may have made less; else it is the plan's. What others
+    /// write meanwhile is not seen.
     #[must_use]
     pub fn shortfall(&self, plan: &Plan, set: usize) -> Bytes {
-        let planned = plan.sets.get(set);
-        let gained =
-            planned.zip(self.used.get(set)).map(|(sums, used)| sums.used_after.minus(*used));
-        planned.map_or(Bytes::ZERO, |sums| sums.shortfall.minus(gained.unwrap_or_default()))
+        let Some(sums) = plan.sets.get(set) else { return Bytes::ZERO };
+        let over = |of_set: Bytes, of_all: Bytes| {
+            let own = sums.quota.map_or(Bytes::ZERO, |quota| of_set.minus(quota));
+            own.max(plan.global_quota.map_or(Bytes::ZERO, |quota| of_all.minus(quota)))
+        };
+        let planned = over(sums.used_after, plan.sets.iter().map(|sums| sums.used_after).sum());
+        let now = self.used.get(set).copied().unwrap_or(sums.used_after);
+        let now = over(now, self.used.iter().copied().sum());
+        if sums.shortfall <= planned { sums.shortfall.min(now) } else { sums.shortfall }
     }
 
     /// Whether every step was done, or skipped for want of room only.

@@ -19,7 +19,12 @@ impl Runner<'_> {
         let found = self.must_find(step, at)?;
         // Its writer keeps a quota by itself, and books of how long it is.
         must_not_be_held(self.fs, at, || self.path(at))?;
+        // Nor is it cut where that cannot be looked at.
         let fs = self.fs;
+        let is_seen = fs.is_held(at.dir, &at.name).is_ok();
+        if !is_seen {
+            return Err(Error::StillWritten { path: self.path(at) });
+        }
         let path = self.path(at);
         let space = || fs.space(at.dir).map_err(Error::io(Op::Space, &path));
         let block = space()?.block;

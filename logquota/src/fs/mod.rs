@@ -267,13 +267,13 @@ pub trait TrimFile: Send {
     /// Whatever the system says.
     fn has_only_appenders(&self) -> io::Result<bool>;
 
-    /// Whether somebody is seen who has it open for writing and does not append, so that he may
-    /// write anywhere. As far as that can be seen: `false` does not mean that there is none.
+    /// Whether somebody is seen who has it open for writing, to append or anywhere. As far as that
+    /// can be seen: `false` does not mean that there is none.
     ///
     /// # Errors
     ///
     /// Whatever the system says.
-    fn is_written_elsewhere(&self) -> io::Result<bool>;
+    fn is_written(&self) -> io::Result<bool>;
 
     /// Takes the first `len` bytes out of the file: what is behind them moves to its start.
     /// `len` is a multiple of the file system's block and less than the length.

@@ -64,7 +64,8 @@ fn is_unwanted(of: &Ballast, config: &Config) -> bool {
 pub(super) fn is_too_large(of: &Ballast, asked: Bytes) -> bool {
     of.can_be_made
         && of.keeper == Keeper::Configuration
-        && of.stamp().is_some_and(|stamp| stamp.len > asked.get())
+        // No file system gives less than a block, and its text has to be in it.
+        && of.stamp().is_some_and(|stamp| stamp.len > asked.get().max(4096))
 }
 
 /// Why it goes, or becomes smaller.

@@ -70,7 +70,12 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
     let sets = order::sums(inventory, &drafts, &evictions, &ordered);
     // Its books are no small part of the memory, and of no use any more.
     drop(evictions);
-    problems.extend(trim::left_whole(inventory, &drafts, &sets, context.purpose));
+    problems.extend(trim::left_whole(
+        inventory,
+        &drafts,
+        &sets,
+        (context.purpose, config.global.quota),
+    ));
     let verdicts = drafts.into_iter().enumerate().flat_map(|(set, draft)| {
         let logs = draft.logs.into_iter().enumerate();
         logs.filter_map(move |(log, draft)| {

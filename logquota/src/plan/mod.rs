@@ -43,7 +43,7 @@ pub use self::host::{Disk, Host};
 pub use self::next::{NextDue, next_due};
 pub(crate) use self::order::{PIECE_MAX, PIECE_MIN, admits, piece};
 pub use self::purpose::{Goal, OnlyBelow, Purpose, Wanted};
-pub(crate) use self::rotate::period_is_over;
+pub(crate) use self::rotate::{NAME_MAX, period_is_over};
 pub use self::trim::KEPT_MIN;
 pub(crate) use self::trim::cut_at_most;
 

@@ -190,12 +190,12 @@ impl Evictions {
 
     /// Evicts from the pools of `scope`, the one with the largest `key` first, as long as
     /// `reason` gives one and the pool's use is above `share`, if that is what counts. Where
-    /// `spare_new`, archives that are yet to be made stay.
+    /// `spare_new`, archives that are yet to be made stay, for the log or all it is part of.
     fn evict(
         &mut self,
         scope: Option<usize>,
         share: Option<Bytes>,
-        spare_new: fn(&Bound) -> bool,
+        spare_new: fn(&Bound, &Pool) -> bool,
         key: fn(&Pool) -> u64,
         reason: impl Fn(&Self, &Pool) -> Option<Reason>,
     ) {
@@ -212,7 +212,7 @@ impl Evictions {
             let Some(item) = next.copied() else { continue };
             let is_new = matches!(item.victim, Victim::New);
             let is_within = share.is_some_and(|share| pool.used <= share);
-            if is_within || (is_new && spare_new(self.bound(scope))) {
+            if is_within || (is_new && spare_new(self.bound(scope), pool)) {
                 continue;
             }
             // Its file system may have room enough while another has not.
@@ -289,7 +289,7 @@ impl Evictions {
             })
         };
         // Room for a copy is not made by giving up what was to be copied.
-        let spare_new = |bound: &Bound| !bound.ends_above_quota();
+        let spare_new = |bound: &Bound, _: &Pool| !bound.ends_above_quota();
         self.evict(scope, Some(share), spare_new, |pool| pool.used.get(), reason);
     }
 
@@ -308,7 +308,9 @@ impl Evictions {
             let free = Bytes::new(u64::try_from(volume.free).unwrap_or(0));
             (free < wanted).then_some(Reason::Reserve { free, wanted })
         };
-        self.evict(scope, Some(Bytes::ZERO), |_| false, |pool| pool.used.get(), reason);
+        // Another archive goes for what has just been rotated, if there is one.
+        let spare_new = |_: &Bound, pool: &Pool| pool.new_stays;
+        self.evict(scope, Some(Bytes::ZERO), spare_new, |pool| pool.used.get(), reason);
     }
 
     /// Of the log with the most files the oldest first.
@@ -319,7 +321,7 @@ impl Evictions {
             let free = u64::try_from(free).unwrap_or(0);
             (is_there && free < wanted).then_some(Reason::Inodes { free, wanted })
         };
-        self.evict(None, None, |_| false, |pool| pool.files, reason);
+        self.evict(None, None, |_, _| false, |pool| pool.files, reason);
     }
 
     fn meet_files(&mut self, scope: Option<usize>) {
@@ -328,7 +330,7 @@ impl Evictions {
             let files = all.bound(scope).files;
             (files > limit).then_some(Reason::MaxFiles { files, limit })
         };
-        self.evict(scope, None, |_| false, |pool| pool.files, reason);
+        self.evict(scope, None, |_, pool| pool.new_stays, |pool| pool.files, reason);
     }
 
     /// Rotations make new files; what has no inode left must first give one back, and what
@@ -347,7 +349,7 @@ impl Evictions {
                 Some(set),
                 None,
                 // It frees no inode before it takes one.
-                |_| true,
+                |_, _| true,
                 |pool| pool.files,
                 move |all, pool| (pool.dev == dev && is_short(all)).then_some(Reason::NoInode),
             );

@@ -15,8 +15,8 @@ use crate::policy::{Method, Policy, RotateWhen};
 use crate::stamp::Stamp;
 use crate::units::{Age, Bytes};
 
-/// The longest file name of every file system we know.
-pub(super) const NAME_MAX: usize = 255;
+/// The longest name that a file may have on every file system we know, in bytes.
+pub(crate) const NAME_MAX: usize = 255;
 
 /// Why `log` is due now, or `None`.
 ///

@@ -2,7 +2,7 @@
 
 use super::decide::NotNow;
 use super::draft::{LogDraft, SetDraft, Source};
-use super::{Problem, Purpose, Reason, SetPlan};
+use super::{Problem, Purpose, SetPlan};
 use crate::inventory::Inventory;
 use crate::policy::Method;
 use crate::units::Bytes;
@@ -71,15 +71,14 @@ pub(super) fn levelled(needed: u64, logs: &[(u64, u64)]) -> Vec<u64> {
     cuts
 }
 
-/// Whether a log that is due would be lost whole to the quota, and is cut instead.
+/// Whether a log that is due is cut instead where the quota has no room for all of it.
 pub(super) fn replaces_rotation(draft: &LogDraft<'_>) -> bool {
     // A copy that is given up costs nothing.
     let is_lost = draft.policy.method != Method::Copy
-        && draft.rotation.as_ref().is_some_and(|rotation| {
-            let by_quota = matches!(rotation.gone, Some(Reason::Quota { .. }));
-            rotation.source == Source::Active && by_quota
-        });
-    is_lost && draft.policy.live_trim
+        && draft.rotation.as_ref().is_some_and(|rotation| rotation.source == Source::Active);
+    let can_be_cut =
+        !draft.log.is_held && draft.log.active.is_some_and(|active| active.stamp.nlink <= 1);
+    is_lost && draft.policy.live_trim && can_be_cut
 }
 
 /// Why such a log does not rotate.
@@ -94,15 +93,23 @@ pub(super) fn left_whole(
     inventory: &Inventory,
     drafts: &[SetDraft<'_>],
     sums: &[SetPlan],
-    purpose: Purpose,
+    (purpose, quota_of_all): (Purpose, Option<Bytes>),
 ) -> Vec<Problem> {
-    let is_short = |sums: &SetPlan| purpose == Purpose::Routine && sums.shortfall > Bytes::ZERO;
+    // It would have been cut for a quota, and for nothing else.
+    let used: Bytes = sums.iter().map(|sums| sums.used_after).sum();
+    let is_over = |quota: Option<Bytes>, used: Bytes| quota.is_some_and(|quota| used > quota);
+    let is_short = |sums: &SetPlan| {
+        let is_passed = is_over(sums.quota, sums.used_after) || is_over(quota_of_all, used);
+        purpose == Purpose::Routine && is_passed
+    };
     let sets = std::iter::zip(drafts, sums).filter(|(_, sums)| is_short(sums));
     let logs = sets.flat_map(|(draft, _)| &draft.logs);
     let problem = |draft: &LogDraft<'_>| {
         let names = draft.log.active.filter(|_| !draft.is_blocked())?.stamp.nlink;
         let why = if draft.log.is_held {
-            "is held by an appender, which keeps a quota for it by itself; it is not cut".to_owned()
+            "is held by an appender, which keeps a quota for it by itself, or by a program that \
+             locks it; it is not cut"
+                .to_owned()
         } else if names > 1 && draft.rotation.is_none() {
             format!("has {names} names (hard links); it is not cut")
         } else {

@@ -75,14 +75,18 @@ fn note_without(world: &mut World<'_>, dirs: &BTreeMap<DirId, Dir>, found: &[Bal
             continue;
         }
         let is_foreign = |other: &Ballast| matches!(other.found, BallastFound::Foreign { .. });
-        let why = match &ballast.found {
-            BallastFound::Foreign { why } => why.clone(),
+        let (why, is_error) = match &ballast.found {
+            BallastFound::Foreign { why } => (why.clone(), true),
             _ if on_disk().any(is_foreign) || on_disk().next() != Some(ballast) => continue,
-            _ => "another user keeps one, and it is smaller than is asked for".to_owned(),
+            BallastFound::Missing { .. } => {
+                ("another user keeps one, and it is released".into(), false)
+            }
+            _ => ("another user keeps one, and it is smaller than is asked for".into(), true),
         };
         let folder = dirs.get(&ballast.place.dir).map(|dir| dir.path.clone());
         let path = folder.unwrap_or_default().join(NAME);
-        world.note(&path, format!("no ballast is kept here: {why}"), true);
+        let why: String = why;
+        world.note(&path, format!("no ballast is kept here: {why}"), is_error);
     }
 }
 
@@ -130,7 +134,7 @@ fn look(fs: &dyn ReadFs, (base, path): (DirId, &Path), is_wanted: bool) -> Optio
     let owner = owner(fs, base).filter(|owner| *owner != uid);
     let others = owner.and_then(|owner| look_inside(fs, dir, &path, owner).ok());
     // Nobody but its owner makes one in there.
-    let others = others.filter(|(found, _)| matches!(found, BallastFound::Ours(_)));
+    let others = others.filter(|(found, _)| !matches!(found, BallastFound::Foreign { .. }));
     let is_others = others.is_some();
     let found = others.map_or_else(|| look_inside(fs, dir, &path, uid), Ok);
     let (found, keeper) = found.unwrap_or_else(|error| (foreign(error.chain()), Keeper::Program));

@@ -12,6 +12,7 @@ use super::index::Index;
 use super::walk::World;
 use crate::error::{Error, Op};
 use crate::naming::{ArchiveName, Naming, is_head_shape, is_temporary_shape};
+use crate::plan::NAME_MAX;
 use crate::policy::Method;
 use crate::stamp::Kind;
 
@@ -148,6 +149,10 @@ impl Drafts<'_, '_> {
         let temporaries = &mut folder.temporaries;
         let mut is_complete = true;
         let listed = fs.list(folder.dir, &mut |name, _| {
+            // Where names are counted in characters (vfat) there are longer ones than ours may be.
+            if name.len() > NAME_MAX {
+                return;
+            }
             if is_temporary_shape(name) || is_head_shape(name) {
                 temporaries.push(name.to_owned());
             } else if name.as_bytes().iter().any(u8::is_ascii_digit)

@@ -90,6 +90,8 @@ struct Search<'a> {
 impl Search<'_> {
     fn walk(&mut self, dir: DirId, path: &Path, depth: usize) {
         match self.fs.stat_dir(dir) {
+            // A subvolume of btrfs is no mount, and has other inodes of the same numbers.
+            Ok(meta) if meta.stamp.id.dev != self.dev => return,
             // By two patterns it is reached twice.
             Ok(meta) if self.is_known(&meta) => return,
             Ok(_) => {}

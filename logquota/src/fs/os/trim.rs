@@ -39,11 +39,11 @@ impl TrimFile for Log {
     }
 
     fn has_only_appenders(&self) -> io::Result<bool> {
-        Ok(writers(self.fd.as_fd())? == Writers::Append)
+        Ok(matches!(writers(self.fd.as_fd())?, Writers::Append | Writers::Nobody))
     }
 
-    fn is_written_elsewhere(&self) -> io::Result<bool> {
-        Ok(writers(self.fd.as_fd())? == Writers::Elsewhere)
+    fn is_written(&self) -> io::Result<bool> {
+        Ok(matches!(writers(self.fd.as_fd())?, Writers::Append | Writers::Elsewhere))
     }
 
     fn collapse(&self, len: u64) -> io::Result<()> {

@@ -27,7 +27,9 @@ const FDINFO_MAX: u64 = 4096;
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writers {
-    /// All who write to it append, or nobody writes.
+    /// Nobody writes.
+    Nobody,
+    /// All who write to it append.
     Append,
     /// Somebody writes where he was.
     Elsewhere,
@@ -60,7 +62,7 @@ pub(super) fn writers(file: BorrowedFd<'_>) -> io::Result<Writers> {
     let mut look = Look { proc, file, own: rustix::process::getpid().to_string(), is_seen: false };
     for pid in pids {
         match look.at_process(&pid) {
-            Ok(Writers::Append) => {}
+            Ok(Writers::Nobody | Writers::Append) => {}
             Ok(other) => return Ok(other),
             // It has ended.
             Err(Errno::NOENT | Errno::SRCH) => {}
@@ -68,8 +70,11 @@ pub(super) fn writers(file: BorrowedFd<'_>) -> io::Result<Writers> {
             Err(error) => return Err(error.into()),
         }
     }
-    let is_known = look.is_seen || look.sees_all();
-    Ok(if is_known { Writers::Append } else { Writers::Unseen })
+    Ok(match (look.is_seen, look.sees_all()) {
+        (true, _) => Writers::Append,
+        (false, true) => Writers::Nobody,
+        (false, false) => Writers::Unseen,
+    })
 }
 
 struct Look<'a> {
@@ -184,7 +189,7 @@ mod tests {
             assert_eq!(look(), Writers::Unseen);
             return;
         }
-        let _appender = append();
+        let appender = append();
         let _reader = File::open(&path).expect("to read");
         if look() == Writers::Unseen {
             println!("skipped: a process hides from root");
@@ -195,5 +200,7 @@ mod tests {
         assert_eq!(look(), Writers::Elsewhere);
         drop(writer);
         assert_eq!(look(), Writers::Append);
+        drop(appender);
+        assert_eq!(look(), Writers::Nobody);
     }
 }

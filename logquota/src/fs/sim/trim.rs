@@ -58,7 +58,7 @@ impl TrimFile for Handle<'_> {
         self.call(SimOp::Writers, |state, _| Ok(!state.writes_elsewhere))
     }
 
-    fn is_written_elsewhere(&self) -> io::Result<bool> {
+    fn is_written(&self) -> io::Result<bool> {
         self.call(SimOp::Writers, |state, _| Ok(state.writes_elsewhere))
     }
 

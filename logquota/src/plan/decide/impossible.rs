@@ -16,7 +16,8 @@ impl Attempt<'_> {
                 let Some(rotation) = log.rotation.as_ref().filter(|r| r.gone.is_some()) else {
                     continue;
                 };
-                if trim::replaces_rotation(log) {
+                let by_quota = matches!(rotation.gone, Some(Reason::Quota { .. }));
+                if by_quota && trim::replaces_rotation(log) {
                     found.insert((set, number), trim::cut_instead());
                     continue;
                 }

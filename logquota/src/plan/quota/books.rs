@@ -41,6 +41,8 @@ pub(super) struct Pool {
     pub(super) is_copied: bool,
     /// Its new archive is copied from where the log was renamed to.
     pub(super) copies_renamed: bool,
+    /// Its new archive stays in this run, whatever the limits are.
+    pub(super) new_stays: bool,
 }
 
 /// What must hold of one set, or of all.
@@ -170,6 +172,7 @@ impl Pool {
             copy_room: copy_room(draft),
             is_copied,
             copies_renamed: copies_renamed(draft),
+            new_stays: draft.rotation.is_some() && !super::deferred::is_ours_to_give(draft),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::books::Victim;
 use super::{Evictions, Pressed};
 use crate::inventory::Inventory;
 use crate::plan::draft::{LogDraft, SetDraft, Source};
+use crate::plan::trim::replaces_rotation;
 use crate::plan::{Problem, Reason};
 use crate::policy::Method;
 use crate::units::Bytes;
@@ -33,7 +34,7 @@ impl Evictions {
             };
             let draft = drafts.get(set).and_then(|draft| draft.logs.get(log));
             let is_deferred = matches!(item.victim, Victim::New)
-                && draft.is_some_and(|draft| !is_ours_to_give(draft) && !waits(draft, &reason));
+                && draft.is_some_and(|draft| !is_ours_to_give(draft) && !waits(draft));
             if is_deferred {
                 self.account(number, item, false);
                 self.picks.remove(index);
@@ -72,15 +73,17 @@ impl Evictions {
             let draft = drafts.get(*set).and_then(|draft| draft.logs.get(*log));
             let Some(draft) = draft else { continue };
             let path = inventory.path(draft.log.dir, &draft.log.name);
-            let limit = limit(reason);
+            let (Reason::Quota { limit, .. } | Reason::QuotaPressure { limit, .. }) = reason else {
+                continue;
+            };
             let why = if *is_rotated {
                 format!(
-                    "is rotated, and {limit} not met with the {bytes} that it had; they stay \
+                    "is rotated, and the quota of {limit} is not met with the {bytes} that it had; they stay \
                      until the next run, which may delete them"
                 )
             } else {
                 format!(
-                    "is in use and stays, and {limit} not met with the {bytes} that it has; \
+                    "is in use and stays, and the quota of {limit} is not met with the {bytes} that it has; \
                      `livetrim` permits to cut off its oldest part"
                 )
             };
@@ -92,28 +95,15 @@ impl Evictions {
     }
 }
 
-/// The limit that has it go, with its verb.
-fn limit(reason: &Reason) -> String {
-    match reason {
-        Reason::Quota { limit, .. } | Reason::QuotaPressure { limit, .. } => {
-            format!("the quota of {limit} is")
-        }
-        Reason::Reserve { wanted, .. } => format!("the reserve of {wanted} is"),
-        Reason::MaxFiles { limit, .. } => format!("the limit of {limit} files is"),
-        _ => "a limit is".to_owned(),
-    }
-}
-
 /// Whether what is taken off the log may go at once: the policy says so, or an interrupted run has
 /// renamed it already.
-fn is_ours_to_give(draft: &LogDraft<'_>) -> bool {
+pub(super) fn is_ours_to_give(draft: &LogDraft<'_>) -> bool {
     let is_active =
         draft.rotation.as_ref().is_some_and(|rotation| rotation.source == Source::Active);
     draft.policy.evict_new || !is_active
 }
 
 /// Whether the log is put off, so that it is not copied, or is cut in place of its rotation.
-fn waits(draft: &LogDraft<'_>, reason: &Reason) -> bool {
-    let is_copied = draft.policy.method != Method::Rename;
-    is_copied || (draft.policy.live_trim && matches!(reason, Reason::Quota { .. }))
+fn waits(draft: &LogDraft<'_>) -> bool {
+    draft.policy.method != Method::Rename || replaces_rotation(draft)
 }

@@ -3,6 +3,7 @@
 
 use super::Evictions;
 use super::books::new_files;
+use super::deferred::is_ours_to_give;
 use crate::inventory::{Archive, LeftoverKind};
 use crate::plan::draft::{LogDraft, Rotation, SetDraft, Source};
 use crate::plan::rotate::new_label;
@@ -84,7 +85,8 @@ impl Evictions {
                 source,
             }));
             let files = files_before.saturating_sub(draft.fixed_files());
-            let made = new_files(draft);
+            // What stays in the end takes no inode on the way.
+            let made = if is_ours_to_give(draft) { new_files(draft) } else { 0 };
             let set = pool.set;
             self.add_inodes(set, -made);
             self.change(index, bytes, files, true, false);
