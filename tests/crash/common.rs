@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use logquota::Bytes;
 use logquota::fs::sim::{Call, SimFs, Unsynced};
 use logquota_tests::sandbox::{Machine, Ran, Seen, WorldSeen};
 use logquota_tests::workloads::{Make, Promise, Workload};
@@ -71,8 +72,8 @@ impl Reference {
         let end = machine.settle(&fs, ROUNDS).and_then(|runs| Ok((runs, machine.look(&fs)?)));
         let (runs, end) = end?;
         let story = runs.iter().map(|ran| format!("run:\n{}", ran.story())).collect();
-        let mut problems = runs.iter().flat_map(|ran| &ran.plan.problems);
-        let fitted_compressed = problems.any(|problem| problem.why.starts_with("is rotated, "));
+        let mut sums = runs.iter().flat_map(|ran| &ran.plan.sets);
+        let fitted_compressed = sums.any(|sums| sums.shortfall > Bytes::ZERO);
         Ok(Self { workload, end, story, fitted_compressed })
     }
 

@@ -227,12 +227,14 @@ fn a_log_whose_writer_keeps_its_own_quota_is_left_to_it() {
     let problems: Vec<_> =
         ran.plan.problems.iter().map(|p| (p.path.as_path(), p.is_error)).collect();
     assert_eq!(problems, [(Path::new(LOG), true)], "{}", ran.story());
-    // Due or not: of what a rotation would make nothing could stay.
+    assert_eq!(fs.content(LOG).unwrap(), content);
+    // If it is due, it is rotated as any other.
     let hourly = policy().rotate_when(RotateWhen::Size(Bytes::new(1)));
     let ran = machine(hourly).run(&fs).unwrap();
-    assert!(ran.plan.steps.is_empty(), "{}", ran.story());
+    assert_eq!(fs.content("/d/app.log.1").unwrap(), content, "{}", ran.story());
     assert_eq!(ran.plan.sets[0].shortfall, missing);
-    assert_eq!(fs.content(LOG).unwrap(), content);
+    let [problem] = ran.plan.problems.as_slice() else { panic!("{}", ran.story()) };
+    assert!(problem.why.starts_with("is rotated, and the quota"), "{}", ran.story());
 }
 
 /// The plan cannot know who takes it later.

@@ -245,7 +245,15 @@ impl World {
         } else if self.clock.is_set() {
             let at = format!("@{}", self.clock.now.format("%Y-%m-%d %H:%M:%S"));
             let faked = ["-f".to_owned(), at, "../bin/logrotate".to_owned()];
-            self.program("faketime", faked.into_iter().chain(args))
+            // Where a process that was killed has left a semaphore with its number, the program was
+            // not started; the next process has another number.
+            let mut tries = std::iter::repeat_with(|| {
+                self.program("faketime", faked.iter().chain(&args).cloned())
+            });
+            let is_started = |output: &Output| {
+                !String::from_utf8_lossy(&output.stderr).contains("sem_open: File exists")
+            };
+            tries.by_ref().take(10).find(is_started).expect("faketime starts")
         } else {
             self.program("../bin/logrotate", args)
         };

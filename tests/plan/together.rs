@@ -90,8 +90,12 @@ proptest! {
         settles(&mut case);
         let first = plan_of(&case);
         // What was rotated, and has no room within the limits, is for the next run.
-        let is_for_later = |why: &str| why.starts_with("is due") || why.starts_with("is rotated, ");
-        let is_put_off = first.problems.iter().any(|problem| is_for_later(&problem.why));
+        let is_rotated = first.steps.iter().any(|step| step.action.name() == "rename");
+        let lacks = first.sets.iter().any(|sums| {
+            sums.shortfall > Bytes::ZERO || sums.files_shortfall > 0
+        });
+        let is_due = first.problems.iter().any(|problem| problem.why.starts_with("is due"));
+        let is_put_off = is_due || is_rotated && lacks;
         let mut next = case.clone();
         next.inventory = model::apply(&case, &first, percent);
         next.context.force = false;

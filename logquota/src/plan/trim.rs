@@ -106,11 +106,13 @@ pub(super) fn left_whole(
     let logs = sets.flat_map(|(draft, _)| &draft.logs);
     let problem = |draft: &LogDraft<'_>| {
         let names = draft.log.active.filter(|_| !draft.is_blocked())?.stamp.nlink;
-        let why = if draft.log.is_held {
+        let why = if draft.rotation.is_some() {
+            return None;
+        } else if draft.log.is_held {
             "is held by an appender, which keeps a quota for it by itself, or by a program that \
              locks it; it is not cut"
                 .to_owned()
-        } else if names > 1 && draft.rotation.is_none() {
+        } else if names > 1 {
             format!("has {names} names (hard links); it is not cut")
         } else {
             return None;
