@@ -90,7 +90,7 @@ proptest! {
         settles(&mut case);
         let first = plan_of(&case);
         // What was rotated, and has no room within the limits, is for the next run.
-        let is_rotated = first.steps.iter().any(|step| step.action.name() == "rename");
+        let is_rotated = first.steps.iter().any(|step| matches!(step.action.name(), "rename" | "copy"));
         let lacks = first.sets.iter().any(|sums| {
             sums.shortfall > Bytes::ZERO || sums.files_shortfall > 0
         });

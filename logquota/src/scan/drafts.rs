@@ -149,11 +149,9 @@ impl Drafts<'_, '_> {
         let temporaries = &mut folder.temporaries;
         let mut is_complete = true;
         let listed = fs.list(folder.dir, &mut |name, _| {
-            // Where names are counted in characters (vfat) there are longer ones than ours may be.
             if name.len() > NAME_MAX {
-                return;
-            }
-            if is_temporary_shape(name) || is_head_shape(name) {
+                // Where names are counted in characters (vfat) there are longer ones than ours are.
+            } else if is_temporary_shape(name) || is_head_shape(name) {
                 temporaries.push(name.to_owned());
             } else if name.as_bytes().iter().any(u8::is_ascii_digit)
                 || claims.wants(name)
