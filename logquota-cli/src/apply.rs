@@ -74,7 +74,7 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
         out.human(&render::plan(&session.inventory, &plan, out.paint, out.verbose));
         out.human("Nothing was changed: this was a dry run.\n");
         out.json(&logquota::report::RunJson::new(SCHEMA, &plan, None, &session.devices()));
-        return Ok(exit.and(unmet(&plan, None)));
+        return Ok(exit.and(unmet(&plan, None, out)));
     }
     let (report, acted) = session.act(&plan, &args.act.mail, out);
     if let Some(goal) = goal {
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
         return Ok(exit.and(acted).and(told));
     }
     finish(SCHEMA, &session, &plan, &report, out);
-    Ok(exit.and(unmet(&plan, Some(&report))).and(acted))
+    Ok(exit.and(unmet(&plan, Some(&report), out)).and(acted))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -29,11 +29,11 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
         out.human(&render::plan(&session.inventory, &plan, out.paint, out.verbose));
         out.human("Nothing was changed: this was a dry run.\n");
         out.json(&RunJson::new(SCHEMA, &plan, None, &session.devices()));
-        return Ok(exit.and(unmet(&plan, None)));
+        return Ok(exit.and(unmet(&plan, None, out)));
     }
     let (report, acted) = session.act(&plan, &args.act.mail, out);
     finish(SCHEMA, &session, &plan, &report, out);
-    let exit = exit.and(unmet(&plan, Some(&report))).and(acted);
+    let exit = exit.and(unmet(&plan, Some(&report), out)).and(acted);
     // The process ends here, and its locks with it; to free a million logs one by one would
     // only delay that.
     std::mem::forget((session, plan));

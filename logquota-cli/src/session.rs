@@ -13,7 +13,7 @@ use logquota::clock::{Clock as _, SystemClock};
 use logquota::fs::os::{Lock, OsFs, Tree, host};
 use logquota::fs::{ReadFs as _, WriteFs as _};
 use logquota::inventory::{Inventory, Space};
-use logquota::plan::{Context, Host, Plan, Purpose, check, plan};
+use logquota::plan::{Context, Host, Plan, Problem, Purpose, check, plan};
 use logquota::policy::Identity;
 use logquota::scan::{Foreign, foreign, note_holders, scan};
 use logquota::{Config, Error, SetSpec};
@@ -186,14 +186,14 @@ impl Session {
 
     /// What the configuration and the plan mean for the exit code; problems are printed.
     pub(crate) fn verdict(&self, plan: &Plan, out: &mut Output) -> Exit {
-        self.problems(plan, out).and(unmet(plan, None))
+        self.problems(plan, out).and(unmet(plan, None, out))
     }
 
     /// The same but for limits that cannot be met: after a run they are met or not as measured.
     pub(crate) fn problems(&self, plan: &Plan, out: &mut Output) -> Exit {
         let mut exit = Exit::Done;
         for problem in &plan.problems {
-            let line = format!("`{}`: {}", logquota::error::printable(&problem.path), problem.why);
+            let line = told(problem);
             if problem.is_error {
                 out.error(&line);
                 exit = exit.and(Exit::Failed);
@@ -208,13 +208,21 @@ impl Session {
     }
 }
 
-/// Whether some limit is not met, by the plan or by what was done.
-pub(crate) fn unmet(plan: &Plan, report: Option<&Report>) -> Exit {
+/// Whether some limit is not met, by the plan or by what was done; the logs that stay are named.
+pub(crate) fn unmet(plan: &Plan, report: Option<&Report>, out: &mut Output) -> Exit {
     let is_unmet = |(index, set): (usize, &logquota::plan::SetPlan)| {
         let missing = report.map_or(set.shortfall, |report| report.shortfall(plan, index));
         missing != logquota::Bytes::ZERO || set.files_shortfall != 0
     };
-    if plan.sets.iter().enumerate().any(is_unmet) { Exit::QuotaUnmet } else { Exit::Done }
+    if !plan.sets.iter().enumerate().any(is_unmet) {
+        return Exit::Done;
+    }
+    plan.unmet.iter().for_each(|problem| out.error(&told(problem)));
+    Exit::QuotaUnmet
+}
+
+fn told(problem: &Problem) -> String {
+    format!("`{}`: {}", logquota::error::printable(&problem.path), problem.why)
 }
 
 /// Locks every directory that is worked in, in one order everywhere, and then the state file.

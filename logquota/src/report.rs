@@ -338,7 +338,7 @@ impl PlanJson {
             dirs: plan.dirs_of_steps().map(DirJson::new).collect(),
             sets: plan.sets.iter().map(SetJson::new).collect(),
             steps: plan.steps.iter().map(|step| StepJson::new(plan, step)).collect(),
-            problems: plan.problems.iter().map(ProblemJson::new).collect(),
+            problems: plan.problems.iter().chain(&plan.unmet).map(ProblemJson::new).collect(),
         }
     }
 

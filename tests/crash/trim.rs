@@ -99,7 +99,7 @@ fn without_leave_the_log_stays_and_is_named() {
     assert_eq!(fs.content(LOG).unwrap(), content);
     let over = ran.plan.sets[0].used_after.minus(policy.limits.quota.unwrap());
     assert_eq!(ran.plan.sets[0].shortfall, over);
-    let [problem] = ran.plan.problems.as_slice() else { panic!("{:?}", ran.plan.problems) };
+    let [problem] = ran.plan.unmet.as_slice() else { panic!("{:?}", ran.plan.unmet) };
     assert!(problem.is_error && problem.path == std::path::Path::new(LOG), "{problem:?}");
 
     let ran = machine(policy.evict_new()).run(&fs).unwrap();
@@ -233,8 +233,8 @@ fn a_log_whose_writer_keeps_its_own_quota_is_left_to_it() {
     let ran = machine(hourly).run(&fs).unwrap();
     assert_eq!(fs.content("/d/app.log.1").unwrap(), content, "{}", ran.story());
     assert_eq!(ran.plan.sets[0].shortfall, missing);
-    let [problem] = ran.plan.problems.as_slice() else { panic!("{}", ran.story()) };
-    assert!(problem.why.starts_with("is rotated, and the quota"), "{}", ran.story());
+    let [problem] = ran.plan.unmet.as_slice() else { panic!("{}", ran.story()) };
+    assert!(problem.why.starts_with("was rotated just now"), "{}", ran.story());
 }
 
 /// The plan cannot know who takes it later.

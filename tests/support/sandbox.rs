@@ -114,7 +114,7 @@ impl Ran {
         for error in &self.report.errors {
             let _ = writeln!(text, "  at the end: {}", error.chain());
         }
-        for problem in &self.plan.problems {
+        for problem in self.plan.problems.iter().chain(&self.plan.unmet) {
             let _ = writeln!(text, "  problem {}: {}", problem.path.display(), problem.why);
         }
         for note in &self.inventory.notes {

@@ -78,7 +78,7 @@ pub fn show(plan: &Plan) -> String {
     for sums in &plan.sets {
         let _ = writeln!(text, "{sums:?}");
     }
-    for problem in &plan.problems {
+    for problem in plan.problems.iter().chain(&plan.unmet) {
         let _ = writeln!(text, "{problem:?}");
     }
     text

@@ -13,7 +13,7 @@ use std::path::Path;
 use logquota::apply::{Options as ApplyOptions, Outcome, Report, apply};
 use logquota::fs::os::{OsFs, host};
 use logquota::inventory::{Blocked, Inventory};
-use logquota::plan::{Action, Context, Hook, Plan, Purpose};
+use logquota::plan::{Action, Context, Hook, Plan, Problem, Purpose};
 use logquota::{Bytes, Config};
 
 use crate::exit::Exit;
@@ -168,11 +168,18 @@ impl<'a> Pass<'a> {
     fn verdict(&self, report: Option<&Report>, voice: &mut Voice) -> Exit {
         let has_problem = self.plan.problems.iter().any(|problem| problem.is_error);
         let mut exit = Exit::Done.or_failed_if(has_problem || !self.refused.is_empty());
+        let mut is_unmet = false;
         for (index, set) in self.plan.sets.iter().enumerate() {
             let missing = report.map_or(set.shortfall, |report| report.shortfall(self.plan, index));
             if missing != Bytes::ZERO || set.files_shortfall != 0 {
                 voice.error(&format!("the limits of {} cannot be met", show(&set.name)));
                 exit = Exit::Failed;
+                is_unmet = true;
+            }
+        }
+        if is_unmet {
+            for Problem { path, why, .. } in &self.plan.unmet {
+                voice.error(&format!("{}: {why}", show(path)));
             }
         }
         if let Some(report) = report {

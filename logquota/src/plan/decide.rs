@@ -59,6 +59,7 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         plain.extend(ordered.plain);
         put_off.append(&mut more);
     };
+    let unmet = attempt.evictions.unmet(&attempt.drafts, inventory, &attempt.problems);
     let Attempt { drafts, evictions, mut problems } = attempt;
     let due = drafts.iter().enumerate().flat_map(|(set, draft)| {
         draft.logs.iter().enumerate().filter_map(move |(log, draft)| {
@@ -95,6 +96,7 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
         verdicts: verdicts.collect(),
         steps: ordered.steps,
         problems,
+        unmet,
         dirs: inventory.dirs.clone(),
     };
     plan.id = digest::digest(&plan, config);
@@ -154,7 +156,6 @@ impl<'a> Attempt<'a> {
         let mut evictions = Evictions::new(&drafts, config.global, context.purpose);
         released.iter().for_each(|ballast| evictions.gain(ballast.of.dev, ballast.of.kept()));
         evictions.run(&mut drafts, context);
-        evictions.tell(&drafts, inventory, &mut problems);
         Self { drafts, evictions, problems }
     }
 }

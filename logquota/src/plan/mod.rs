@@ -85,6 +85,9 @@ pub struct Plan {
     pub verdicts: Vec<LogVerdicts>,
     /// What cannot be done, and why.
     pub problems: Vec<Problem>,
+    /// Logs that stay although a quota is not met with them: in use, or rotated just now. These are
+    /// errors if it is not met in the end, either; compression may have gained enough.
+    pub unmet: Vec<Problem>,
     /// The directories that steps name.
     pub dirs: BTreeMap<DirId, Dir>,
 }

@@ -88,7 +88,7 @@ impl RunJson {
             freed: report.map(|report| freed_in_all(report, devices)),
             sets: sets.collect(),
             steps: steps.collect(),
-            problems: plan.problems.iter().map(ProblemJson::new).collect(),
+            problems: plan.problems.iter().chain(&plan.unmet).map(ProblemJson::new).collect(),
         }
     }
 }

@@ -52,6 +52,7 @@ fn plan_with(name: &OsStr) -> Plan {
         due: Vec::new(),
         verdicts: Vec::new(),
         problems: Vec::new(),
+        unmet: Vec::new(),
         dirs: BTreeMap::from([(dir, Dir { path: "/logs".into(), id, mount: 1, missing: None })]),
     }
 }

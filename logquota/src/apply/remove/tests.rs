@@ -62,6 +62,7 @@ fn shred(folder: &Path, file: &str, stamp: Stamp, hooks: &mut dyn Hooks, os: &Os
         due: Vec::new(),
         verdicts: Vec::new(),
         problems: Vec::new(),
+        unmet: Vec::new(),
         dirs: BTreeMap::new(),
     };
     apply(&plan, os, hooks, &Options { threads: 1 })

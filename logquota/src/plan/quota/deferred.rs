@@ -62,36 +62,34 @@ impl Evictions {
 }
 
 impl Evictions {
-    /// Says of each such log that it stays.
-    pub(in crate::plan) fn tell(
+    /// Says of each such log that it stays. What was put off has been said.
+    pub(in crate::plan) fn unmet(
         &self,
         drafts: &[SetDraft<'_>],
         inventory: &Inventory,
-        problems: &mut Vec<Problem>,
-    ) {
-        for Deferred { set, log, bytes, is_rotated, reason } in &self.deferred {
-            let draft = drafts.get(*set).and_then(|draft| draft.logs.get(*log));
-            let Some(draft) = draft else { continue };
+        problems: &[Problem],
+    ) -> Vec<Problem> {
+        let told = |Deferred { set, log, bytes, is_rotated, reason }: &Deferred| {
+            let draft = drafts.get(*set)?.logs.get(*log)?;
             let path = inventory.path(draft.log.dir, &draft.log.name);
             let (Reason::Quota { limit, .. } | Reason::QuotaPressure { limit, .. }) = reason else {
-                continue;
+                return None;
             };
             let why = if *is_rotated {
                 format!(
-                    "is rotated, and the quota of {limit} is not met with the {bytes} that it had; they stay \
-                     until the next run, which may delete them"
+                    "was rotated just now; the quota of {limit} is not met with the {bytes} that it \
+                     had, which stay until the next run may delete them"
                 )
             } else {
                 format!(
-                    "is in use and stays, and the quota of {limit} is not met with the {bytes} that it has; \
-                     `livetrim` permits to cut off its oldest part"
+                    "is in use and stays; the quota of {limit} is not met with the {bytes} that it \
+                     has; `livetrim` permits to cut off its oldest part"
                 )
             };
-            // What was put off has been said.
-            if !problems.iter().any(|problem| problem.is_error && problem.path == path) {
-                problems.push(Problem { path, why, is_error: !is_rotated });
-            }
-        }
+            let is_told = problems.iter().any(|problem| problem.is_error && problem.path == path);
+            (!is_told).then_some(Problem { path, why, is_error: true })
+        };
+        self.deferred.iter().filter_map(told).collect()
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) struct Pressed {
 impl Evictions {
     /// Where archives alone cannot make room, the active files of logs above their share are
     /// rotated, the largest first, and the archive that this makes is evicted at once; or their
-    /// heads are cut off, if the policy permits that (`livetrim`).
+    /// heads are cut off, if the policy permits that (`livetrim`). What others write stays
+    /// nevertheless, see [`deferred`](super::deferred).
     pub(super) fn press(
         &mut self,
         scope: Option<usize>,

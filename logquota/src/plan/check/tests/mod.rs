@@ -118,6 +118,7 @@ impl Draft {
             due: Vec::new(),
             verdicts: verdicts.collect(),
             problems: Vec::new(),
+            unmet: Vec::new(),
             dirs: dirs(),
         };
         let archives = set.logs.iter().flat_map(|log| &log.archives).map(|a| (a.name(), a.meta()));
