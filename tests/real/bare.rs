@@ -55,7 +55,7 @@ impl Bare {
     fn new(binary: &Path) -> Self {
         let root = Mount::tmpfs("size=64m,mode=0755");
         fs::copy(binary, root.at().join("logquota")).expect("room for it");
-        let config = "maxfiles 3\n/log/app/*.log {\n su 0 0\n rotate 9\n}\n";
+        let config = "maxfiles 3\n/log/app/*.log {\n su :0 :0\n rotate 9\n}\n";
         fs::write(root.at().join("logquota.conf"), config).expect("written");
         let disk = Mount::tmpfs("size=8m,mode=0755");
         let dir = disk.folder("app");
