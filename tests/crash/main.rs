@@ -15,5 +15,6 @@ mod in_place;
 mod nested;
 mod races;
 mod sequences;
+mod stays;
 mod times;
 mod trim;
