@@ -437,9 +437,9 @@ impl Policy {
         self
     }
 
-    /// Where archives alone cannot meet the quota, an active file is cut at its head, in place,
-    /// instead of being rotated away whole: the oldest of it goes and the newest stays, while
-    /// its writer goes on.
+    /// Where archives alone cannot meet the quota, an active file is cut at its head, in place: the
+    /// oldest of it goes and the newest stays, while its writer goes on. Without it an active file
+    /// stays whole, and the plan states the shortfall.
     ///
     /// # What is not guaranteed
     ///
