@@ -384,7 +384,7 @@ fn show_kept(text: &mut String, inventory: &Inventory, plan: &Plan, set: usize, 
     let logs = inventory.sets.get(set).map_or(&[][..], |set| &set.logs);
     for given in plan.verdicts.iter().filter(|given| given.set == set) {
         let archives = logs.get(given.log).map_or(&[][..], |log| &log.archives);
-        for (archive, verdict) in archives.iter().zip(&given.verdicts) {
+        for (archive, verdict) in archives.iter().zip(given.verdicts.iter()) {
             let Verdict::Keep(why) = verdict else { continue };
             let why = match why {
                 Why::WithinLimits => "within all limits",

@@ -218,7 +218,7 @@ fn the_newest_archive_of_a_log_that_is_missing_stays() {
     let fs = disk("a.log.1:20@0 a.log.2:20@1");
     let ran = run(&fs, policy(), Bytes::kib(100));
     assert_eq!(story(&ran), "delete a.log.2");
-    let verdicts = ran.plan.verdicts.iter().flat_map(|log| &log.verdicts);
+    let verdicts = ran.plan.verdicts.iter().flat_map(|log| log.verdicts.iter());
     assert_eq!(verdicts.filter(|verdict| matches!(verdict, Verdict::Keep(_))).count(), 1);
 }
 

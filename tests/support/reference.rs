@@ -76,10 +76,10 @@ pub fn decisions_of(case: &Case, plan: &Plan) -> Decisions {
     }
     for given in &plan.verdicts {
         let archives = &case.inventory.sets[given.set].logs[given.log].archives;
-        for (archive, verdict) in archives.iter().zip(&given.verdicts) {
+        for (archive, verdict) in archives.iter().zip(given.verdicts.iter()) {
             if let Verdict::Remove(reason) = verdict {
                 let name = archive.name().to_string_lossy().into_owned();
-                found.remove.insert((given.set, given.log, name), (&**reason).into());
+                found.remove.insert((given.set, given.log, name), reason.into());
             }
         }
     }

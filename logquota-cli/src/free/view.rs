@@ -241,7 +241,7 @@ impl View<'_> {
             let spec = self.session.config.sets.get(given.set);
             let is_faulty = spec.is_some_and(|spec| spec.policy.is_left_alone());
             let is_apart = log.stamps().any(|stamp| stamp.id.dev != self.goal.dev);
-            for (archive, verdict) in log.archives.iter().zip(&given.verdicts) {
+            for (archive, verdict) in log.archives.iter().zip(given.verdicts.iter()) {
                 let stamp = archive.stamp();
                 let Verdict::Keep(why) = verdict else { continue };
                 if stamp.id.dev != self.goal.dev || stamp.allocated == Bytes::ZERO {

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 
 use super::classic::OldCopies;
 use super::twofold::Twofold;
-use super::{Expect, Reason, Verdict, Why};
+use super::{Expect, Reason, Verdict, Verdicts, Why};
 use crate::inventory::{Archive, Inventory, Leftover, LeftoverKind, Log, Place, Set};
 use crate::naming::{Label, Style};
 use crate::policy::{Config, Limits, Method, Policy, SetSpec};
@@ -38,7 +38,7 @@ pub(super) struct LogDraft<'a> {
     pub(super) log: &'a Log,
     pub(super) policy: &'a Policy,
     /// What becomes of each archive, in the order of the inventory (newest first).
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) verdicts: Verdicts,
     /// Why it is due, whether or not it is rotated.
     pub(super) due: Option<Box<Reason>>,
     /// Boxed: most logs have none, and there may be a million of them.
@@ -152,7 +152,7 @@ impl<'a> LogDraft<'a> {
             .archives
             .iter()
             .map(|archive| {
-                Verdict::Keep(if log.blocked.is_some() {
+                if log.blocked.is_some() {
                     kept
                 } else if archive.kind() != Kind::File {
                     Why::NoFile
@@ -160,7 +160,7 @@ impl<'a> LogDraft<'a> {
                     Why::HardLinked
                 } else {
                     kept
-                })
+                }
             })
             .collect();
         Self {
@@ -193,11 +193,11 @@ impl<'a> LogDraft<'a> {
     /// Archives with their verdicts, newest first.
     pub(super) fn archives(
         &self,
-    ) -> impl DoubleEndedIterator<Item = (usize, &'a Archive, &Verdict)> {
+    ) -> impl DoubleEndedIterator<Item = (usize, &'a Archive, Verdict<'_>)> {
         self.log
             .archives
             .iter()
-            .zip(&self.verdicts)
+            .zip(self.verdicts.iter())
             .enumerate()
             .map(|(index, (archive, verdict))| (index, archive, verdict))
     }
@@ -205,13 +205,16 @@ impl<'a> LogDraft<'a> {
     /// Puts down the logs that are copies of this one. In all lists they come behind its archives.
     pub(super) fn set_twofold(&mut self, twofold: Twofold) {
         self.verdicts.truncate(self.log.archives.len());
-        self.verdicts.extend(twofold.copies.iter().map(|_| Verdict::Keep(Why::WithinLimits)));
+        for _ in &twofold.copies {
+            self.verdicts.push(Why::WithinLimits);
+        }
         self.twofold = Some(Box::new(twofold));
     }
 
     /// What becomes of each of its own archives.
-    pub(super) fn into_verdicts(mut self) -> Vec<Verdict> {
+    pub(super) fn into_verdicts(mut self) -> Verdicts {
         self.verdicts.truncate(self.log.archives.len());
+        self.verdicts.shrink();
         self.verdicts
     }
 
@@ -277,17 +280,11 @@ impl<'a> LogDraft<'a> {
 
     /// Whatever was decided about archives, none of them goes.
     pub(super) fn keep_all(&mut self) {
-        for verdict in &mut self.verdicts {
-            if matches!(verdict, Verdict::Remove(_)) {
-                *verdict = Verdict::Keep(Why::WithinLimits);
-            }
-        }
+        self.verdicts.keep_all();
     }
 
-    pub(super) fn remove(&mut self, index: usize, reason: impl Into<Box<Reason>>) {
-        if let Some(slot) = self.verdicts.get_mut(index) {
-            *slot = Verdict::Remove(reason.into());
-        }
+    pub(super) fn remove(&mut self, index: usize, reason: Reason) {
+        self.verdicts.remove(index, reason);
     }
 
     /// Whether an archive may be deleted at all.

@@ -36,6 +36,7 @@ mod retain;
 mod rotate;
 mod trim;
 mod twofold;
+mod verdict;
 
 pub use self::check::{Violation, check};
 pub use self::decide::plan;
@@ -45,6 +46,7 @@ pub(crate) use self::order::{PIECE_MAX, PIECE_MIN, admits, piece};
 pub use self::purpose::{Goal, OnlyBelow, Purpose, Wanted};
 pub(crate) use self::rotate::{NAME_MAX, period_is_over};
 pub use self::trim::KEPT_MIN;
+pub use self::verdict::{Verdict, Verdicts};
 pub(crate) use self::trim::cut_at_most;
 
 /// What a plan is made for, besides inventory and configuration.
@@ -585,17 +587,6 @@ pub enum Reason {
     Script,
 }
 
-/// What becomes of one archive. A plan holds one of these for each, so that "forgotten" is
-/// not a possible answer.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// It stays (perhaps renamed or compressed).
-    Keep(Why),
-    /// It goes. Boxed: most stay, and there may be very many.
-    Remove(Box<Reason>),
-}
-
 /// Why an archive stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -619,8 +610,8 @@ pub struct LogVerdicts {
     pub set: usize,
     /// Index of the log in its set, in the order of [`Inventory::normalize`](crate::inventory::Inventory::normalize).
     pub log: usize,
-    /// What becomes of each of its archives, in that order: newest first.
-    pub verdicts: Vec<Verdict>,
+    /// What becomes of each of its archives.
+    pub verdicts: Verdicts,
 }
 
 /// What cannot be done.

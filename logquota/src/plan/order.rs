@@ -367,7 +367,7 @@ impl<'a> LogDraft<'a> {
         &self,
     ) -> impl DoubleEndedIterator<Item = (usize, &'a crate::inventory::Archive, &Reason)> {
         self.archives().filter_map(|(index, archive, verdict)| match verdict {
-            super::Verdict::Remove(reason) => Some((index, archive, &**reason)),
+            super::Verdict::Remove(reason) => Some((index, archive, reason)),
             super::Verdict::Keep(_) => None,
         })
     }

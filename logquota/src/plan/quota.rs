@@ -396,7 +396,7 @@ impl Evictions {
             match pick.item.victim {
                 Victim::Archive(index) => {
                     let index = usize::try_from(index).unwrap_or(usize::MAX);
-                    draft.remove(index, reason);
+                    draft.remove(index, *reason);
                 }
                 Victim::New => {
                     if let Some(rotation) = &mut draft.rotation {

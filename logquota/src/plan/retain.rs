@@ -9,7 +9,7 @@
 //! vanished do not stay for ever.
 
 use super::draft::{LogDraft, Source};
-use super::{Context, Reason, Verdict, Why};
+use super::{Context, Reason, Why};
 use crate::inventory::Archive;
 use crate::policy::{Count, Method};
 use crate::stamp::Kind;
@@ -37,7 +37,7 @@ fn duplicates(draft: &mut LogDraft<'_>) {
         .filter(|(index, ..)| twin(draft, *index).is_some())
         .map(|(index, ..)| index)
         .collect();
-    for index in found {
+    for index in found.into_iter().rev() {
         draft.remove(index, Reason::Duplicate);
     }
 }
@@ -71,7 +71,7 @@ fn by_age(draft: &mut LogDraft<'_>, context: &Context) {
         .map(|(index, archive)| (index, Age::between(now, archive.stamp().mtime.secs)))
         .filter(|(_, age)| age.whole_days() > u64::from(days))
         .collect();
-    for (index, age) in expired {
+    for (index, age) in expired.into_iter().rev() {
         let limit = Age::days(days.into());
         draft.remove(index, Reason::MaxAge { age, limit });
     }
@@ -127,16 +127,12 @@ fn by_count(draft: &mut LogDraft<'_>) {
         .filter(|(_, (_, archive))| draft.may_delete(archive) && is_mailable(draft, archive))
         .map(|(place, (index, _))| (index, Generation::from_index(place.saturating_add(new))))
         .collect();
-    for (index, generation) in surplus {
+    for (index, generation) in surplus.into_iter().rev() {
         draft.remove(index, Reason::Count { generation, limit });
     }
 }
 
 /// Says of the archives of logs that were left alone in a broken limit why they stay.
 pub(super) fn mark_fair_share(draft: &mut LogDraft<'_>) {
-    for verdict in &mut draft.verdicts {
-        if *verdict == Verdict::Keep(Why::WithinLimits) {
-            *verdict = Verdict::Keep(Why::FairShare);
-        }
-    }
+    draft.verdicts.replace(Why::WithinLimits, Why::FairShare);
 }

@@ -15,7 +15,7 @@ pub(super) fn check(world: &World<'_>, plan: &Plan, found: &mut Found) {
     for (set_number, set) in world.sets.iter().enumerate() {
         for (log_number, log) in set.logs.iter().enumerate() {
             let here = given.next_if(|given| (given.set, given.log) == (set_number, log_number));
-            let mut verdicts = here.map_or(&[][..], |given| &given.verdicts).iter();
+            let mut verdicts = here.into_iter().flat_map(|given| given.verdicts.iter());
             for (archive, content) in world.archives(log) {
                 let lost = content.and_then(|content| content.lost);
                 if let Err(what) = judge(world, plan, set, log, archive, verdicts.next(), lost) {
@@ -43,7 +43,7 @@ fn judge(
     set: &SetView<'_>,
     log: &LogView<'_>,
     archive: &Archive,
-    verdict: Option<&Verdict>,
+    verdict: Option<Verdict<'_>>,
     lost: Option<(usize, &Reason)>,
 ) -> Result<(), String> {
     match (verdict, lost) {
@@ -63,7 +63,7 @@ fn judge(
         }
         (Some(Verdict::Keep(_)), None) => Ok(()),
         (Some(Verdict::Remove(reason)), Some((step, given))) => {
-            if **reason != *given {
+            if reason != given {
                 return Err(format!("the verdict is {reason:?}, step {step} says {given:?}"));
             }
             is_true(world, plan, set, log, archive, reason)

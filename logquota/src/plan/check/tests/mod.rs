@@ -10,7 +10,7 @@ use crate::inventory::Inventory;
 use crate::inventory::{Archive, Dir, DirId, Log, Place, Set, Space};
 use crate::naming::{Naming, temporary_name};
 use crate::plan::Plan;
-use crate::plan::{Action, Expect, Host, LogVerdicts, Reason, SetPlan, Step, Verdict, Why};
+use crate::plan::{Action, Expect, Host, LogVerdicts, Reason, SetPlan, Step, Why};
 use crate::policy::Config;
 use crate::policy::{Codec, Count, Method, Policy, SetSpec};
 use crate::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
@@ -101,7 +101,7 @@ impl Draft {
             run_as: None,
         };
         let kept = |(number, log): (usize, &Log)| {
-            let verdicts = vec![Verdict::Keep(Why::WithinLimits); log.archives.len()];
+            let verdicts = log.archives.iter().map(|_| Why::WithinLimits).collect();
             let given = LogVerdicts { set: 0, log: number, verdicts };
             (!log.archives.is_empty()).then_some(given)
         };
@@ -186,7 +186,7 @@ impl Draft {
             let place = log.archives.iter().position(|archive| archive.name() == name);
             let given = self.plan.verdicts.iter_mut().find(|given| given.log == number);
             if let (Some(place), Some(given)) = (place, given) {
-                given.verdicts[place] = Verdict::Remove(Box::new(reason.clone()));
+                given.verdicts.remove(place, reason.clone());
             }
         }
         let freed = i64::try_from(freed).expect("small");

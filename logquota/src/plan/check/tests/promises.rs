@@ -23,18 +23,16 @@ fn promise_1_every_archive_has_one_verdict_that_the_steps_keep() {
     good().with(|d| d.plan.verdicts.clear()).breaks(1, "no verdict");
     good().with(|d| d.plan.verdicts.push(d.plan.verdicts[0].clone())).breaks(1, "two verdicts");
     good().with(|d| d.plan.verdicts[0].log = 9).breaks(1, "was not scanned");
-    let twice = |d: &mut Draft| d.plan.verdicts[0].verdicts.push(Verdict::Keep(Why::Blocked));
+    let twice = |d: &mut Draft| d.plan.verdicts[0].verdicts.push(Why::Blocked);
     good().with(twice).breaks(1, "more verdicts than archives");
-    let kept = Verdict::Keep(Why::WithinLimits);
-    eviction().with(|d| d.plan.verdicts[0].verdicts[1] = kept).breaks(1, "is kept, and step 1");
+    let kept = |d: &mut Draft| d.plan.verdicts[0].verdicts.keep(1, Why::WithinLimits);
+    eviction().with(kept).breaks(1, "is kept, and step 1");
     eviction().with(|d| drop(d.plan.steps.pop())).breaks(1, "no step deletes it");
     eviction()
-        .with(|d| {
-            d.plan.verdicts[0].verdicts[1] = Verdict::Remove(Box::new(over(65, 60, 64, 60)));
-        })
+        .with(|d| d.plan.verdicts[0].verdicts.remove(1, over(65, 60, 64, 60)))
         .breaks(1, "the verdict is");
-    let linked = Verdict::Keep(Why::HardLinked);
-    good().with(|d| d.plan.verdicts[0].verdicts[0] = linked).breaks(1, "other names");
+    let linked = |d: &mut Draft| d.plan.verdicts[0].verdicts.keep(0, Why::HardLinked);
+    good().with(linked).breaks(1, "other names");
 }
 
 #[test]
@@ -47,8 +45,8 @@ fn promise_1_what_is_no_regular_file_is_renamed_and_nothing_else() {
     folder().rename("app.log.1", "app.log.2", Reason::MakeWay).passes();
     folder().delete("app.log.1", count(2, 1)).breaks(1, "no regular file");
     folder().compress("app.log.1", "app.log.1.gz", 8).breaks(1, "no regular file");
-    let stays = Verdict::Keep(Why::NoFile);
-    rotation().with(|d| d.plan.verdicts[0].verdicts[0] = stays).breaks(1, "and is one");
+    let stays = |d: &mut Draft| d.plan.verdicts[0].verdicts.keep(0, Why::NoFile);
+    rotation().with(stays).breaks(1, "and is one");
 }
 
 #[test]
@@ -275,7 +273,7 @@ fn promise_5_the_oldest_go_first() {
     see(&mut linked[0].archives[2], |meta| meta.stamp.nlink = 2);
     Draft::new(quota(80), linked)
         .delete("app.log.2", over(88, 80, 88, 80))
-        .with(|d| d.plan.verdicts[0].verdicts[2] = Verdict::Keep(Why::HardLinked))
+        .with(|d| d.plan.verdicts[0].verdicts.keep(2, Why::HardLinked))
         .passes();
 }
 
