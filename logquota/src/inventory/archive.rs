@@ -23,7 +23,8 @@ pub struct Archive {
     label: Short,
     ino: u64,
     len: u64,
-    allocated: Bytes,
+    /// In [`SECTOR`]s.
+    allocated: u32,
     /// Where its name begins in the text.
     start: u32,
     times: [Moment; TIMES],
@@ -45,11 +46,22 @@ struct Common {
     gid: u32,
     nlink: u32,
     is_hollow: bool,
-    /// Its times, if one of them is beyond what a [`Moment`] can be. Hardly any has such.
-    odd_times: Option<Box<[Timestamp; TIMES]>>,
+    /// What an archive has no room for. Hardly any needs it.
+    odd: Option<Box<Odd>>,
     /// Its compressed beginning. Hardly any has one.
     head: Option<Box<Head>>,
 }
+
+/// Where one of these is beyond what an archive has room for: all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Odd {
+    times: [Timestamp; TIMES],
+    allocated: Bytes,
+}
+
+/// In such units stat(2) says what a file occupies, whatever the file system's block is. Four bytes
+/// are enough for 2 TiB.
+const SECTOR: u64 = 512;
 
 /// Birth, last change of the content, last change of the inode.
 const TIMES: usize = 3;
@@ -101,7 +113,8 @@ impl Archive {
         let stamp = &meta.stamp;
         let times = [stamp.id.btime.unwrap_or_default(), stamp.mtime, stamp.ctime];
         let short = times.map(Moment::new);
-        let is_odd = short.contains(&None);
+        let allocated = sectors(stamp.allocated);
+        let is_odd = short.contains(&None) || allocated.is_none();
         let common = commons.of(Common {
             text: text.clone(),
             suffix: parsed.suffix,
@@ -115,7 +128,7 @@ impl Archive {
             gid: meta.gid,
             nlink: stamp.nlink,
             is_hollow: false,
-            odd_times: is_odd.then(|| Box::new(times)),
+            odd: is_odd.then(|| Box::new(Odd { times, allocated: stamp.allocated })),
             head: None,
         });
         Self {
@@ -123,7 +136,7 @@ impl Archive {
             label: Short::new(commons.label(parsed.label)),
             ino: stamp.id.ino,
             len: stamp.len,
-            allocated: stamp.allocated,
+            allocated: allocated.unwrap_or_default(),
             start,
             times: short.map(Option::unwrap_or_default),
         }
@@ -168,7 +181,7 @@ impl Archive {
         Stamp {
             id: FileId { dev: common.dev, ino: self.ino, btime },
             len: self.len,
-            allocated: self.allocated,
+            allocated: self.own_allocated(),
             mtime,
             ctime,
             nlink: common.nlink,
@@ -176,8 +189,14 @@ impl Archive {
     }
 
     fn times(&self) -> [Timestamp; TIMES] {
-        let odd = self.common.odd_times.as_deref().copied();
-        odd.unwrap_or_else(|| self.times.map(Moment::get))
+        let odd = self.common.odd.as_deref();
+        odd.map_or_else(|| self.times.map(Moment::get), |odd| odd.times)
+    }
+
+    fn own_allocated(&self) -> Bytes {
+        let odd = self.common.odd.as_deref();
+        let own = || Bytes::new(u64::from(self.allocated) * SECTOR);
+        odd.map_or_else(own, |odd| odd.allocated)
     }
 
     /// What kind of thing it is.
@@ -221,7 +240,7 @@ impl Archive {
     /// What it occupies, with its compressed beginning.
     #[must_use]
     pub fn allocated(&self) -> Bytes {
-        self.allocated.plus(self.head_allocated())
+        self.own_allocated().plus(self.head_allocated())
     }
 
     /// What its deletion gives back.
@@ -322,6 +341,11 @@ impl Short {
     }
 }
 
+fn sectors(bytes: Bytes) -> Option<u32> {
+    let is_whole = bytes.get().is_multiple_of(SECTOR);
+    u32::try_from(bytes.get() / SECTOR).ok().filter(|_| is_whole)
+}
+
 impl Moment {
     fn new(time: Timestamp) -> Option<Self> {
         let secs = u64::try_from(time.secs).ok().filter(|secs| secs >> (u64::BITS - NANOS) == 0)?;
@@ -343,16 +367,22 @@ mod tests {
     #[test]
     fn an_archive_gives_back_what_was_seen_of_it() {
         let (last, far) = (Timestamp { secs: (1 << 34) - 1, nanos: 999_999_999 }, i64::MAX);
-        for (secs, nanos, btime, other) in [
-            (0, 0, false, last),
-            (1 << 34, 0, true, last),
-            (1_700_000_000, u32::MAX, true, last),
-            (-1, 999_999_999, true, Timestamp { secs: far, nanos: 1 }),
-            (i64::MIN, 1, true, Timestamp { secs: far, nanos: 0 }),
+        let most = u64::from(u32::MAX) * SECTOR;
+        for (secs, nanos, btime, other, allocated) in [
+            (0, 0, false, last, 0),
+            (0, 0, true, last, most),
+            (0, 0, true, last, most + SECTOR),
+            (0, 0, true, last, most + 1),
+            (0, 0, true, last, u64::MAX),
+            (0, 0, true, last, SECTOR - 1),
+            (1 << 34, 0, true, last, 4096),
+            (1_700_000_000, u32::MAX, true, last, SECTOR),
+            (-1, 999_999_999, true, Timestamp { secs: far, nanos: 1 }, 8192),
+            (i64::MIN, 1, true, Timestamp { secs: far, nanos: 0 }, 8192),
         ] {
             let time = Timestamp { secs, nanos };
             let id = FileId { dev: 7, ino: u64::MAX, btime: btime.then_some(other) };
-            let allocated = Bytes::new(u64::MAX - 1);
+            let allocated = Bytes::new(allocated);
             let stamp = Stamp { id, len: 5, allocated, mtime: time, ctime: other, nlink: 3 };
             let (kind, mount) = (Kind::Symlink, u64::MAX);
             let meta = Meta { stamp, accessed: time, kind, mode: 0o7777, uid: 1, gid: 2, mount };
@@ -383,6 +413,6 @@ mod tests {
 
     #[test]
     fn an_archive_takes_little_room() {
-        assert!(size_of::<Archive>() <= 80, "{}", size_of::<Archive>());
+        assert!(size_of::<Archive>() <= 72, "{}", size_of::<Archive>());
     }
 }
