@@ -46,8 +46,8 @@ pub(crate) use self::order::{PIECE_MAX, PIECE_MIN, admits, piece};
 pub use self::purpose::{Goal, OnlyBelow, Purpose, Wanted};
 pub(crate) use self::rotate::{NAME_MAX, period_is_over};
 pub use self::trim::KEPT_MIN;
-pub use self::verdict::{Verdict, Verdicts};
 pub(crate) use self::trim::cut_at_most;
+pub use self::verdict::{Verdict, Verdicts};
 
 /// What a plan is made for, besides inventory and configuration.
 #[derive(Clone, Debug)]

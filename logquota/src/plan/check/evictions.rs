@@ -46,7 +46,7 @@ pub(super) fn check_needed(world: &World<'_>, plan: &Plan, ledger: &Ledger, foun
             && let Some(step) = evicted_at(content)
         {
             newest.push((step, content));
-            done.insert((content.set, content.log));
+            done.insert((content.set.get(), content.log.get()));
         }
     }
     for (set_number, set) in world.sets.iter().enumerate() {
@@ -86,8 +86,8 @@ pub(super) fn check_needed(world: &World<'_>, plan: &Plan, ledger: &Ledger, foun
 
 /// Whether a limit would be broken with this content still there.
 fn is_needed(world: &World<'_>, ledger: &Ledger, ahead: &Ahead, content: &Content<'_>) -> bool {
-    let Some(view) = world.sets.get(content.set) else { return true };
-    let number = content.set;
+    let Some(view) = world.sets.get(content.set.get()) else { return true };
+    let number = content.set.get();
     let more = u128::from(content.freed);
     let limits_of = |limits| if world.goal.is_none() { limits } else { Limits::default() };
     let (limits, global) = (limits_of(view.policy.limits), limits_of(world.config.global));

@@ -19,7 +19,7 @@ pub(super) fn play<'a>(
     let file = source(world, index, step, from, found)?;
     let shown = world.show(from);
     // What this plan has renamed may have grown since it was looked at.
-    let content = world.contents.get(world.files.get(file)?.content)?;
+    let content = world.content(world.files.get(file)?.content)?;
     let is_known = match step.expect {
         Expect::Unchanged(_) => true,
         Expect::SameFile(_) => content.origin == Origin::Live && content.holders == 1,

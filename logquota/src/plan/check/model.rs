@@ -19,7 +19,7 @@ pub(super) struct LogView<'a> {
     /// Newest first, where the scan does not have them in that order.
     sorted: Option<Box<[&'a Archive]>>,
     /// Which of [`World::placed`] are its own.
-    placed: Range<usize>,
+    placed: Range<Index>,
     /// Whether the active file was renamed, copied or emptied.
     pub(super) rotated: bool,
     /// What its copies may occupy.
@@ -37,6 +37,20 @@ pub(super) struct SetView<'a> {
     pub(super) logs: Vec<LogView<'a>>,
 }
 
+/// A place in a list, in little room: there may be very many. What has none has the largest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Index(u32);
+
+impl Index {
+    pub(super) fn new(place: usize) -> Self {
+        Self(u32::try_from(place).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn get(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
 /// What a content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -52,8 +66,8 @@ pub(super) enum Origin {
 
 pub(super) struct Content<'a> {
     pub(super) origin: Origin,
-    pub(super) set: usize,
-    pub(super) log: usize,
+    pub(super) set: Index,
+    pub(super) log: Index,
     /// Files that hold it.
     pub(super) holders: u32,
     /// The step that took the last holder, and why.
@@ -99,7 +113,7 @@ impl<'a> File<'a> {
 pub(super) struct File<'a> {
     /// As it was scanned; none for what the plan makes.
     pub(super) seen: Option<Seen<'a>>,
-    pub(super) content: usize,
+    pub(super) content: Index,
     /// What it occupies at most.
     pub(super) allocated: u64,
     /// It is a link, a folder or a pipe with the name of an archive.
@@ -119,9 +133,9 @@ pub(super) struct World<'a> {
     pub(super) contents: Vec<Content<'a>>,
     /// Of archives that steps name: their places in their logs, newest first, and their contents.
     /// All in one: there may be very many logs.
-    placed: Vec<(usize, usize)>,
+    placed: Vec<(Index, Index)>,
     /// The names that steps name, and the files they are; nothing asks for others.
-    names: HashMap<(DirId, &'a OsStr), Option<usize>>,
+    names: HashMap<(DirId, &'a OsStr), Option<Index>>,
 }
 
 impl<'a> LogView<'a> {
@@ -204,7 +218,8 @@ impl<'a> World<'a> {
             archives.sort_by(|a, b| a.newest_first(b));
             archives.into_boxed_slice()
         });
-        let placed = self.placed.len()..self.placed.len();
+        let begin = Index::new(self.placed.len());
+        let placed = begin..begin;
         let mut view = LogView { log, sorted, placed, rotated: false, copied: 0, cut: None };
         for (place, archive) in view.archives().enumerate() {
             let key = (log.archive_dir, archive.name());
@@ -212,20 +227,20 @@ impl<'a> World<'a> {
                 continue;
             }
             let content = self.add_content(Origin::Archive, set, number);
-            self.placed.push((place, content));
+            self.placed.push((Index::new(place), content));
             let file = self.add_file(key, content, Some(Seen::Archive(archive)));
             // Both together are one file, under both names.
             if let Some(head) = archive.head()
                 && let Some(named) = self.names.get_mut(&(log.archive_dir, head.name.as_os_str()))
             {
-                *named = Some(file);
+                *named = Some(Index::new(file));
             }
             if let Some(file) = self.files.get_mut(file) {
                 file.is_no_file = archive.kind() != Kind::File;
                 file.allocated = archive.allocated().get();
             }
         }
-        view.placed.end = self.placed.len();
+        view.placed.end = Index::new(self.placed.len());
         for leftover in &log.leftovers {
             let place = &leftover.place;
             if !self.names.contains_key(&(place.dir, place.name.as_os_str())) {
@@ -253,32 +268,36 @@ impl<'a> World<'a> {
     ) -> impl Iterator<Item = (&'a Archive, Option<&'w Content<'a>>)> {
         let mut contents = self.placed(log).iter().peekable();
         log.archives().enumerate().map(move |(place, archive)| {
-            let content = contents.next_if(|(at, _)| *at == place);
-            (archive, content.and_then(|(_, content)| self.contents.get(*content)))
+            let content = contents.next_if(|(at, _)| at.get() == place);
+            (archive, content.and_then(|(_, content)| self.content(*content)))
         })
     }
 
     /// The contents of archives that steps name, newest first.
     pub(super) fn contents_of(&self, log: &LogView<'a>) -> impl Iterator<Item = &Content<'a>> {
-        self.placed(log).iter().filter_map(|(_, content)| self.contents.get(*content))
+        self.placed(log).iter().filter_map(|(_, content)| self.content(*content))
     }
 
-    fn placed(&self, log: &LogView<'a>) -> &[(usize, usize)] {
-        self.placed.get(log.placed.clone()).unwrap_or_default()
+    fn placed(&self, log: &LogView<'a>) -> &[(Index, Index)] {
+        self.placed.get(log.placed.start.get()..log.placed.end.get()).unwrap_or_default()
+    }
+
+    pub(super) fn content(&self, content: Index) -> Option<&Content<'a>> {
+        self.contents.get(content.get())
     }
 
     /// A content that nobody holds yet.
-    pub(super) fn add_content(&mut self, origin: Origin, set: usize, log: usize) -> usize {
-        let holders = 0;
+    pub(super) fn add_content(&mut self, origin: Origin, set: usize, log: usize) -> Index {
+        let (set, log, holders) = (Index::new(set), Index::new(log), 0);
         self.contents.push(Content { origin, set, log, holders, lost: None, freed: 0, dev: 0 });
-        self.contents.len() - 1
+        Index::new(self.contents.len() - 1)
     }
 
     /// A file with that content under a name that is free.
     pub(super) fn add_file(
         &mut self,
         (dir, name): (DirId, &'a OsStr),
-        content: usize,
+        content: Index,
         seen: Option<Seen<'a>>,
     ) -> usize {
         let stamp = seen.map(Seen::stamp);
@@ -291,11 +310,12 @@ impl<'a> World<'a> {
             linked: stamp.is_some_and(|stamp| stamp.nlink > 1),
             dev,
         });
-        if let Some(content) = self.contents.get_mut(content) {
+        if let Some(content) = self.contents.get_mut(content.get()) {
             content.holders += 1;
         }
-        self.names.entry((dir, name)).or_default().get_or_insert(self.files.len() - 1);
-        self.files.len() - 1
+        let file = self.files.len() - 1;
+        self.names.entry((dir, name)).or_default().get_or_insert(Index::new(file));
+        file
     }
 
     fn dev_of(&self, dir: DirId) -> Option<u64> {
@@ -303,7 +323,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn at(&self, place: &Place) -> Option<usize> {
-        self.names.get(&(place.dir, place.name.as_os_str())).copied().flatten()
+        self.names.get(&(place.dir, place.name.as_os_str())).copied().flatten().map(Index::get)
     }
 
     pub(super) fn exists(&self, dir: DirId, name: &OsStr) -> bool {
@@ -324,14 +344,14 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn name(&mut self, place: &'a Place, file: usize) {
-        self.names.insert((place.dir, place.name.as_os_str()), Some(file));
+        self.names.insert((place.dir, place.name.as_os_str()), Some(Index::new(file)));
     }
 
     /// Takes a file's content from it.
     pub(super) fn let_go(&mut self, file: usize, step: usize, reason: &'a Reason, freed: u64) {
         let Some(file) = self.files.get(file) else { return };
         let dev = file.dev;
-        if let Some(content) = self.contents.get_mut(file.content) {
+        if let Some(content) = self.contents.get_mut(file.content.get()) {
             content.holders = content.holders.saturating_sub(1);
             if content.holders == 0 {
                 content.lost = Some((step, reason));
@@ -352,7 +372,7 @@ impl<'a> World<'a> {
 }
 
 /// Every name that a step takes, makes or compares with.
-fn names_in(plan: &Plan) -> HashMap<(DirId, &OsStr), Option<usize>> {
+fn names_in(plan: &Plan) -> HashMap<(DirId, &OsStr), Option<Index>> {
     let mut named = HashMap::with_capacity(plan.steps.len());
     for action in plan.steps.iter().map(|step| &step.action) {
         let other = match action {

@@ -85,7 +85,7 @@ fn act<'a>(
     match &step.action {
         Action::Rename { from, to } => {
             let file = source(world, index, step, from, found)?;
-            let origin = world.contents.get(world.files.get(file)?.content)?.origin;
+            let origin = world.content(world.files.get(file)?.content)?.origin;
             if is_active(world, step, from) {
                 let policy = world.sets.get(step.set)?.policy;
                 if !matches!(policy.method, Method::Rename | Method::RenameCopy) {
@@ -130,7 +130,7 @@ fn act<'a>(
             }
             let content = world.files.get(file)?.content;
             // The log, or what an interrupted run has renamed.
-            if world.contents.get(content)?.origin == Origin::Live {
+            if world.content(content)?.origin == Origin::Live {
                 mark_rotated(world, step);
             }
             if let Some(log) = world.sets.get_mut(step.set)?.logs.get_mut(step.log?) {
@@ -191,7 +191,7 @@ fn act<'a>(
             world.let_go(file, index, &step.reason, freed);
             live_may_go(world, index, step, file, &shown, found);
             let content = world.add_content(Origin::Live, step.set, step.log?);
-            world.contents.get_mut(content)?.holders = 1;
+            world.contents.get_mut(content.get())?.holders = 1;
             let file = world.files.get_mut(file)?;
             file.content = content;
             file.allocated = 0;
@@ -225,7 +225,7 @@ fn act<'a>(
             let kept = world.files.get(file)?;
             let freed = if kept.linked { 0 } else { kept.allocated };
             let (linked, dev) = (i64::from(kept.linked), kept.dev);
-            let is_live = world.contents.get(kept.content)?.origin == Origin::Live;
+            let is_live = world.content(kept.content)?.origin == Origin::Live;
             let old_files = if is_live { 0 } else { 1 - linked };
             if is_live {
                 mark_rotated(world, step);
@@ -265,7 +265,7 @@ pub(super) fn source(
         return None;
     };
     let file = world.files.get(number)?;
-    let content = world.contents.get(file.content)?;
+    let content = world.content(file.content)?;
     if content.origin == Origin::Foreign {
         found.add(1, format_args!("step {index} touches `{shown}`, which is not ours"));
         return None;
@@ -278,8 +278,8 @@ pub(super) fn source(
     {
         found.add(1, format_args!("step {index} parts `{shown}` from its beginning"));
     }
-    let is_other = (content.set, Some(content.log)) != (step.set, step.log);
-    let is_log_of_set = content.origin == Origin::Live && content.set == step.set;
+    let is_other = (content.set.get(), Some(content.log.get())) != (step.set, step.log);
+    let is_log_of_set = content.origin == Origin::Live && content.set.get() == step.set;
     if is_other && !(is_log_of_set && is_twofold(world, step, place)) {
         found.add(1, format_args!("step {index} touches `{shown}` of another log"));
     }
@@ -326,7 +326,7 @@ fn mark_rotated(world: &mut World<'_>, step: &Step) {
 fn copy_is_given_up(world: &mut World<'_>, step: &Step, file: usize) {
     let Some(file) = world.files.get(file) else { return };
     let room = file.allocated;
-    let has_copy = world.contents.get(file.content).is_some_and(|content| content.holders > 1);
+    let has_copy = world.content(file.content).is_some_and(|content| content.holders > 1);
     let Some(set) = world.sets.get_mut(step.set) else { return };
     if has_copy || !matches!(set.policy.method, Method::CopyTruncate | Method::RenameCopy) {
         return;
@@ -358,8 +358,8 @@ fn live_may_go(
     found: &mut Found,
 ) {
     let Some(file) = world.files.get(file) else { return };
-    let Some(content) = world.contents.get(file.content) else { return };
-    let is_overwritten = Some(content.log) != step.log && step.reason == Reason::Overwritten;
+    let Some(content) = world.content(file.content) else { return };
+    let is_overwritten = Some(content.log.get()) != step.log && step.reason == Reason::Overwritten;
     let is_allowed = matches!(step.reason, Reason::Count { .. })
         || may_take_live(&step.reason)
         || is_overwritten;
