@@ -159,6 +159,8 @@ mod tests {
         assert_eq!(verdicts.get(1), Some(Verdict::Remove(&Reason::MakeWay)));
         assert_eq!(verdicts.get(3), None);
         assert_eq!((going(&verdicts), verdicts.len()), (vec![1], 3));
+        verdicts.push(Why::WithinLimits);
+        assert_eq!(going(&verdicts), [1]);
     }
 
     #[test]
