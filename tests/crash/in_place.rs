@@ -261,6 +261,27 @@ fn where_nothing_can_be_punched_out_it_stays_plain() {
 }
 
 #[test]
+fn where_blocks_are_larger_than_pieces_none_is_begun_and_nothing_is_lost() {
+    let fs = disk(SimDisk { capacity: Bytes::mib(2), block: Bytes::kib(128), ..SimDisk::default() });
+    let content = content(1);
+    fs.put(PLAIN, Content::Bytes(content.clone()), NOON - AGE).unwrap();
+    fs.put("/d/app.log", Content::from("now\n"), NOON - 10).unwrap();
+    fs.put("/room", Content::Bytes(vec![7; 128 << 10]), NOON).unwrap();
+    fs.fill_disk("/film").unwrap();
+    fs.unlink("/room").unwrap();
+    let mut machine = machine(policy(Codec::Gzip));
+    let ran = machine.run(&fs).unwrap();
+    assert!(!is_squeeze(&ran) && fs.content(PLAIN).unwrap() == content, "{}", ran.story());
+    // By a plan for another file system.
+    let mut inventory = machine.scan(&fs).unwrap();
+    inventory.sets[0].space.block = Bytes::kib(4);
+    let plan = machine.plan(&inventory).unwrap();
+    let ran = machine.apply(&fs, inventory, plan);
+    assert!(is_squeeze(&ran), "{}", ran.story());
+    assert_done(&fs, &content, &ran.story());
+}
+
+#[test]
 fn what_does_not_pack_stays_as_it_is() {
     let (fs, _) = scene(SimDisk::default(), 80 << 10);
     fs.unlink(PLAIN).unwrap();

@@ -15,7 +15,7 @@ use crate::codec;
 use crate::error::{Error, Op, Result};
 use crate::fs::{Attributes, NewFile, ReadFile, TrimFile};
 use crate::inventory::Place;
-use crate::plan::{Action, PIECE_MIN, Step, piece};
+use crate::plan::{Action, PIECE_MIN, Step, is_fit, piece};
 use crate::policy::Codec;
 use crate::stamp::{FileId, Meta, Stamp, Timestamp};
 use crate::units::Bytes;
@@ -271,8 +271,10 @@ impl<'a> Runner<'a> {
             return Err(Error::StillWritten { path: path() });
         }
         let space = self.fs.space(job.from.dir).map_err(Error::io(Op::Space, path()))?;
-        // The block with its end, too, and nothing behind that: somebody may be appending.
-        let end = Bytes::new(work.head.done).in_blocks(space.block);
+        let done = Bytes::new(work.head.done);
+        // The block with its end, too, and nothing behind that: somebody may be appending. In a
+        // block that pieces are no multiples of there is what the head does not have.
+        let end = if is_fit(space.block) { done.in_blocks(space.block) } else { done };
         match source.file.punch(end.get()) {
             Err(error) if error.kind() == ErrorKind::Unsupported && work.is_whole => {
                 return Err(Error::NoRoom { path: self.path(job.to) });

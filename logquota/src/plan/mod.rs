@@ -42,7 +42,7 @@ pub use self::check::{Violation, check};
 pub use self::decide::plan;
 pub use self::host::{Disk, Host};
 pub use self::next::{NextDue, next_due};
-pub(crate) use self::order::{PIECE_MAX, PIECE_MIN, admits, piece};
+pub(crate) use self::order::{PIECE_MAX, PIECE_MIN, admits, is_fit, piece};
 pub use self::purpose::{Goal, OnlyBelow, Purpose, Wanted};
 pub(crate) use self::rotate::{NAME_MAX, period_is_over};
 pub use self::trim::KEPT_MIN;

@@ -32,7 +32,7 @@ mod squeeze;
 mod trim;
 
 pub(super) use self::due::turns;
-pub(crate) use self::in_place::{PIECE_MAX, PIECE_MIN, piece};
+pub(crate) use self::in_place::{PIECE_MAX, PIECE_MIN, is_fit, piece};
 pub(super) use self::squeeze::HOLES_MAX;
 pub(crate) use self::squeeze::admits;
 

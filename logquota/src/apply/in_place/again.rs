@@ -1,12 +1,12 @@
 //! An interrupted compression in place, and how far it was.
 //!
-//! Of the head those frames are believed whose piece the source has no longer: they were on the
-//! disk before it was punched out. The source has all that is behind them, so that is cut off
-//! and done again: a torn frame, and one whose flush may have failed.
+//! Of the head those frames are believed whose piece the source has no longer, or not wholly: they
+//! were on the disk before the first block of it was punched out. The source has all that is behind
+//! them, so that is cut off and done again: a torn frame, and one whose flush may have failed.
 //!
 //! Whether a piece is still there is told by its content, not by where the file system says that
-//! holes are. Each frame is compared: it has what the source has, or the source has zeros. If
-//! neither is true, the two do not belong together, and nothing is done.
+//! holes are. Each byte is compared: it is what the source has, or the source has a zero. If neither
+//! is true, the two do not belong together, and nothing is done.
 
 use std::io::BufReader;
 
@@ -67,7 +67,7 @@ impl<'a> Runner<'a> {
             if packed == plain {
                 continue;
             }
-            if plain.iter().any(|byte| *byte != 0) {
+            if plain.iter().zip(&packed).any(|(plain, packed)| *plain != 0 && plain != packed) {
                 return Err(parted());
             }
             believed = ends.len() - 1;
@@ -78,10 +78,10 @@ impl<'a> Runner<'a> {
             let next = next.map_err(Error::io(Op::Read, self.path(job.from)))?;
             Ok(next.map_or(len, |data| data.start))
         };
-        // Zeros that are punched out look as before.
+        // Zeros that are punched out look as before. Of what is not wholly, all is in the head.
         let at = |index: usize| ends.get(index).copied().unwrap_or_default();
         let lacks = next_data(at(believed).1)?;
-        let more = ends.iter().skip(believed).position(|(_, done)| *done == lacks);
+        let more = ends.iter().skip(believed).position(|(_, done)| *done >= lacks);
         let (end, done) = more.map(|more| at(believed + more)).ok_or_else(parted)?;
         // Where the source is read on.
         next_data(done)?;

@@ -139,9 +139,16 @@ impl Data {
     }
 
     /// Takes the whole blocks of the first `len` bytes away: the rest moves to the start, or stays
-    /// where it is behind a hole.
+    /// where it is behind a hole. There, what of `len` is in a block that stays becomes zeros.
     pub(super) fn cut_head(&mut self, len: u64, closes: bool) {
         let first = len / self.block;
+        let within = usize::try_from(len % self.block).unwrap_or(0);
+        if !closes && within > 0 && self.blocks.contains_key(&first) {
+            let mut part = self.block_bytes(first);
+            let end = within.min(part.len());
+            part.get_mut(..end).unwrap_or_default().fill(0);
+            self.blocks.insert(first, Block::Bytes(part.into()));
+        }
         let rest = self.blocks.split_off(&first);
         if closes {
             self.blocks = rest.into_iter().map(|(index, block)| (index - first, block)).collect();
@@ -149,6 +156,24 @@ impl Data {
         } else {
             self.blocks = rest;
         }
+    }
+
+    /// With some of the blocks gone that `cut` has no longer, the first or the last of them.
+    pub(super) fn with_part_of_gap(
+        &self,
+        cut: &Self,
+        mut below: impl FnMut(u64) -> u64,
+    ) -> Self {
+        let is_gone = |index: &&u64| !cut.blocks.contains_key(*index);
+        let mut gone: Vec<u64> = self.blocks.keys().filter(is_gone).copied().collect();
+        if below(2) == 0 {
+            gone.reverse();
+        }
+        let count = below(u64::try_from(gone.len()).unwrap_or(0).saturating_add(1));
+        gone.truncate(usize::try_from(count).unwrap_or(0));
+        let mut parted = self.clone();
+        parted.blocks.retain(|index, _| !gone.contains(index));
+        parted
     }
 
     /// Makes one block read as zeros.

@@ -194,7 +194,17 @@ fn reachable(nodes: &BTreeMap<Ino, Arc<Node>>) -> BTreeMap<Ino, u32> {
 /// Makes of a flushed inode what a crash can make of it on the way to `now`.
 fn tear(node: &mut Node, now: &Node, random: &mut Random) {
     let (Body::File(old), Body::File(new)) = (&node.body, &now.body) else { return };
-    // A cut is there as a whole, or not at all; what follows it may be torn.
+    if let Some(cut) = now.cut.as_deref()
+        && cut.len() == old.len()
+        && random.below(4) == 0
+    {
+        // A gap may be there in part: file systems give its blocks back in several transactions,
+        // from either end.
+        let parted = old.with_part_of_gap(cut, |count| random.below(count));
+        node.body = Body::File(parted);
+        return;
+    }
+    // Any other cut is there as a whole, or not at all; what follows it may be torn.
     let old = now.cut.as_deref().unwrap_or(old);
     let (old, new) = (old.clone(), new.clone());
     let choice = random.below(4);

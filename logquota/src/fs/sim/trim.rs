@@ -85,8 +85,8 @@ impl TrimFile for Handle<'_> {
 
 impl Disk {
     /// Takes blocks off the head, with or without closing the gap. What was written before is
-    /// flushed first, and the cut reaches the disk as one, when the file is flushed or before:
-    /// that is how file systems with a journal do it.
+    /// flushed first, and the cut reaches the disk when the file is flushed or before: one that
+    /// closes the gap as a whole, another perhaps in parts.
     fn cut_head(&mut self, ino: Ino, len: u64, closes: bool) -> io::Result<()> {
         match (self.shape.head_cuts, closes) {
             (HeadCuts::Never, _) | (HeadCuts::Leave, true) => return Err(unsupported()),

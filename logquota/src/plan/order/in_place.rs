@@ -15,8 +15,7 @@ use crate::policy::{Codec, Method, Policy, Rules};
 use crate::stamp::Stamp;
 use crate::units::Bytes;
 
-/// The least that is compressed at a time, as long as there is more: a multiple of every file
-/// system's block.
+/// The least that is compressed at a time, as long as there is more.
 pub(crate) const PIECE_MIN: Bytes = Bytes::kib(64);
 
 /// More is never compressed at a time: it is held in memory.
@@ -31,6 +30,12 @@ pub(crate) fn piece(len: u64) -> Bytes {
     Bytes::new((len / 16).clamp(least, PIECE_MAX.get()) / least * least)
 }
 
+/// Whether pieces end where blocks do, so that they can be given back. They do not where a file
+/// system's unit is larger (ZFS with records of 128 KiB, NFS, CephFS).
+pub(crate) fn is_fit(block: Bytes) -> bool {
+    PIECE_MIN.get().is_multiple_of(block.get().max(1))
+}
+
 impl Builder<'_> {
     /// A compression for which there is no room beside its source.
     pub(super) fn begin_in_place(&mut self, set: usize, draft: &SetDraft<'_>, job: Job) {
@@ -40,6 +45,7 @@ impl Builder<'_> {
             // There, what is left of the source at the end would be taken for an archive.
             && draft.spec.policy.rules == Rules::Own
             && job.has_head_name
+            && is_fit(draft.set.space.block)
             && stamp.len > PIECE_MIN.get()
             // What was punched out must be told from what was never there.
             && stamp.holes() == Bytes::ZERO;
