@@ -1,11 +1,12 @@
 //! Compressions in place: at every instant the archive is whole, once, whatever happens.
 
 use std::io::Read as _;
+use std::path::Path;
 
 use logquota::apply::Outcome;
 use logquota::fs::sim::{Content, Fault, HeadCuts, SimDisk, SimFs, SimOp, Times, Unsynced};
 use logquota::naming::head_name;
-use logquota::plan::{Action, Wanted};
+use logquota::plan::{Action, Problem, Wanted};
 use logquota::policy::{Method, NewFile, Policy, RotateWhen, Rules};
 use logquota::{Bytes, Codec, Error, Naming};
 use logquota_tests::sandbox::{Machine, NOON, Ran};
@@ -425,6 +426,23 @@ fn a_log_with_half_an_archive_is_not_rotated_before_that_is_whole() {
         assert_eq!(fs.content("/d/app.log").unwrap(), b"now\n");
         machine.run(&fs).unwrap();
         assert!(fs.exists("/d/app.log.2.gz"));
+    }
+}
+
+#[test]
+fn half_an_archive_that_cannot_be_finished_is_an_error() {
+    let links = |fs: &SimFs| fs.hardlink(PLAIN, "/evidence").unwrap();
+    let taken = |fs: &SimFs| fs.mkdir(PACKED).unwrap();
+    let ways: [(&str, &dyn Fn(&SimFs)); 2] =
+        [("2 names (hard links)", &links), ("is in the way", &taken)];
+    for (why, meddle) in ways {
+        let (fs, _) = scene(SimDisk::default(), 48 << 10);
+        cut_short(&fs);
+        meddle(&fs);
+        let ran = machine(policy(Codec::Gzip).rotate_at(Bytes::new(1))).run(&fs).unwrap();
+        let is_told = |p: &Problem| p.is_error && p.why.contains(why) && p.path == Path::new(PLAIN);
+        assert!(ran.plan.problems.iter().any(is_told), "{:?}", ran.plan.problems);
+        assert!(fs.exists(head()) && fs.exists(PLAIN) && fs.exists("/d/app.log"));
     }
 }
 

@@ -71,6 +71,7 @@ pub fn plan(inventory: &Inventory, config: &Config, context: &Context) -> Plan {
     let sets = order::sums(inventory, &drafts, &evictions, &ordered);
     // Its books are no small part of the memory, and of no use any more.
     drop(evictions);
+    problems.extend(order::unfinished(inventory, &drafts));
     problems.extend(trim::left_whole(
         inventory,
         &drafts,

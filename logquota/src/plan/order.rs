@@ -32,6 +32,7 @@ mod squeeze;
 mod trim;
 
 pub(super) use self::due::turns;
+pub(super) use self::in_place::unfinished;
 pub(crate) use self::in_place::{PIECE_MAX, PIECE_MIN, is_fit, piece};
 pub(super) use self::squeeze::HOLES_MAX;
 pub(crate) use self::squeeze::admits;

@@ -4,13 +4,16 @@
 //! What has just been renamed is compressed so, too, when the scripts that have its writer open the
 //! log again have been run. If that has it open nevertheless, it is left alone.
 
+use std::ffi::OsString;
+
 use super::squeeze::Job;
 use super::{At, Builder};
 use crate::codec;
-use crate::inventory::{Head, Place};
+use crate::error::printable;
+use crate::inventory::{Archive, Head, Inventory, Place};
 use crate::naming::head_name;
-use crate::plan::draft::SetDraft;
-use crate::plan::{Action, Expect, Reason};
+use crate::plan::draft::{LogDraft, SetDraft};
+use crate::plan::{Action, Expect, Problem, Reason};
 use crate::policy::{Codec, Method, Policy, Rules};
 use crate::stamp::Stamp;
 use crate::units::Bytes;
@@ -60,15 +63,8 @@ impl Builder<'_> {
         for (number, log) in draft.logs.iter().enumerate().filter(|(_, log)| !log.is_blocked()) {
             for (_, archive) in log.kept() {
                 let Some(head) = archive.head() else { continue };
-                let Some((codec, level)) = how(&head.suffix, log.policy) else { continue };
+                let Ok((to, (codec, level))) = go_on(log, archive, head) else { continue };
                 let dir = log.log.archive_dir;
-                let label = archive.label();
-                let to = log.policy.naming.format(&log.log.name, &label, &head.suffix);
-                let is_taken = log.log.obstacles.contains(&to)
-                    || log.log.archives.iter().any(|other| other.name() == to);
-                if is_taken || archive.stamp().nlink > 1 {
-                    continue;
-                }
                 let from = Place { dir, name: archive.name().to_owned() };
                 let to = Place { dir, name: to };
                 let (stamp, begun) = (archive.stamp(), Some(head));
@@ -104,6 +100,43 @@ impl Builder<'_> {
         self.raise_peak(at.set, room);
         self.push(at, action, expect, stamp.allocated.plus(bytes), reason);
     }
+}
+
+/// Under which name and how the compression of an archive is gone on with, or why it is not.
+fn go_on(
+    log: &LogDraft<'_>,
+    archive: &Archive,
+    head: &Head,
+) -> Result<(OsString, (Codec, Option<i32>)), String> {
+    let how = how(&head.suffix, log.policy)
+        .ok_or_else(|| format!("`{}` is no suffix of a known codec", head.suffix))?;
+    let to = log.policy.naming.format(&log.log.name, &archive.label(), &head.suffix);
+    let names = archive.stamp().nlink;
+    if names > 1 {
+        return Err(format!("it has {names} names (hard links); remove the others"));
+    }
+    let is_taken = log.log.obstacles.contains(&to)
+        || log.log.archives.iter().any(|other| other.name() == to);
+    if is_taken {
+        return Err(format!("`{}` is in the way; move it away", printable(&to)));
+    }
+    Ok((to, how))
+}
+
+/// Archives that stay half compressed: until somebody helps, logs with numbered archives do not
+/// rotate.
+pub(in crate::plan) fn unfinished(
+    inventory: &Inventory,
+    drafts: &[SetDraft<'_>],
+) -> Vec<Problem> {
+    let logs = drafts.iter().flat_map(|draft| &draft.logs).filter(|log| !log.is_blocked());
+    let problem = |log: &LogDraft<'_>, archive: &Archive| {
+        let why = go_on(log, archive, archive.head()?).err()?;
+        let path = inventory.path(log.log.archive_dir, archive.name());
+        let why = format!("is compressed in place to one part, and cannot be finished: {why}");
+        Some(Problem { path, why, is_error: true })
+    };
+    logs.flat_map(|log| log.kept().filter_map(move |(_, archive)| problem(log, archive))).collect()
 }
 
 /// How an archive of this suffix is made; none if that is not known any more.
