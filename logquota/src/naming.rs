@@ -6,9 +6,9 @@
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 
 pub use self::date::{DateFormat, DateFormatError, DateShift};
 use crate::error::{Error, Result};
@@ -267,7 +267,7 @@ impl Naming {
         let mut found = Vec::new();
         let is = |style: &Style, found: &mut Vec<_>, own: bool| {
             let split = match style {
-                Style::Numbered { .. } => split_number(rest),
+                Style::Numbered { start } => split_number(rest, *start),
                 Style::Sequence => split_sequence(rest),
                 Style::Dated { format, .. } => {
                     format.split(rest).map(|(base, date)| (base, Label::Date(Arc::new(date))))
@@ -283,11 +283,13 @@ impl Naming {
             is(&Style::Sequence, &mut found, false);
         }
         if !matches!(self.style, Style::Dated { .. }) {
-            static DEFAULTS: std::sync::LazyLock<Vec<Style>> = std::sync::LazyLock::new(|| {
+            static DEFAULTS: LazyLock<Vec<Style>> = LazyLock::new(|| {
                 let style = |format| Style::Dated { format, shift: DateShift::default() };
                 DateFormat::defaults().into_iter().map(style).collect()
             });
             DEFAULTS.iter().for_each(|style| is(style, &mut found, false));
+            let day = split_day(rest).map(|(base, date)| (base, Label::Date(Arc::new(date))));
+            found.extend(day.map(|(base, label)| (base, label, false)));
         }
         found
     }
@@ -312,14 +314,27 @@ pub fn sequence_label(number: u64, at: i64) -> Label {
     Label::Sequence { number, at: at.clamp(0, 253_402_300_799) }
 }
 
-fn split_number(rest: &[u8]) -> Option<(&[u8], Label)> {
+/// So many archives at most have a number: each is renamed in every rotation. A larger number is a
+/// day or a month (`.20261121`, `.202611`), and of those the largest is the newest.
+const NUMBERED_MAX: u32 = 100_000;
+
+fn split_number(rest: &[u8], start: u32) -> Option<(&[u8], Label)> {
     let (base, digits) = split_digits(rest);
     let base = base.strip_suffix(b".")?;
-    // logrotate writes no leading zeros, and a number that long was never counted up to.
-    if digits.is_empty() || digits.len() > 9 || (digits.len() > 1 && digits.starts_with('0')) {
+    // logrotate writes no leading zeros.
+    if digits.len() > 1 && digits.starts_with('0') {
         return None;
     }
-    Some((base, Label::Number(digits.parse().ok()?)))
+    let number = digits.parse().ok().filter(|n| *n <= start.saturating_add(NUMBERED_MAX))?;
+    Some((base, Label::Number(number)))
+}
+
+/// `.%Y%m%d`, which many configurations have in the place of the default; a real day.
+fn split_day(rest: &[u8]) -> Option<(&[u8], Date)> {
+    static FORMAT: LazyLock<DateFormat> = LazyLock::new(DateFormat::dotted);
+    let (base, date) = FORMAT.split(rest)?;
+    let day = chrono::NaiveDate::parse_from_str(&date.text, ".%Y%m%d").ok()?;
+    (day.year() >= 1970).then_some((base, date))
 }
 
 /// The digits at the end, as text.
@@ -395,6 +410,24 @@ mod tests {
     }
 
     #[test]
+    fn a_day_behind_a_dot_is_no_number() {
+        let label = |naming: &Naming, name: &str| {
+            naming.parse(os("app.log"), os(name)).map(|parsed| parsed.label)
+        };
+        let plain = Naming::numbered(1);
+        let day = |name: &str| plain.parse(os("app.log"), os(name)).expect(name);
+        let (newer, older) = (day("app.log.20261124"), day("app.log.20261120.gz"));
+        assert!(matches!(newer.label, Label::Date(_)) && !newer.own_style);
+        assert_eq!(newer.newest_first(&older), Ordering::Less);
+        for name in ["app.log.202611", "app.log.261124", "app.log.20261324", "app.log.2026112407"] {
+            assert_eq!(label(&plain, name), None, "{name}");
+        }
+        assert_eq!(label(&plain, "app.log.99999"), Some(Label::Number(99_999)));
+        let far = Naming::numbered(20_000_000);
+        assert_eq!(label(&far, "app.log.20099999"), Some(Label::Number(20_099_999)));
+    }
+
+    #[test]
     fn h60_a_sequence_number_decides_the_order_and_not_the_time_in_the_name() {
         let naming = Naming::sequence();
         let parse = |name: &str| naming.parse(os("a"), os(name)).expect(name);
@@ -421,7 +454,7 @@ mod tests {
 
     fn labels() -> impl Strategy<Value = Label> {
         prop_oneof![
-            (0u32..1_000_000_000).prop_map(Label::Number),
+            (0u32..NUMBERED_MAX).prop_map(Label::Number),
             (any::<u64>(), 0i64..253_402_300_799).prop_map(|(n, t)| sequence_label(n, t)),
         ]
     }

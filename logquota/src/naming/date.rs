@@ -132,6 +132,11 @@ impl DateFormat {
         Self::built_in("-%Y%m%d%H%M")
     }
 
+    /// `.%Y%m%d`
+    pub(super) fn dotted() -> Self {
+        Self::built_in(".%Y%m%d")
+    }
+
     /// The three default formats.
     #[must_use]
     pub fn defaults() -> Vec<Self> {
