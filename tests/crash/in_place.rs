@@ -263,7 +263,8 @@ fn where_nothing_can_be_punched_out_it_stays_plain() {
 
 #[test]
 fn where_blocks_are_larger_than_pieces_none_is_begun_and_nothing_is_lost() {
-    let fs = disk(SimDisk { capacity: Bytes::mib(2), block: Bytes::kib(128), ..SimDisk::default() });
+    let fs =
+        disk(SimDisk { capacity: Bytes::mib(2), block: Bytes::kib(128), ..SimDisk::default() });
     let content = content(1);
     fs.put(PLAIN, Content::Bytes(content.clone()), NOON - AGE).unwrap();
     fs.put("/d/app.log", Content::from("now\n"), NOON - 10).unwrap();

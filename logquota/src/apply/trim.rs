@@ -1,8 +1,9 @@
 //! The head of a log is cut off while others write to it.
 //!
-//! One call does it or does not, so at any instant the log is what it was or what was planned:
-//! nothing is copied, and nothing is needed that a full disk has not. Where the gap cannot be
-//! closed, or somebody writes who would not notice, it stays, and reads as zeros.
+//! One call does it or does not, and what stays is never touched: nothing is copied, and nothing is
+//! needed that a full disk has not. (If the power fails meanwhile, what goes may have gone in part,
+//! and on XFS, which moves what stays extent by extent, the gap may be anywhere.) Where the gap
+//! cannot be closed, or somebody writes who would not notice, it stays, and reads as zeros.
 
 use std::io::ErrorKind;
 

@@ -159,11 +159,7 @@ impl Data {
     }
 
     /// With some of the blocks gone that `cut` has no longer, the first or the last of them.
-    pub(super) fn with_part_of_gap(
-        &self,
-        cut: &Self,
-        mut below: impl FnMut(u64) -> u64,
-    ) -> Self {
+    pub(super) fn with_part_of_gap(&self, cut: &Self, mut below: impl FnMut(u64) -> u64) -> Self {
         let is_gone = |index: &&u64| !cut.blocks.contains_key(*index);
         let mut gone: Vec<u64> = self.blocks.keys().filter(is_gone).copied().collect();
         if below(2) == 0 {

@@ -115,8 +115,8 @@ fn go_on(
     if names > 1 {
         return Err(format!("it has {names} names (hard links); remove the others"));
     }
-    let is_taken = log.log.obstacles.contains(&to)
-        || log.log.archives.iter().any(|other| other.name() == to);
+    let is_taken =
+        log.log.obstacles.contains(&to) || log.log.archives.iter().any(|other| other.name() == to);
     if is_taken {
         return Err(format!("`{}` is in the way; move it away", printable(&to)));
     }
@@ -125,10 +125,7 @@ fn go_on(
 
 /// Archives that stay half compressed: until somebody helps, logs with numbered archives do not
 /// rotate.
-pub(in crate::plan) fn unfinished(
-    inventory: &Inventory,
-    drafts: &[SetDraft<'_>],
-) -> Vec<Problem> {
+pub(in crate::plan) fn unfinished(inventory: &Inventory, drafts: &[SetDraft<'_>]) -> Vec<Problem> {
     let logs = drafts.iter().flat_map(|draft| &draft.logs).filter(|log| !log.is_blocked());
     let problem = |log: &LogDraft<'_>, archive: &Archive| {
         let why = go_on(log, archive, archive.head()?).err()?;
