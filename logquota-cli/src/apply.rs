@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
     if args.act.dry_run {
         out.human(&render::plan(&session.inventory, &plan, out.paint, out.verbose));
         out.human("Nothing was changed: this was a dry run.\n");
-        out.json(&logquota::report::RunJson::new(SCHEMA, &plan, None, &session.devices()));
+        out.json(&logquota::report::RunJson::new(SCHEMA, &plan, None));
         return Ok(exit.and(unmet(&plan, None, out)));
     }
     let (report, acted) = session.act(&plan, &args.act.mail, out);
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
         let told = free::tell(&session, goal, (SCHEMA, &plan), &report, out);
         return Ok(exit.and(acted).and(told));
     }
-    finish(SCHEMA, &session, &plan, &report, out);
+    finish(SCHEMA, &plan, &report, out);
     Ok(exit.and(unmet(&plan, Some(&report), out)).and(acted))
 }
 

@@ -57,13 +57,7 @@ pub(crate) fn plan(inventory: &Inventory, plan: &Plan, paint: Paint, verbose: bo
 }
 
 /// What a run did: one line per set and one in all; with `-v` every step.
-pub(crate) fn report(
-    plan: &Plan,
-    report: &Report,
-    devices: &[u64],
-    paint: Paint,
-    verbose: bool,
-) -> String {
+pub(crate) fn report(plan: &Plan, report: &Report, paint: Paint, verbose: bool) -> String {
     let mut text = head(plan, "what was done", paint);
     for (index, set) in plan.sets.iter().enumerate() {
         let done = |name: &str| {
@@ -102,7 +96,7 @@ pub(crate) fn report(
         }
         text.push_str(&shortfall(set, report.shortfall(plan, index), paint));
     }
-    let freed = freed_in_all(report, devices);
+    let freed = freed_in_all(report);
     let amount = Bytes::new(freed.unsigned_abs());
     let line = if freed < 0 {
         format!("The file systems have {amount} less free than before: others wrote, too.")

@@ -28,11 +28,11 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     if args.act.dry_run {
         out.human(&render::plan(&session.inventory, &plan, out.paint, out.verbose));
         out.human("Nothing was changed: this was a dry run.\n");
-        out.json(&RunJson::new(SCHEMA, &plan, None, &session.devices()));
+        out.json(&RunJson::new(SCHEMA, &plan, None));
         return Ok(exit.and(unmet(&plan, None, out)));
     }
     let (report, acted) = session.act(&plan, &args.act.mail, out);
-    finish(SCHEMA, &session, &plan, &report, out);
+    finish(SCHEMA, &plan, &report, out);
     let exit = exit.and(unmet(&plan, Some(&report), out)).and(acted);
     // The process ends here, and its locks with it; to free a million logs one by one would
     // only delay that.
@@ -43,7 +43,6 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
 /// Says what was done; `apply` ends the same way.
 pub(crate) fn finish(
     schema: &str,
-    session: &Session,
     plan: &logquota::plan::Plan,
     report: &logquota::apply::Report,
     out: &mut Output,
@@ -51,7 +50,6 @@ pub(crate) fn finish(
     for (step, outcome) in plan.steps.iter().zip(&report.outcomes) {
         render::mishap(plan, step, outcome, out);
     }
-    let devices = session.devices();
-    out.human(&render::report(plan, report, &devices, out.paint, out.verbose));
-    out.json(&RunJson::new(schema, plan, Some(report), &devices));
+    out.human(&render::report(plan, report, out.paint, out.verbose));
+    out.json(&RunJson::new(schema, plan, Some(report)));
 }

@@ -1,8 +1,13 @@
 //! `run` does one pass and reports it.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+
+use logquota_tests::mounts::{Mount, needs_root};
+use serde_json::Value;
 
 use crate::kit::{BIN, DAY, Sandbox, assert_code, json, logquota, noise, text};
 
@@ -93,6 +98,32 @@ fn a_quota_that_cannot_be_met_is_exit_6_and_says_what_is_missing() {
     assert!(text(&output.stdout).contains("LIMIT NOT MET"), "{}", text(&output.stdout));
     // Perhaps renamed, but there.
     assert!(sandbox.listing().values().any(|len| *len == 512 * 1024));
+}
+
+#[test]
+fn freed_is_what_the_file_system_says_whichever_block_has_freed_it() {
+    if needs_root() {
+        return;
+    }
+    let mount = Mount::tmpfs("size=16m");
+    let (idle, busy) = (mount.folder("idle"), mount.folder("busy"));
+    fs::write(idle.join("a.log"), b"a record\n").expect("written");
+    for number in 1..=4 {
+        fs::write(busy.join(format!("b.log.{number}")), vec![b'x'; 1 << 20]).expect("written");
+    }
+    let sandbox = Sandbox::new();
+    let block = |dir: &Path, more: &str| {
+        format!("{}/*.log {{\n size 1G\n rotate 9\n missingok\n {more}\n}}\n", dir.display())
+    };
+    let config = sandbox.config(&(block(&idle, "") + &block(&busy, "quota 1100k")));
+    let run = [OsStr::new("run"), "--json".as_ref(), "--state".as_ref()];
+    let output =
+        logquota(run.into_iter().chain([sandbox.path("status").as_ref(), config.as_ref()]));
+    assert_code(&output, 0);
+    let done = json(&output);
+    assert_eq!(done["freed"], 3 << 20, "{done}");
+    assert_eq!(done["sets"][0]["freed"], Value::Null, "{done}");
+    assert_eq!(done["sets"][1]["freed"], 3 << 20, "{done}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) const SCHEMA: &str = "logquota.free/1";
 
 /// Of what was only shown.
 pub(super) fn preview(view: &View<'_>, plan: &PlanJson) -> Value {
-    let run = RunJson::new(SCHEMA, view.plan, None, &view.session.devices());
+    let run = RunJson::new(SCHEMA, view.plan, None);
     let space = view.space();
     let unit = view.goal.wanted;
     let largest = view.foreign.largest.iter();
@@ -73,7 +73,7 @@ pub(super) fn outcome(
     outcome: &Outcome<'_>,
     report: &Report,
 ) -> Value {
-    let run = RunJson::new(schema, outcome.plan, Some(report), &session.devices());
+    let run = RunJson::new(schema, outcome.plan, Some(report));
     let unit = outcome.goal.wanted;
     let free = unit.free(&outcome.space);
     let more = json!({

@@ -76,7 +76,7 @@ impl<'a> Outcome<'a> {
             goal,
             space: session.space(goal.dev).unwrap_or(super::NO_SPACE),
             before,
-            freed: freed_in_all(report, &session.devices()),
+            freed: freed_in_all(report),
             deleted,
             released,
             compressed,

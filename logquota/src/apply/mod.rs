@@ -10,7 +10,8 @@
 //! may write to the folder can put another file under the name. No file outside the folder
 //! can be reached that way, and nothing is followed or overwritten.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -408,23 +409,23 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    /// Free space on the file system of each set that has something to do.
-    fn free(&self) -> Vec<Option<u64>> {
-        let mut dirs: Vec<Option<DirId>> = vec![None; self.plan.sets.len()];
-        for step in &self.plan.steps {
-            // Its folder may be yet to be made.
-            let is_restore = matches!(step.action, Action::RestoreBallast { .. });
-            if let (Some(slot @ None), Some(place), false) =
-                (dirs.get_mut(step.set), step.action.place(), is_restore)
+    /// What is free on each file system that steps work on, by device.
+    fn free(&self) -> BTreeMap<u64, u64> {
+        let mut free = BTreeMap::new();
+        let places = self.plan.steps.iter().filter_map(|step| step.action.place());
+        for place in places {
+            // A folder may be yet to be made.
+            if let Some(dir) = self.plan.dirs.get(&place.dir).filter(|dir| dir.missing.is_none())
+                && let Entry::Vacant(slot) = free.entry(dir.id.dev)
+                && let Ok(space) = self.fs.space(place.dir)
             {
-                *slot = Some(place.dir);
+                slot.insert(space.free.get());
             }
         }
-        let free = |dir: Option<DirId>| Some(self.fs.space(dir?).ok()?.free.get());
-        dirs.into_iter().map(free).collect()
+        free
     }
 
-    fn finish(mut self, before: &[Option<u64>]) -> Report {
+    fn finish(mut self, before: &BTreeMap<u64, u64>) -> Report {
         self.copies.clear();
         let mut errors = Vec::new();
         if self.acting_as.is_some()
@@ -437,12 +438,10 @@ impl<'a> Runner<'a> {
         for dir in dirs {
             errors.extend(self.sync_dir(dir).err());
         }
-        let after = self.free();
-        let grown = before
-            .iter()
-            .zip(after)
-            .map(|(before, after)| Some(i128::from(after?).saturating_sub(i128::from((*before)?))));
-        let freed = grown.collect();
+        let freed = self.free().into_iter().filter_map(|(dev, after)| {
+            Some((dev, i128::from(after).saturating_sub(i128::from(*before.get(&dev)?))))
+        });
+        let freed = freed.collect();
         let Ledger { used, peak, cut, .. } = self.ledger;
         Report { outcomes: self.outcomes, used, peak, cut, freed, errors }
     }

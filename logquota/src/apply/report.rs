@@ -1,5 +1,7 @@
 //! What was done: how each step ended, and what that has changed.
 
+use std::collections::BTreeMap;
+
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::units::Bytes;
@@ -32,9 +34,10 @@ pub struct Report {
     pub peak: Vec<Bytes>,
     /// What was cut off the heads of logs.
     pub cut: Bytes,
-    /// By how much the free space of each set's file system grew, as the file system says
-    /// it (negative if it shrank; other programs write, too). `None` if it would not say.
-    pub freed: Vec<Option<i128>>,
+    /// By how much the free space of each file system that steps work on grew, by device, as the
+    /// file system says it (negative if it shrank; other programs write, too). One that would not
+    /// say is missing.
+    pub freed: BTreeMap<u64, i128>,
     /// What failed besides steps: flushing folders at the end.
     pub errors: Vec<Error>,
 }

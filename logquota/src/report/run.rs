@@ -1,7 +1,5 @@
 //! What a run did, beside what was planned.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::Serialize;
 
@@ -59,17 +57,16 @@ pub struct StepRunJson {
 impl RunJson {
     /// Plan and report side by side; without a report, a dry run.
     ///
-    /// `devices` names the file system of each set, so that what was freed on one is not
-    /// counted once for each set there.
+    /// What was freed is that of a set's file system, whoever has freed it there.
     #[must_use]
-    pub fn new(schema: &str, plan: &Plan, report: Option<&Report>, devices: &[u64]) -> Self {
+    pub fn new(schema: &str, plan: &Plan, report: Option<&Report>) -> Self {
         let sets = plan.sets.iter().enumerate().map(|(index, set)| {
             let mut sums = SetJson::new(set);
             if let Some(report) = report {
                 sums.used_peak = report.peak.get(index).copied().unwrap_or(sums.used_peak);
                 sums.used_after = report.used.get(index).copied().unwrap_or(sums.used_after);
             }
-            SetRunJson { sums, freed: report.and_then(|r| freed_of(r, index)) }
+            SetRunJson { sums, freed: report.and_then(|r| freed_of(plan, r, index)) }
         });
         let steps = plan.steps.iter().enumerate().map(|(index, step)| {
             let outcome = report.and_then(|r| r.outcomes.get(index));
@@ -85,7 +82,7 @@ impl RunJson {
             host: plan.host.name.clone(),
             created: plan.created.with_timezone(&Utc).trunc_subsecs(0),
             dry_run: report.is_none(),
-            freed: report.map(|report| freed_in_all(report, devices)),
+            freed: report.map(freed_in_all),
             sets: sets.collect(),
             steps: steps.collect(),
             problems: plan.problems.iter().chain(&plan.unmet).map(ProblemJson::new).collect(),
@@ -93,21 +90,21 @@ impl RunJson {
     }
 }
 
-fn freed_of(report: &Report, set: usize) -> Option<i64> {
-    let freed = report.freed.get(set).copied().flatten()?;
-    Some(i64::try_from(freed).unwrap_or(if freed < 0 { i64::MIN } else { i64::MAX }))
+/// Of the file system that its first step is on.
+fn freed_of(plan: &Plan, report: &Report, set: usize) -> Option<i64> {
+    let steps = plan.steps.iter().filter(|step| step.set == set);
+    let dir = steps.filter_map(|step| step.action.place()).map(|place| place.dir).next()?;
+    report.freed.get(&plan.dirs.get(&dir)?.id.dev).map(|freed| narrowed(*freed))
 }
 
 /// By how much the free space of all file systems grew, each counted once.
 #[must_use]
-pub fn freed_in_all(report: &Report, devices: &[u64]) -> i64 {
-    let mut seen = BTreeSet::new();
-    devices
-        .iter()
-        .enumerate()
-        .filter(|(_, dev)| seen.insert(**dev))
-        .filter_map(|(index, _)| freed_of(report, index))
-        .fold(0, i64::saturating_add)
+pub fn freed_in_all(report: &Report) -> i64 {
+    narrowed(report.freed.values().fold(0, |sum, freed| sum.saturating_add(*freed)))
+}
+
+fn narrowed(freed: i128) -> i64 {
+    i64::try_from(freed).unwrap_or(if freed < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// The word for an outcome in machine output.
