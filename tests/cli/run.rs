@@ -113,7 +113,7 @@ fn freed_is_what_the_file_system_says_whichever_block_has_freed_it() {
     }
     let sandbox = Sandbox::new();
     let block = |dir: &Path, more: &str| {
-        format!("{}/*.log {{\n size 1G\n rotate 9\n missingok\n {more}\n}}\n", dir.display())
+        format!("{}/*.log {{\n size 1M\n rotate 9\n missingok\n {more}\n}}\n", dir.display())
     };
     let config = sandbox.config(&(block(&idle, "") + &block(&busy, "quota 1100k")));
     let run = [OsStr::new("run"), "--json".as_ref(), "--state".as_ref()];
