@@ -233,15 +233,8 @@ fn lock(
     wait: Duration,
     out: &mut Output,
 ) -> Result<Vec<Lock>, Failure> {
-    let mut locks = Vec::new();
-    for root in source::roots(config) {
-        match Lock::dir_in(tree, &root, wait) {
-            Ok(lock) => locks.push(lock),
-            // Not there or not ours to open: the scan says what that means.
-            Err(Error::Io { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    // One that is not there or not ours to open is left out: the scan says what that means.
+    let mut locks = vec![Lock::dirs_in(tree, &source::roots(config), wait)?];
     if let Some(state) = state {
         state::make_folder(state);
         match Lock::file(state, wait) {

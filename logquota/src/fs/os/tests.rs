@@ -311,6 +311,18 @@ fn h35_a_lock_is_for_one_and_is_waited_for_within_bounds() {
     assert!(matches!(Lock::dir(folder.path(), wait), Err(Error::Locked { .. })));
     drop((together, other));
     Lock::dir(folder.path(), Duration::ZERO).expect("free again");
+    let (below, other) = (folder.path().join("a/log"), folder.path().join("b"));
+    fs::create_dir_all(&below).expect("folders");
+    fs::create_dir(&other).expect("a folder");
+    symlink("a", folder.path().join("link to a")).expect("a link");
+    let held = Lock::dir(&below, wait).expect("free");
+    assert!(matches!(Lock::dir(folder.path(), wait), Err(Error::Locked { .. })), "all below");
+    assert!(Lock::dir(&other, wait).is_ok(), "beside it");
+    drop(held);
+    let names = [below, folder.path().join("link to a/log"), other, "/no such folder".into()];
+    let held = Lock::dirs_in(&Tree::default(), &names, wait).expect("one of two names");
+    assert!(matches!(Lock::dir(&names[2], wait), Err(Error::Locked { .. })));
+    drop(held);
     let path = folder.path().join("state");
     let held = Lock::file(&path, wait).expect("the first");
     assert_eq!(fs::metadata(&path).expect("it").permissions().mode() & 0o7777, 0o600);
