@@ -1,9 +1,13 @@
 //! The ballast: what it is worth when the disk is full, and what it costs when it is not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use logquota::appender::{Cause, Event, Fate};
 use logquota::ballast::TEXT;
 use logquota::fs::sim::{Content, Fault, SimDisk, SimOp, Times};
 use logquota::{Bytes, Error, OnFull};
+use logquota_tests::records::{Id, record};
 
 use crate::kit::Kit;
 use crate::look::Disk;
@@ -83,6 +87,52 @@ fn it_is_made_again_with_room_and_looked_for_once_a_minute() {
     log.maintain();
     assert_eq!(kit.calls(SimOp::Allocate, before), 0);
     assert_eq!(told(&kit), (1, 2));
+}
+
+/// The disk is full, and it has taken the last room, at each call until it is done.
+#[test]
+fn a_record_that_comes_while_it_is_being_made_gets_its_room() {
+    for at in 1.. {
+        let mut kit = Kit::on(disk(512));
+        let builder = kit.builder().on_full(OnFull::Refuse).ballast(SIZE);
+        let log = Arc::new(builder.open().expect("a log"));
+        kit.flood(&log, 100);
+        kit.fs.fill_disk("/filler").expect("a full disk");
+        kit.flood(&log, 200);
+        kit.fs.unlink("/filler").expect("room");
+        assert_eq!((kept(&kit), told(&kit)), (Bytes::ZERO, (1, 1)));
+        kit.pass(61);
+        let (caller, has_come) = (Arc::clone(&log), Arc::new(AtomicBool::new(false)));
+        let (comes, mut behind) = (Arc::clone(&has_come), 0);
+        kit.fs.interrupt(
+            move |call| {
+                behind += u32::from(behind > 0 || call.op == SimOp::Allocate);
+                behind == at + 1
+            },
+            move |fs| {
+                comes.store(true, Ordering::Relaxed);
+                fs.fill_disk("/filler").expect("a full disk");
+                for number in 300..600 {
+                    let fate = caller.write_record(&record(Id { writer: 0, number }, 100));
+                    assert!(matches!(fate, Ok(Fate::Accepted)), "{at} {number}: {fate:?}");
+                }
+            },
+        );
+        log.maintain();
+        if !has_come.load(Ordering::Relaxed) {
+            assert!(at > 3 && kept(&kit) >= SIZE, "{at}");
+            break;
+        }
+        let (numbers, stats) = (kit.disk().of_writer(0), log.stats());
+        assert_eq!(numbers, (0..600).collect::<Vec<_>>(), "{at}");
+        assert_eq!((stats.evicted_files, stats.dropped.total()), (0, 0), "{at}: {stats:?}");
+        // It is not told of as being there.
+        assert_eq!((kept(&kit), told(&kit)), (Bytes::ZERO, (2, 1)), "{at}");
+        kit.fs.unlink("/filler").expect("room");
+        kit.pass(61);
+        log.maintain();
+        assert!(kept(&kit) >= SIZE, "{at}");
+    }
 }
 
 #[test]

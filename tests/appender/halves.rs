@@ -1,14 +1,16 @@
 //! Archives that another program was compressing in place when it was interrupted: an appender
 //! that holds the log finishes them, or evicts both halves as one.
 
-use std::io::Read as _;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use logquota::appender::{Builder, Event};
 use logquota::fs::sim::{Content, Fault, SimDisk, SimFs, SimOp, Times, Unsynced};
 use logquota::naming::head_name;
 use logquota::policy::{Policy, RotateWhen};
 use logquota::{Appender, Bytes, Codec, Config, Naming, OnFull, SetSpec};
+use logquota_tests::halves::{fill_after, joined, unpacked};
 use logquota_tests::records::{Id, record};
 use logquota_tests::sandbox::{Machine, NOON};
 
@@ -58,14 +60,7 @@ fn interrupted() -> SimFs {
     fs.put("/filler/room", Content::Bytes(vec![7; 40 << 10]), NOON).expect("room");
     fs.fill_disk("/filler/film").expect("full");
     fs.unlink("/filler/room").expect("there");
-    let mut seen = 0;
-    fs.interrupt(
-        move |call| {
-            seen += usize::from(call.op == SimOp::Punch);
-            seen == 2 && call.op == SimOp::Space
-        },
-        |fs| fs.fill_disk("/filler/more").expect("full"),
-    );
+    fill_after(&fs, 2, "/filler/more");
     let mut policy = Policy::default().rotate_when(RotateWhen::Never).compress(Codec::Gzip);
     policy.naming = Naming::sequence();
     let ran = Machine::new(Config::single(SetSpec::pattern("/log/*.log", policy)))
@@ -96,33 +91,11 @@ fn whole(fs: &SimFs) -> Result<Vec<u8>, String> {
     ) {
         (Some(all), None, _) => Ok(all),
         (None, None, Some(plain)) => Ok(plain),
-        (None, Some(head), Some(mut all)) if head.len() <= all.len() => {
-            for (at, byte) in head.iter().enumerate() {
-                if all[at] != *byte && all[at] != 0 {
-                    return Err(format!("both have something else at {at}"));
-                }
-                all[at] = *byte;
-            }
-            Ok(all)
-        }
+        (None, Some(head), Some(plain)) => joined(&head, plain),
         (packed, head, plain) => {
             Err(format!("{:?}", [packed.is_some(), head.is_some(), plain.is_some()]))
         }
     }
-}
-
-fn unpacked(packed: &[u8]) -> Vec<u8> {
-    let (mut rest, mut found) = (packed, Vec::new());
-    while !rest.is_empty() {
-        let mut one = Vec::new();
-        let mut frame = flate2::bufread::GzDecoder::new(rest);
-        if frame.read_to_end(&mut one).is_err() {
-            break;
-        }
-        rest = frame.into_inner();
-        found.extend(one);
-    }
-    found
 }
 
 fn assert_finished(fs: &SimFs, how: &str) {
@@ -195,7 +168,7 @@ fn half_an_archive_is_finished() {
         let kit = Kit::with(disk());
         let quota = Bytes::new(occupied(&kit.fs) + ROOM);
         kit.fs.assert_used_at_most(quota);
-        let log = finisher(&kit, quota).on_full(on_full).open().expect("a log");
+        let log = open(&kit, finisher(&kit, quota).on_full(on_full));
         log.maintain();
         assert_finished(&kit.fs, &format!("{on_full:?}"));
         assert_eq!(kit.fs.exceeded(), None);
@@ -205,6 +178,35 @@ fn half_an_archive_is_finished() {
         assert_eq!(kit.count(|event| matches!(event, Event::Compressed { .. })), 1);
         assert_eq!((stats.compressions, stats.evicted_files), (1, 0));
     }
+}
+
+/// Opening does not wait for it; and where nothing is compressed nobody else finishes it.
+#[test]
+fn half_an_archive_is_finished_in_the_background_with_and_without_compression() {
+    for codec in [None, Some(Codec::Zstd)] {
+        let kit = Kit::with(disk());
+        let quota = Bytes::new(occupied(&kit.fs) + ROOM);
+        kit.fs.assert_used_at_most(quota);
+        let (send, finished) = channel();
+        let builder = finisher(&kit, quota).background(true).on_event(move |event| {
+            if matches!(event, Event::Compressed { .. }) {
+                let _ = send.send(());
+            }
+        });
+        let builder = codec.into_iter().fold(builder, Builder::compress);
+        let _log = builder.open().expect("a log");
+        let told = finished.recv_timeout(Duration::from_secs(60));
+        assert_eq!(told, Ok(()), "{codec:?}");
+        assert_finished(&kit.fs, &format!("{codec:?}"));
+        assert_eq!(kit.fs.exceeded(), None);
+    }
+}
+
+/// It is not finished by that.
+fn open(kit: &Kit, builder: Builder) -> Appender {
+    let log = builder.open().expect("a log");
+    assert!(kit.fs.exists(head()) && kit.fs.exists(plain()));
+    log
 }
 
 /// Room for little more than what is there.
@@ -217,7 +219,7 @@ fn h53_half_an_archive_is_whole_at_every_call_of_every_crash_while_it_is_finishe
     let kit = Kit::with(disk());
     kit.fs.record_images();
     let quota = Bytes::new(occupied(&kit.fs) + ROOM);
-    let log = finisher(&kit, quota).open().expect("a log");
+    let log = open(&kit, finisher(&kit, quota));
     log.maintain();
     drop(log);
     assert_finished(&kit.fs, "no crash");
@@ -240,7 +242,7 @@ fn h53_half_an_archive_is_whole_at_every_call_of_every_crash_while_it_is_finishe
 fn h54_h55_a_fault_at_any_call_while_half_an_archive_is_finished_loses_nothing() {
     let reference = Kit::with(disk());
     let quota = Bytes::new(occupied(&reference.fs) + ROOM);
-    let begin = |kit: &Kit| (finisher(kit, quota).open().expect("a log"), kit.fs.calls());
+    let begin = |kit: &Kit| (open(kit, finisher(kit, quota)), kit.fs.calls());
     let (log, first) = begin(&reference);
     log.maintain();
     let calls = reference.fs.log();
@@ -296,7 +298,7 @@ fn finished_amid_a_flood(on_full: OnFull) -> u32 {
     for at in (0..).step_by(3) {
         let kit = Kit::with(disk());
         let quota = Bytes::new(occupied(&kit.fs) + ROOM);
-        let log = Arc::new(finisher(&kit, quota).on_full(on_full).open().expect("a log"));
+        let log = Arc::new(open(&kit, finisher(&kit, quota).on_full(on_full)));
         kit.fs.assert_used_at_most(quota);
         let (begin, caller) = (kit.fs.calls(), Arc::clone(&log));
         let has_run = Arc::new(Mutex::new(false));
@@ -310,7 +312,7 @@ fn finished_amid_a_flood(on_full: OnFull) -> u32 {
             },
             move |_| {
                 *flag.lock().expect("no panic") = true;
-                for number in 0..1500 {
+                for number in 0..700 {
                     let fate = caller.write_record(&record(Id { writer: 0, number }, 100));
                     assert!(fate.is_ok(), "{number}: {fate:?}");
                 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -11,10 +11,10 @@ use rustix::fs::{CWD, RenameFlags};
 use serde_json::Value;
 
 use crate::kit::{
-    DAY, Sandbox, assert_code, command, json, logquota, needs_root, noise, picture_after,
+    BIN, DAY, Sandbox, assert_code, command, json, logquota, needs_root, noise, picture_after,
     picture_before, set_times, text,
 };
-use logquota_tests::mounts::Mount;
+use logquota_tests::mounts::{Mount, needs};
 
 const CONFIG: &str = "/var/log/*.log {\n rotate 9\n size 1G\n}\n";
 
@@ -386,6 +386,49 @@ fn h25_homes_that_are_links_are_homes() {
     }
     assert_code(&scene.at_once(&["/home/ann/log"]), 6);
     assert_eq!(fs::read_dir(scene.path("disk/data/people/bob")).expect("a folder").count(), 4);
+}
+
+/// A file system of this host that is given for another machine's disk.
+#[test]
+fn h25_what_is_refused_on_this_host_is_refused_below_a_root_too() {
+    let run = |dir: &str| {
+        let mut command = command();
+        command.args(["free", "1k", "--root", "/proc", dir]);
+        command.output().expect("the program starts")
+    };
+    // By these names it could be anything.
+    for dir in ["/self", "/self/task", "/self/../self/fdinfo"] {
+        assert_refused(&run(dir), "it is a folder of the system");
+    }
+    if needs_root() || needs(&["unshare"]) {
+        return;
+    }
+    if !Path::new("/home").is_dir() {
+        println!("skipped: needs /home");
+        return;
+    }
+    // Other homes in place of those that are here, where the program itself may be.
+    let script = "
+        exec 3< \"$1\"
+        mount -t tmpfs none /home && cd /home && mkdir -p etc ann/log && echo shop-07 > etc/hostname
+        for dir in ann ann/log; do echo 1 > $dir/app.log; echo 2 > $dir/app.log.1; done
+        /proc/self/fd/3 free 100% --max-fraction 1 --root /home --yes --host shop-07 \"$2\"
+        echo $? && ls ann ann/log";
+    let free = |dir: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, "sh", BIN, dir]).output().expect("it starts")
+    };
+    for home in ["/ann", "/ann/log/.."] {
+        let refused = free(home);
+        let (told, seen) = (text(&refused.stderr), text(&refused.stdout));
+        assert!(told.contains("`/ann` was refused: it is a home, or holds homes"), "{told}{seen}");
+        assert_eq!(seen.matches("app.log.1").count(), 2, "{told}{seen}");
+        assert!(seen.starts_with("5\n"), "{told}{seen}");
+    }
+    // Logs in there may be meant.
+    let freed = free("/ann/log");
+    let seen = text(&freed.stdout);
+    assert!(seen.ends_with("ann/log:\napp.log\n"), "{}", said(&freed));
 }
 
 /// Names of users and groups are those of the disk; what is compared is their numbers.

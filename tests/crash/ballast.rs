@@ -4,9 +4,9 @@
 use logquota::apply::Outcome;
 use logquota::ballast::TEXT;
 use logquota::fs::sim::{Content, Fault, SimDisk, SimFs, SimOp, Times, Unsynced};
-use logquota::inventory::BallastFound;
+use logquota::inventory::{BallastFound, Note};
 use logquota::plan::Action;
-use logquota::policy::{Policy, RotateWhen, SetSpec};
+use logquota::policy::{Identity, Policy, RotateWhen, SetSpec};
 use logquota::{Bytes, Codec, Config};
 use logquota_tests::sandbox::{Machine, NOON, Ran};
 use logquota_tests::workloads::noise;
@@ -149,6 +149,59 @@ fn where_no_blocks_can_be_set_aside_they_are_written() {
     assert!(content.starts_with(TEXT) && content.len() as u64 == SIZE.get());
     assert!(kept(&fs) >= SIZE);
     assert!(!content[TEXT.len()..].chunks(64).any(|part| part.iter().all(|byte| *byte == 0)));
+}
+
+/// No file system gives less than a block, and its text has to be in it.
+#[test]
+fn one_that_is_smaller_than_a_block_or_its_text_is_made_once() {
+    for (size, allocates) in [(1, true), (64, true), (64, false), (300, true), (4096, false)] {
+        let fs = disk(SimDisk { allocates, ..SimDisk::default() }, Bytes::kib(300));
+        let config = at_rest(machine().config).ballast(Bytes::new(size));
+        let mut machine = Machine { config, ..machine() };
+        assert_eq!(story(&machine.run(&fs).unwrap()), ["restore_ballast"], "{size}");
+        let again = machine.run(&fs).unwrap();
+        assert_eq!(again.plan.steps.len(), 0, "{size} {allocates}: {}", again.story());
+        assert!(fs.content(BALLAST).unwrap().starts_with(TEXT));
+    }
+}
+
+#[test]
+fn h52_h53_a_crash_at_every_call_while_it_is_made_smaller_leaves_that_to_the_next_runs() {
+    let fs = disk(SimDisk::default(), Bytes::kib(300));
+    let of = |size| Machine { config: at_rest(machine().config).ballast(size), ..machine() };
+    of(Bytes::kib(128)).run(&fs).unwrap();
+    assert_eq!(kept(&fs), Bytes::kib(128));
+    fs.record_images();
+    assert_eq!(story(&of(SIZE).run(&fs).unwrap()), ["restore_ballast"]);
+    assert_eq!(kept(&fs), SIZE);
+    let images = fs.images();
+    assert!(images.len() > 5, "{}", images.len());
+    for image in images {
+        for model in Unsynced::ALL {
+            let after = image.reboot(model, image.call());
+            of(SIZE).settle(&after, 3).unwrap();
+            assert_eq!(kept(&after), SIZE, "{} {model:?}", image.call());
+        }
+    }
+}
+
+/// Root looks after the logs of a user who keeps one: whether it is made again is up to him.
+#[test]
+fn another_users_is_given_up_and_not_made_again_and_that_is_no_error() {
+    let fs = full(SimDisk::default());
+    for (path, mode) in [("/log", 0o750), (DIR, 0o700), (BALLAST, 0o600)] {
+        fs.chown(path, mode, 33, 33).unwrap();
+    }
+    let mut machine = gentle();
+    machine.config = at_rest(machine.config);
+    machine.config.sets[0].policy.run_as = Some(Identity { uid: 33, gid: 33 });
+    assert_eq!(story(&machine.run(&fs).unwrap()), ["release_ballast"]);
+    assert!(fs.exists(DIR) && !fs.exists(BALLAST));
+    fs.unlink("/flood").unwrap();
+    let ran = machine.run(&fs).unwrap();
+    assert!(ran.plan.steps.is_empty() && !ran.says_so(), "{}", ran.story());
+    let told = |note: &Note| note.why.contains("another user keeps one, and it is released");
+    assert!(ran.inventory.notes.iter().any(told), "{}", ran.story());
 }
 
 /// At any call, the logs lose nothing, and the runs behind that end where the uncut one ends.

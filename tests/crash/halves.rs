@@ -6,10 +6,11 @@ use logquota::apply::Outcome;
 use logquota::fs::sim::{Call, Content, Fault, SimDisk, SimFs, SimOp, Times};
 use logquota::policy::NewFile;
 use logquota::{Bytes, Codec, Error};
+use logquota_tests::halves::unpacked;
 use logquota_tests::sandbox::NOON;
 
 use crate::hazards::machine;
-use crate::in_place::{LEN, PACKED, PLAIN, assert_done, cut_short, head, policy, scene, unpacked};
+use crate::in_place::{LEN, PACKED, PLAIN, assert_done, cut_short, head, policy, scene};
 
 fn is_changed(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Skipped(Error::Changed { .. }))

@@ -1,6 +1,5 @@
 //! Compressions in place: at every instant the archive is whole, once, whatever happens.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use logquota::apply::Outcome;
@@ -9,6 +8,7 @@ use logquota::naming::head_name;
 use logquota::plan::{Action, Problem, Wanted};
 use logquota::policy::{Method, NewFile, Policy, RotateWhen, Rules};
 use logquota::{Bytes, Codec, Error, Naming};
+use logquota_tests::halves::{fill_after, joined, unpacked};
 use logquota_tests::sandbox::{Machine, NOON, Ran};
 use logquota_tests::workloads::{Random, noise};
 
@@ -62,36 +62,9 @@ fn whole(fs: &SimFs) -> Result<Vec<u8>, String> {
     match (unpacked(PACKED), unpacked(&head()), plain) {
         (Some(all), None, _) => Ok(all),
         (None, None, Some(plain)) => Ok(plain),
-        (None, Some(head), Some(plain)) => {
-            let mut all = plain;
-            if head.len() > all.len() {
-                return Err("the head is longer".to_owned());
-            }
-            for (at, byte) in head.iter().enumerate() {
-                if all[at] != *byte && all[at] != 0 {
-                    return Err(format!("both have something else at {at}"));
-                }
-                all[at] = *byte;
-            }
-            Ok(all)
-        }
+        (None, Some(head), Some(plain)) => joined(&head, plain),
         other => Err(format!("{:?}", (other.0.is_some(), other.1.is_some(), other.2.is_some()))),
     }
-}
-
-/// What the whole frames have.
-pub(crate) fn unpacked(packed: &[u8]) -> Vec<u8> {
-    let (mut rest, mut found) = (packed, Vec::new());
-    while !rest.is_empty() {
-        let mut one = Vec::new();
-        let mut frame = flate2::bufread::GzDecoder::new(rest);
-        if frame.read_to_end(&mut one).is_err() {
-            break;
-        }
-        rest = frame.into_inner();
-        found.extend(one);
-    }
-    found
 }
 
 fn ops(fs: &SimFs) -> Vec<SimOp> {
@@ -226,14 +199,7 @@ fn h54_h55_a_fault_at_any_call_loses_nothing_and_the_next_run_goes_on() {
 fn where_not_even_a_piece_has_room_what_is_done_stays_and_is_gone_on_with() {
     let (fs, content) = scene(SimDisk::default(), 48 << 10);
     // Somebody takes what the first two pieces have given back.
-    let mut seen = 0;
-    fs.interrupt(
-        move |call| {
-            seen += usize::from(call.op == SimOp::Punch);
-            seen == 3 && call.op == SimOp::Space
-        },
-        |fs| fs.fill_disk("/more").unwrap(),
-    );
+    fill_after(&fs, 3, "/more");
     let ran = machine(policy(Codec::Gzip)).run(&fs).unwrap();
     assert!(matches!(ran.report.outcomes[..], [Outcome::Skipped(Error::NoRoom { .. })]));
     assert!(fs.exists(head()) && fs.exists(PLAIN));
@@ -395,14 +361,7 @@ fn what_was_appended_behind_all_that_was_packed_is_packed_whole() {
 
 /// Stops a run when three pieces are in the head.
 pub(crate) fn cut_short(fs: &SimFs) {
-    let mut seen = 0;
-    fs.interrupt(
-        move |call| {
-            seen += usize::from(call.op == SimOp::Punch);
-            seen == 3 && call.op == SimOp::Space
-        },
-        |fs| fs.fill_disk("/more").unwrap(),
-    );
+    fill_after(fs, 3, "/more");
     machine(policy(Codec::Gzip)).run(fs).unwrap();
     fs.unlink("/more").unwrap();
     assert!(fs.exists(head()) && fs.exists(PLAIN));
@@ -455,14 +414,7 @@ fn a_log_with_dated_names_is_rotated_beside_half_an_archive() {
     fs.move_over(PLAIN, dated).unwrap();
     let mut policy = policy(Codec::Gzip);
     policy.naming = Naming::sequence();
-    let mut seen = 0;
-    fs.interrupt(
-        move |call| {
-            seen += usize::from(call.op == SimOp::Punch);
-            seen == 3 && call.op == SimOp::Space
-        },
-        |fs| fs.fill_disk("/more").unwrap(),
-    );
+    fill_after(&fs, 3, "/more");
     machine(policy.clone()).run(&fs).unwrap();
     policy.create = Some(NewFile { mode: Some(0o640), uid: Some(0), gid: Some(0) });
     let ran = machine(policy.rotate_at(Bytes::new(1))).run(&fs).unwrap();

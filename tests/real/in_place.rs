@@ -3,11 +3,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use logquota::naming::head_name;
+use logquota_tests::halves::{self, joined};
 use logquota_tests::mounts::{Mount, needs, needs_root};
 use logquota_tests::strace::{self, SYNCING, Strace, needs_strace};
 use logquota_tests::workloads::gzip;
@@ -212,25 +213,7 @@ fn whole(logs: &Path) -> Result<Vec<u8>, String> {
     match (logs.join("app.log.1.gz").exists(), head, plain) {
         (true, Err(_), _) => Ok(unpacked(&logs.join("app.log.1.gz"))),
         (false, Err(_), Ok(plain)) => Ok(plain),
-        (false, Ok(head), Ok(mut plain)) => {
-            let mut rest = head.as_slice();
-            let mut at = 0;
-            while !rest.is_empty() {
-                let mut one = Vec::new();
-                let mut frame = flate2::bufread::GzDecoder::new(rest);
-                if frame.read_to_end(&mut one).is_err() {
-                    break;
-                }
-                rest = frame.into_inner();
-                let place = plain.get_mut(at..at + one.len()).ok_or("the head is longer")?;
-                if place != one && place.iter().any(|byte| *byte != 0) {
-                    return Err(format!("both have something else at {at}"));
-                }
-                place.copy_from_slice(&one);
-                at += one.len();
-            }
-            Ok(plain)
-        }
+        (false, Ok(head), Ok(plain)) => joined(&halves::unpacked(&head), plain),
         (packed, head, plain) => Err(format!("{packed} {} {}", head.is_ok(), plain.is_ok())),
     }
 }

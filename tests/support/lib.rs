@@ -8,6 +8,7 @@ pub mod fuzz_config;
 pub mod fuzz_names;
 pub mod fuzz_plan;
 pub mod generate;
+pub mod halves;
 pub mod model;
 pub mod mounts;
 pub mod records;

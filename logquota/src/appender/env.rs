@@ -85,6 +85,8 @@ pub(super) struct Env {
     pub(super) is_closing: AtomicBool,
     /// Others append to the log, too, and claim room for themselves.
     pub(super) is_shared: AtomicBool,
+    /// An archive was found that is half compressed.
+    pub(super) has_halves: AtomicBool,
     /// The background has something to do.
     pub(super) wants_upkeep: AtomicBool,
     /// It had, and others were in the way: the next tick is early enough.
@@ -134,6 +136,7 @@ impl Env {
             on_event: builder.on_event.clone(),
             is_closing: AtomicBool::new(false),
             is_shared: AtomicBool::new(false),
+            has_halves: AtomicBool::new(false),
             wants_upkeep: AtomicBool::new(false),
             is_put_off: AtomicBool::new(false),
             is_unsynced: AtomicBool::new(false),

@@ -95,6 +95,8 @@ impl Core {
             // What others made archives of as they took a log over, before they were killed.
             upkeep::remove_empty(env, &seen, None);
         }
+        let has_halves = seen.log().is_some_and(|log| log.heads() > 0);
+        env.has_halves.store(has_halves, Ordering::Release);
         upkeep::close(env, &seen);
         if let Some(why) = refusal {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why);

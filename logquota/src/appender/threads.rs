@@ -1,5 +1,6 @@
 //! The threads of one appender: the keeper, which looks once a second whether all is well
-//! and deletes what has to go, and the packer, which compresses.
+//! and deletes what has to go, and the packer, which compresses. Without compression there is a
+//! packer only if an archive was found that is half compressed.
 //!
 //! They hold the core, not the appender's handle; so the last clone that is dropped ends them.
 
@@ -65,7 +66,8 @@ impl Threads {
             return Ok(threads);
         }
         threads.spawn(core, "logquota-keep", keep)?;
-        if core.env.policy.compress.is_some() {
+        let has_halves = core.env.has_halves.load(Ordering::Acquire);
+        if core.env.policy.compress.is_some() || has_halves {
             threads.spawn(core, "logquota-pack", pack)?;
         }
         if let Front::Queued(_) = &core.front {

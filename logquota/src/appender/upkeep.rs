@@ -267,10 +267,6 @@ fn tidy_seen(env: &Env, goal: Goal, seen: &Seen) -> Result<bool> {
     // begun here, as room is made before it is missing; one that `run` has begun is finished.
     let is_left_out = |step: &Step| match step.action {
         Action::Squeeze { begun: None, .. } => true,
-        // Without compression nobody else finishes it.
-        Action::Squeeze { .. } if env.policy.compress.is_none() => {
-            !matches!(goal, Goal::Routine { .. })
-        }
         Action::Compress { .. } | Action::Squeeze { .. } => {
             goal != Goal::Routine { compress: true }
         }

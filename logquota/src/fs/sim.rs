@@ -113,6 +113,13 @@ pub struct Usage {
     pub inodes: u64,
 }
 
+/// No test makes so many calls, but a program that tries something again for ever does: the list of
+/// them would take all the memory of the machine.
+const CALLS_MAX: usize = 1 << 22;
+
+/// Nor so many that change something, where images are kept.
+const IMAGES_MAX: usize = 1 << 14;
+
 type When = Box<dyn FnMut(&Call) -> bool + Send>;
 type Then = Box<dyn FnOnce(&SimFs) + Send>;
 
@@ -120,6 +127,10 @@ type Then = Box<dyn FnOnce(&SimFs) + Send>;
 ///
 /// Calls of the traits [`ReadFs`](super::ReadFs) and [`WriteFs`](super::WriteFs) are counted
 /// and can fail; the methods here are somebody else at work, and are neither.
+///
+/// # Panics
+///
+/// After some millions of calls, or some thousands of images, as a loop without an end makes them.
 pub struct SimFs {
     shared: Arc<Shared>,
 }
@@ -360,6 +371,13 @@ impl SimFs {
         if state.crashed {
             return Err(Fault::Crash.error());
         }
+        let (calls, images) = (state.log.len(), state.images.as_ref().map_or(0, Vec::len));
+        let is_endless = calls >= CALLS_MAX || images >= IMAGES_MAX;
+        if is_endless {
+            state.crashed = true;
+            self.shared.turned.notify_all();
+        }
+        assert!(!is_endless, "{calls} calls were made, and {op:?} now: this does not end");
         let Target { path, to, at } = target(&state);
         let index = u64::try_from(state.log.len()).unwrap_or(u64::MAX) + 1;
         let call = Call { index, op, path, to, at };

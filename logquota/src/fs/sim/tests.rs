@@ -406,3 +406,12 @@ fn access_control_lists_and_attributes_are_kept_and_reach_the_disk_with_the_file
     assert_eq!((found, extended.label, extended.others), (acl, Some(b"a".to_vec()), vec![]));
     assert_eq!(after.meta("/d/b").unwrap().mode, 0o640);
 }
+
+/// Such a loop once took 18 GB for the list of its calls.
+#[test]
+#[should_panic(expected = "SyncDir now: this does not end")]
+fn a_loop_without_an_end_is_stopped() {
+    let (fs, dir) = disk(small(1));
+    fs.record_images();
+    while fs.sync_dir(dir).is_ok() {}
+}
