@@ -252,6 +252,28 @@ fn a_log_that_is_taken_between_the_look_and_the_cut_is_left_to_its_holder() {
     assert_eq!(fs.content(LOG).unwrap(), content);
 }
 
+/// Only what can be cut is cut in place of its rotation.
+#[test]
+fn a_log_that_is_due_and_held_does_not_wait_for_a_cut_for_ever() {
+    let (fs, content) = full(HeadCuts::Close);
+    let dir = fs.open_root("/d".as_ref()).unwrap();
+    let holder = fs.open_log(dir, OsStr::new("app.log"), None).unwrap();
+    assert!(holder.hold(Hold::Alone).unwrap());
+    let mut machine = machine(policy().rotate_at(Bytes::new(2000)));
+    let ran = machine.run(&fs).unwrap();
+    assert!(cuts(&ran).is_empty() && !fs.exists(LOG), "{}", ran.story());
+    assert_eq!(fs.content("/d/app.log.1").unwrap(), content);
+    // It stays as long as it is held, and that is said.
+    let ran = machine.run(&fs).unwrap();
+    let is_said =
+        |outcome: &Outcome| matches!(outcome, Outcome::Skipped(Error::StillWritten { .. }));
+    assert!(ran.report.outcomes.iter().any(is_said), "{}", ran.story());
+    assert_eq!(fs.content("/d/app.log.1").unwrap(), content);
+    drop(holder);
+    let ran = machine.run(&fs).unwrap();
+    assert_eq!((fs.exists("/d/app.log.1"), &ran.report.used[0]), (false, &Bytes::ZERO));
+}
+
 /// It may be an appender's. Neither the look nor the cut learns that.
 #[test]
 fn a_log_is_not_cut_where_nobody_may_look_at_who_holds_it() {
