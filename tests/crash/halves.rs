@@ -4,13 +4,15 @@ use std::path::Path;
 
 use logquota::apply::Outcome;
 use logquota::fs::sim::{Call, Content, Fault, SimDisk, SimFs, SimOp, Times};
-use logquota::policy::NewFile;
-use logquota::{Bytes, Codec, Error};
+use logquota::policy::{Limits, NewFile};
+use logquota::{Bytes, Codec, Config, Error, SetSpec};
 use logquota_tests::halves::unpacked;
-use logquota_tests::sandbox::NOON;
+use logquota_tests::sandbox::{Machine, NOON};
 
 use crate::hazards::machine;
-use crate::in_place::{LEN, PACKED, PLAIN, assert_done, cut_short, head, policy, scene};
+use crate::in_place::{
+    LEN, PACKED, PLAIN, assert_done, assert_packed, cut_short, head, policy, scene,
+};
 
 fn is_changed(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Skipped(Error::Changed { .. }))
@@ -177,4 +179,75 @@ fn what_has_just_been_rotated_is_compressed_in_place_and_not_lost_to_the_quota()
     assert_eq!(ran.report.shortfall(&ran.plan, 0), Bytes::ZERO, "{}", ran.story());
     assert!(ran.report.used[0] <= quota, "{}", ran.story());
     assert!(machine.run(&fs).unwrap().plan.steps.is_empty());
+}
+
+/// A quota over two sets: what compression has gained in one of them is gained for both.
+#[test]
+fn what_a_quota_of_all_lacks_in_the_end_is_measured_for_each_set() {
+    let (fs, content) = scene(SimDisk::default(), 68 << 10);
+    fs.unlink(PLAIN).unwrap();
+    fs.put(PLAIN, Content::Bytes(vec![b'x'; 64 << 10]), NOON - 2 * 86_400).unwrap();
+    fs.put("/d/app.log", Content::Bytes(content.clone()), NOON - 86_400).unwrap();
+    fs.mkdir("/e").unwrap();
+    fs.put("/e/b.log", Content::from("now\n"), NOON - 10).unwrap();
+    let quota = Bytes::new(LEN as u64 / 2);
+    let mut policy = policy(Codec::Gzip).rotate_at(Bytes::kib(100));
+    policy.create = Some(NewFile { mode: Some(0o640), uid: Some(0), gid: Some(4) });
+    let sets = ["/d/*.log", "/e/*.log"].map(|at| SetSpec::pattern(at, policy.clone()));
+    let global = Limits { quota: Some(quota), ..Limits::default() };
+    let mut machine = Machine::new(Config { sets: sets.into(), global, ..Config::default() });
+    let ran = machine.run(&fs).unwrap();
+    assert_done(&fs, &content, &ran.story());
+    assert!(ran.report.used.iter().copied().sum::<Bytes>() <= quota, "{}", ran.story());
+    for set in 0..2 {
+        assert!(ran.plan.sets[set].shortfall > Bytes::ZERO, "{set}: {}", ran.story());
+        assert_eq!(ran.report.shortfall(&ran.plan, set), Bytes::ZERO, "{set}: {}", ran.story());
+    }
+}
+
+/// While its last piece is taken out and until it is unlinked: before each call but the last, which
+/// nobody can look ahead of.
+#[test]
+fn h44_what_is_appended_in_the_last_moment_is_packed_too_or_stays_and_is_said() {
+    let (reference, _) = scene(SimDisk::default(), 80 << 10);
+    machine(policy(Codec::Gzip)).run(&reference).unwrap();
+    let calls = reference.log();
+    let of_source = |op: SimOp| {
+        let is_it = |at: &usize| calls[*at].op == op && calls[*at].path == Path::new(PLAIN);
+        (0..calls.len()).filter(is_it).collect::<Vec<usize>>()
+    };
+    let (punches, removed) = (of_source(SimOp::Punch), of_source(SimOp::Remove));
+    let ([.., before, last], [gone]) = (&punches[..], &removed[..]) else { panic!("{calls:?}") };
+    let renamed = calls.iter().rposition(|call| call.op == SimOp::Rename).unwrap();
+    assert!(*last < renamed && renamed < *gone);
+    for (at, long) in (before + 1..*gone).flat_map(|at| [(at, false), (at, true)]) {
+        let (fs, mut content) = scene(SimDisk::default(), 80 << 10);
+        let call = calls[at].clone();
+        let about = format!("{long}, before {call}");
+        let more = b"more\n".repeat(if long { 1000 } else { 1 });
+        content.extend(&more);
+        if at == *last {
+            // It was looked at just before that: the block with the end of it goes.
+            let end = content.len().min(LEN.next_multiple_of(4096));
+            content[LEN..end].fill(0);
+        }
+        let expected = more.clone();
+        fs.interrupt(
+            move |next| next.index == call.index,
+            move |fs| fs.append(PLAIN, &more).unwrap(),
+        );
+        let ran = machine(policy(Codec::Gzip)).run(&fs).unwrap();
+        let is_said =
+            |outcome: &Outcome| matches!(outcome, Outcome::Skipped(Error::StillWritten { .. }));
+        assert!(ran.report.outcomes.iter().any(is_said), "{about}: {}", ran.story());
+        assert_eq!(fs.exists(PACKED), at >= renamed, "{about}: {}", ran.story());
+        let ran = machine(policy(Codec::Gzip)).run(&fs).unwrap();
+        if at < renamed {
+            assert_packed(&fs, &content, &format!("{about}: {}", ran.story()));
+            continue;
+        }
+        // Then there are two archives.
+        assert!(fs.content(PLAIN).unwrap().ends_with(&expected), "{about}: {}", ran.story());
+        assert!(unpacked(&fs.content(PACKED).unwrap()) == content[..LEN], "{about}");
+    }
 }

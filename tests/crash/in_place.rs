@@ -81,7 +81,7 @@ pub(crate) fn assert_done(fs: &SimFs, content: &[u8], how: &str) {
     assert_eq!(entry.mtime.secs, NOON - AGE, "{how}");
 }
 
-fn assert_packed(fs: &SimFs, content: &[u8], how: &str) {
+pub(crate) fn assert_packed(fs: &SimFs, content: &[u8], how: &str) {
     assert!(!fs.exists(PLAIN) && !fs.exists(head()), "{how}: {:?}", fs.snapshot().keys());
     assert_eq!(whole(fs).as_deref(), Ok(content), "{how}");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use logquota::apply::Outcome;
 use logquota::fs::sim::{Content, Fault, HeadCuts, SimDisk, SimFs, SimOp, Times};
 use logquota::fs::{Hold, ReadFs as _, WriteFs as _};
-use logquota::plan::{Action, Reason};
+use logquota::plan::{Action, Reason, Wanted};
 use logquota::policy::{Method, Policy, RotateWhen};
 use logquota::{Bytes, Error};
 use logquota_tests::sandbox::{NOON, Ran};
@@ -250,6 +250,61 @@ fn a_log_that_is_taken_between_the_look_and_the_cut_is_left_to_its_holder() {
     let ran = machine.apply(&fs, inventory, plan);
     assert!(matches!(ran.report.outcomes[..], [Outcome::Skipped(Error::StillWritten { .. })]));
     assert_eq!(fs.content(LOG).unwrap(), content);
+}
+
+/// Only what can be cut is cut in place of its rotation.
+#[test]
+fn a_log_that_is_due_and_held_does_not_wait_for_a_cut_for_ever() {
+    let (fs, content) = full(HeadCuts::Close);
+    let dir = fs.open_root("/d".as_ref()).unwrap();
+    let holder = fs.open_log(dir, OsStr::new("app.log"), None).unwrap();
+    assert!(holder.hold(Hold::Alone).unwrap());
+    let mut machine = machine(policy().rotate_at(Bytes::new(2000)));
+    let ran = machine.run(&fs).unwrap();
+    assert!(cuts(&ran).is_empty() && !fs.exists(LOG), "{}", ran.story());
+    assert_eq!(fs.content("/d/app.log.1").unwrap(), content);
+    // It stays as long as it is held, and that is said.
+    let ran = machine.run(&fs).unwrap();
+    let is_said =
+        |outcome: &Outcome| matches!(outcome, Outcome::Skipped(Error::StillWritten { .. }));
+    assert!(ran.report.outcomes.iter().any(is_said), "{}", ran.story());
+    assert_eq!(fs.content("/d/app.log.1").unwrap(), content);
+    drop(holder);
+    let ran = machine.run(&fs).unwrap();
+    assert_eq!((fs.exists("/d/app.log.1"), &ran.report.used[0]), (false, &Bytes::ZERO));
+}
+
+/// It may be an appender's. Neither the look nor the cut learns that.
+#[test]
+fn a_log_is_not_cut_where_nobody_may_look_at_who_holds_it() {
+    for cuts_logs in [false, true] {
+        let scene = || {
+            let fs = disk(SimDisk { capacity: Bytes::kib(256), ..SimDisk::default() });
+            fs.put(LOG, noise(1, 200 << 10), NOON - 10).unwrap();
+            fs.fill_disk("/film").unwrap();
+            let mut machine = machine(policy());
+            machine.config.sets[0].policy.live_trim = !cuts_logs;
+            machine.cuts_logs = cuts_logs;
+            machine.free = cuts_logs.then_some(Wanted::Bytes(Bytes::kib(100)));
+            (fs, machine)
+        };
+        let (reference, mut machine) = scene();
+        assert_eq!(cuts(&machine.run(&reference).unwrap()).len(), 1);
+        assert!(ops(&reference).contains(&SimOp::Collapse));
+        let looks = reference.log().into_iter().filter(|call| call.op == SimOp::IsHeld);
+        let (fs, mut machine) = scene();
+        let content = fs.content(LOG).unwrap();
+        looks.for_each(|look| fs.fail_at(look.index, Fault::Access, Times::Once));
+        let ran = machine.run(&fs).unwrap();
+        assert_eq!(fs.faults_struck(), 2, "once to plan it, and once to do it");
+        assert!(fs.content(LOG).unwrap() == content, "{}", ran.story());
+        let outcomes = ran.report.outcomes.as_slice();
+        assert!(
+            matches!(outcomes, [Outcome::Skipped(Error::StillWritten { .. })]),
+            "{}",
+            ran.story()
+        );
+    }
 }
 
 /// What is in the log's place meanwhile is not what was looked at.

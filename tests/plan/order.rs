@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta};
 use logquota::inventory::{Archive, Dir, DirId, Inventory, Log, Set, Space};
 use logquota::plan::{Action, Context, Host, Plan, Purpose, Step, check, plan};
 use logquota::policy::{
-    Codec, Config, Mail, MailWhen, Method, NewFile, Policy, RotateWhen, SetSpec,
+    Codec, Config, Limits, Mail, MailWhen, Method, NewFile, Policy, RotateWhen, SetSpec,
 };
 use logquota::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
 use logquota::units::Bytes;
@@ -47,7 +47,16 @@ fn log(name: &str, active: Meta, archives: Vec<Archive>) -> Log {
 }
 
 /// All that is due, of sets on one disk with so many free bytes and inodes.
-fn planned(sets: Vec<(Policy, Vec<Log>)>, (free, inodes): (Bytes, u64)) -> Plan {
+fn planned(sets: Vec<(Policy, Vec<Log>)>, room: (Bytes, u64)) -> Plan {
+    planned_within(Limits::default(), sets, room)
+}
+
+/// The same with limits over all of them.
+fn planned_within(
+    global: Limits,
+    sets: Vec<(Policy, Vec<Log>)>,
+    (free, inodes): (Bytes, u64),
+) -> Plan {
     let space = Space {
         total: Bytes::gib(1),
         free,
@@ -69,7 +78,7 @@ fn planned(sets: Vec<(Policy, Vec<Log>)>, (free, inodes): (Bytes, u64)) -> Plan 
     let dirs = BTreeMap::from([(DIR, dir)]);
     let mut inventory = Inventory { dirs, sets: found, ballasts: Vec::new(), notes: Vec::new() };
     inventory.normalize();
-    let config = Config { sets: specs, ..Config::default() };
+    let config = Config { sets: specs, global, ..Config::default() };
     let context =
         Context { now: now(), host: Host::default(), force: false, purpose: Purpose::Routine };
     let plan = plan(&inventory, &config, &context);
@@ -179,4 +188,25 @@ fn an_empty_log_that_was_copied_gives_its_inode_back() {
     let logs = vec![log("a.log", meta(101, 160), vec![old]), log("b.log", meta(103, 0), vec![])];
     let plan = planned(vec![(policy, logs)], (Bytes::mib(512), 0));
     assert_eq!((count(&plan, "copy"), count(&plan, "compress")), (2, 1), "{}", show(&plan));
+}
+
+/// The log is over its quota and stays; were it rotated, that would need an inode. Whether there is
+/// one is nothing that another log's archive goes for.
+#[test]
+fn no_archive_goes_for_the_inode_of_a_rotation_that_is_taken_back() {
+    for common in [false, true] {
+        let mut policy = Policy::default().keep_count(9).rotate_when(RotateWhen::Never);
+        policy.create = Some(NewFile::default());
+        let quota = Limits { quota: Some(Bytes::kib(200)), ..Limits::default() };
+        if !common {
+            policy.limits = quota;
+        }
+        let old = archive(&policy, "b.log", "b.log.1", &meta(202, 20));
+        let large = log("a.log", meta(101, 300), Vec::new());
+        let logs = vec![large, log("b.log", meta(201, 20), vec![old])];
+        let global = if common { quota } else { Limits::default() };
+        let plan = planned_within(global, vec![(policy, logs)], (Bytes::mib(512), 0));
+        assert_eq!(plan.steps, [], "{common}: {}", show(&plan));
+        assert_eq!(plan.sets[0].shortfall, Bytes::kib(140), "{common}");
+    }
 }

@@ -152,3 +152,41 @@ fn h23_a_plan_for_one_mount_is_refused_on_another() {
     assert_code(&here, 6);
     assert!(!dir.join("app.log.4").exists());
 }
+
+/// A subvolume is no mount, but a device of its own, whose inodes have the same numbers.
+#[test]
+fn logs_on_a_subvolume_of_btrfs_are_not_said_to_be_not_ours() {
+    if needs_root() || needs(&["mkfs.btrfs", "btrfs"]) {
+        return;
+    }
+    let mount = Mount::image("mkfs.btrfs", &["-q", "-f"], 256, "");
+    let dir = logs(&mount);
+    let sub = dir.join("sub");
+    logquota_tests::mounts::system("btrfs", ["-q", "subvolume", "create", &utf8(&sub)]);
+    for place in [&dir, &sub] {
+        crate::kit::file(&place.join("web.log"), &noise("web", 400 << 10), HOUR);
+        crate::kit::file(&place.join("web.log.1"), &noise("old", 400 << 10), HOUR * 30);
+        crate::kit::file(&place.join("core"), &noise("core", 200 << 10), HOUR);
+    }
+    let config = mount.at().join("logquota.conf");
+    let block = |place: &Path| format!("{}/*.log {{\n rotate 9\n size 1G\n}}\n", place.display());
+    let block = [block(&dir), block(&sub)].concat();
+    crate::kit::file(&config, block.as_bytes(), HOUR);
+    rustix::fs::sync();
+    for place in [&dir, &sub] {
+        let mut command = Command::new(BIN);
+        command.args(["free", "0", "--json", "--on"]).arg(place).arg("--config").arg(&config);
+        let output = within(PATIENCE, &mut command);
+        assert_code(&output, 0);
+        let shown: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let not_ours = &shown["free"]["not_ours"];
+        let found = not_ours["largest"].as_array().expect("a list").iter();
+        let paths: Vec<_> = found.map(|file| file["path"].as_str().expect("a path")).collect();
+        assert_eq!(paths, [utf8(&place.join("core"))], "{not_ours}");
+        assert_eq!((&not_ours["files"], &not_ours["bytes"]), (&1.into(), &(200 << 10).into()));
+    }
+}
+
+fn utf8(path: &Path) -> String {
+    path.to_str().expect("UTF-8").to_owned()
+}

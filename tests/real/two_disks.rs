@@ -6,7 +6,9 @@ use std::path::Path;
 
 use logquota_tests::mounts::{Mount, needs_root};
 
-use crate::kit::{BIN, HOUR, PATIENCE, Scene, assert_code, file, logquota, noise, within};
+use crate::kit::{
+    BIN, HOUR, PATIENCE, Scene, assert_code, file, logquota, noise, prose, said, within,
+};
 
 fn logs(mount: &Mount) -> std::path::PathBuf {
     let logs = mount.folder("logs");
@@ -67,4 +69,30 @@ fn to_free_one_file_system_nothing_goes_on_another() {
     assert_eq!(count(&second), before);
     let large = second.join("large.log").metadata().expect("the log");
     assert_eq!(large.len(), 2 << 20);
+}
+
+/// Compressed archives on another disk give nothing to the one that lacks room.
+#[test]
+fn what_compression_gains_on_one_file_system_is_not_counted_for_the_reserve_of_another() {
+    if needs_root() {
+        return;
+    }
+    for (more, code) in [("reserve 7M", 6), ("reserve 4M", 0)] {
+        let (one, two) = (Mount::tmpfs("size=8m,mode=0755"), Mount::tmpfs("size=8m,mode=0755"));
+        let (first, second) = (one.folder("logs"), two.folder("old"));
+        for folder in [&first, &second] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("its mode");
+        }
+        file(&first.join("x.log"), &noise("x", 2 << 20), HOUR);
+        file(&second.join("x.log.1"), &prose("x", 3 << 20), HOUR * 30);
+        let scene = Scene::new();
+        let block = format!(
+            "LOGS/*.log {{\n rotate 9\n size 1G\n compress\n copytruncate\n olddir {}\n {more}\n}}\n",
+            second.to_str().expect("UTF-8")
+        );
+        let output = logquota(scene.config(&first, &block));
+        assert_code(&output, code);
+        assert!(second.join("x.log.1.gz").exists(), "{more}: {}", said(&output));
+        assert_eq!(first.join("x.log").metadata().expect("the log").len(), 2 << 20);
+    }
 }

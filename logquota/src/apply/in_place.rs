@@ -266,11 +266,11 @@ impl<'a> Runner<'a> {
     fn give_back(&mut self, job: &Job<'_>, work: &mut Work<'_>) -> Result<()> {
         let path = || self.path(job.from);
         let source = &mut work.source;
+        let space = self.fs.space(job.from.dir).map_err(Error::io(Op::Space, path()))?;
         let now = source.file.meta().map_err(Error::io(Op::Stat, path()))?.stamp;
         if !source.is_still(&now) {
             return Err(Error::StillWritten { path: path() });
         }
-        let space = self.fs.space(job.from.dir).map_err(Error::io(Op::Space, path()))?;
         let done = Bytes::new(work.head.done);
         // The block with its end, too, and nothing behind that: somebody may be appending. In a
         // block that pieces are no multiples of there is what the head does not have.

@@ -175,13 +175,24 @@ pub(super) fn must_not_be_held(
     at: &Place,
     path: impl Fn() -> PathBuf,
 ) -> Result<()> {
+    match is_held(fs, at, &path)? {
+        // Of what may not be looked at nobody knows better than before.
+        None | Some(false) => Ok(()),
+        Some(true) => Err(Error::StillWritten { path: path() }),
+    }
+}
+
+/// Whether somebody holds it. None if it is gone, which the next call notices, or not ours to look
+/// at, though the folder may be ours to delete from.
+pub(super) fn is_held(
+    fs: &dyn WriteFs,
+    at: &Place,
+    path: impl Fn() -> PathBuf,
+) -> Result<Option<bool>> {
     match fs.is_held(at.dir, &at.name) {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(Error::StillWritten { path: path() }),
+        Ok(is_held) => Ok(Some(is_held)),
         Err(error) => match error.kind() {
-            // Gone, which the next call notices; or not ours to look at, though the folder is
-            // ours to delete from: then nobody knows better than before.
-            ErrorKind::NotFound | ErrorKind::PermissionDenied => Ok(()),
+            ErrorKind::NotFound | ErrorKind::PermissionDenied => Ok(None),
             ErrorKind::InvalidInput => Err(Error::Changed { path: path() }),
             _ => Err(Error::io(Op::Open, path())(error)),
         },

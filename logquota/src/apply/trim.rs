@@ -8,7 +8,7 @@
 use std::io::ErrorKind;
 
 use super::Runner;
-use super::remove::must_not_be_held;
+use super::remove::is_held;
 use crate::error::{Error, Op, Result};
 use crate::fs::TrimFile;
 use crate::inventory::Place;
@@ -18,12 +18,10 @@ use crate::units::Bytes;
 impl Runner<'_> {
     pub(super) fn trim(&mut self, step: &Step, at: &Place, cut: Bytes, keep: Bytes) -> Result<()> {
         let found = self.must_find(step, at)?;
-        // Its writer keeps a quota by itself, and books of how long it is.
-        must_not_be_held(self.fs, at, || self.path(at))?;
-        // Nor is it cut where that cannot be looked at.
         let fs = self.fs;
-        let is_seen = fs.is_held(at.dir, &at.name).is_ok();
-        if !is_seen {
+        // Its holder keeps a quota by itself, and books of how long it is. Nor is it cut where
+        // nobody may look at who that is.
+        if is_held(fs, at, || self.path(at))? != Some(false) {
             return Err(Error::StillWritten { path: self.path(at) });
         }
         let path = self.path(at);

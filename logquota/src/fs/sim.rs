@@ -73,6 +73,8 @@ pub struct SimDisk {
     pub head_cuts: HeadCuts,
     /// Whether a file can be made longer with blocks behind it (NFS, for one, cannot).
     pub allocates: bool,
+    /// The longest name, in bytes (vfat, which counts characters, has longer ones).
+    pub name_max: usize,
 }
 
 /// How a simulated file system cuts off the head of a file.
@@ -96,6 +98,7 @@ impl Default for SimDisk {
             copy_on_write: false,
             head_cuts: HeadCuts::Close,
             allocates: true,
+            name_max: 255,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::scan;
 use crate::fs::os::OsFs;
+use crate::fs::sim::{Content, SimDisk, SimFs};
 use crate::inventory::{Blocked, Inventory, LeftoverKind, Log};
 use crate::naming::{Naming, temporary_name};
 use crate::policy::{ArchiveDir, Codec, Config, Method, ParentRule, Policy, Selector, SetSpec};
@@ -435,4 +436,38 @@ fn a_path_that_is_given_literally_has_no_wildcards_and_keeps_its_spelling() {
     let inventory = tree.scan(vec![set]);
     let log = inventory.sets[0].logs.first().expect("the file of this package");
     assert_eq!(inventory.path(log.dir, &log.name).as_os_str(), "Cargo.toml");
+}
+
+/// On vfat, where they are counted in characters: three times as many bytes.
+#[test]
+fn a_longer_name_than_ours_can_be_stops_no_log_of_its_folder() {
+    let long = |more: &str| format!("{}{more}", "\u{20ac}".repeat(250));
+    let pattern = SetSpec::pattern("/d/*.log", policy());
+    let folder = SetSpec::directory("/d", Policy { parents: ParentRule::Logrotate, ..whole() });
+    let literal = SetSpec::pattern(format!("/d/{}", long(".log")), policy());
+    let short =
+        [("app.log", 1), ("web.log", 0)].map(|(name, archives)| (name.to_owned(), archives));
+    for (set, expected) in [
+        (pattern, short.to_vec()),
+        (folder, short.to_vec()),
+        // Named as a log, it is looked at.
+        (literal, vec![(long(".log"), 0)]),
+    ] {
+        let fs = SimFs::new(SimDisk { name_max: 765, ..SimDisk::default() });
+        fs.mkdir("/d").expect("a folder");
+        let names = ["app.log", "app.log.1", "web.log"].map(str::to_owned);
+        for name in names.into_iter().chain([".log", ".log.1", ".1.tmp", ""].map(long)) {
+            fs.put(format!("/d/{name}"), Content::from("one line\n"), 0).expect("a file");
+        }
+        let config = Config::single(set);
+        let inventory = scan(&fs, &config, &|_| None).expect("a scan");
+        assert!(inventory.notes.is_empty(), "{:?}", inventory.notes);
+        let logs = inventory.sets.iter().flat_map(|set| &set.logs);
+        let mut found: Vec<_> = logs
+            .inspect(|log| assert!(log.blocked.is_none() && log.active.is_some(), "{log:#?}"))
+            .map(|log| (log.name.to_string_lossy().into_owned(), log.archives.len()))
+            .collect();
+        found.sort();
+        assert_eq!(found, expected);
+    }
 }

@@ -17,6 +17,7 @@ use crate::codec::Frames;
 use crate::error::{Error, Op, Result};
 use crate::plan::PIECE_MAX;
 use crate::stamp::FileId;
+use crate::units::Bytes;
 
 impl<'a> Runner<'a> {
     pub(super) fn begin_again(
@@ -73,18 +74,23 @@ impl<'a> Runner<'a> {
             believed = ends.len() - 1;
         }
         let len = source.found.stamp.len;
-        let mut next_data = |from: u64| -> Result<u64> {
-            let next = source.input.next_data(from);
-            let next = next.map_err(Error::io(Op::Read, self.path(job.from)))?;
-            Ok(next.map_or(len, |data| data.start))
-        };
-        // Zeros that are punched out look as before. Of what is not wholly, all is in the head.
+        let failed = || Error::io(Op::Read, self.path(job.from));
         let at = |index: usize| ends.get(index).copied().unwrap_or_default();
-        let lacks = next_data(at(believed).1)?;
-        let more = ends.iter().skip(believed).position(|(_, done)| *done >= lacks);
-        let (end, done) = more.map(|more| at(believed + more)).ok_or_else(parted)?;
-        // Where the source is read on.
-        next_data(done)?;
+        // Zeros that are punched out look as before. Of what is not wholly, all is in the head.
+        let next = source.file.next_data(at(believed).1).map_err(failed())?;
+        let lacks = next.map_or(len, |data| data.start);
+        let last = ends.last().copied().unwrap_or_default();
+        // With the end of a source its whole block was punched out. What somebody appended there at
+        // that moment reads as zeros now, and there is more to be done.
+        let space = self.fs.space(job.from.dir);
+        let block = space.map_err(Error::io(Op::Space, self.path(job.from)))?.block;
+        let is_end = Bytes::new(last.1).in_blocks(block).get().min(len) >= lacks;
+        let more = ends.iter().skip(believed).find(|(_, done)| *done >= lacks);
+        let (end, done) = more.copied().or(is_end.then_some(last)).ok_or_else(parted)?;
+        // The source is read on there, and stands behind the last frame.
+        if (end, done) != last {
+            source.input.next_data(done).map_err(failed())?;
+        }
         Ok((end, done))
     }
 }

@@ -214,7 +214,7 @@ impl Disk {
         if self.lookup(dir, name)?.is_some() {
             return Err(errno(EEXIST));
         }
-        if name.len() > 255 {
+        if name.len() > self.shape.name_max {
             return Err(errno(ENAMETOOLONG));
         }
         let inodes = u64::try_from(self.nodes.len()).unwrap_or(u64::MAX);
@@ -308,7 +308,7 @@ impl Disk {
         if target.is_some() && !replace {
             return Err(errno(EEXIST));
         }
-        if to.len() > 255 {
+        if to.len() > self.shape.name_max {
             return Err(errno(ENAMETOOLONG));
         }
         if self.node(dir)?.mount != self.node(to_dir)?.mount {
