@@ -3,6 +3,8 @@
 //! Neither may stop the work: a result that cannot be written (closed pipe, full disk) is
 //! remembered and becomes exit code 1, after everything has been done.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use logquota::error::printable;
@@ -20,17 +22,22 @@ pub(crate) struct Output {
     pub(crate) paint: Paint,
     error_paint: Paint,
     failed: bool,
+    /// See [`Output::is_news`].
+    said: BTreeSet<String>,
 }
 
 impl Output {
     pub(crate) fn new(common: &Common) -> Self {
+        let var = |name: &str| std::env::var_os(name);
+        let paint = |is_terminal| Paint(wants_color(common.color, is_terminal, &var));
         Self {
             json: common.json,
             quiet: common.quiet,
             verbose: common.verbose,
-            paint: Paint(wants_color(common.color, io::stdout().is_terminal())),
-            error_paint: Paint(wants_color(common.color, io::stderr().is_terminal())),
+            paint: paint(io::stdout().is_terminal()),
+            error_paint: paint(io::stderr().is_terminal()),
             failed: false,
+            said: BTreeSet::new(),
         }
     }
 
@@ -82,6 +89,11 @@ impl Output {
         self.line(&self.error_paint.warn("warning: "), text);
     }
 
+    /// Whether this was not yet asked about a text: what is looked at twice is told once.
+    pub(crate) fn is_news(&mut self, text: &str) -> bool {
+        self.said.insert(text.to_owned())
+    }
+
     /// Something to know for those who asked with `-v`.
     pub(crate) fn detail(&mut self, text: &str) {
         if self.verbose {
@@ -123,15 +135,17 @@ pub(crate) fn clean(text: &str) -> String {
     if escaped.replace("\\\\", "\\") == text { text.to_owned() } else { escaped }
 }
 
-fn wants_color(choice: Color, is_terminal: bool) -> bool {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+/// By what is asked for and, if that is nothing, by the terminal: one whose kind is not known may
+/// show colours as rubbish.
+fn wants_color(choice: Color, is_terminal: bool, var: &dyn Fn(&str) -> Option<OsString>) -> bool {
+    let var = |name| var(name).filter(|value| !value.is_empty());
     match choice {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => {
             is_terminal
-                && !is_set("NO_COLOR")
-                && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+                && var("NO_COLOR").is_none()
+                && var("TERM").is_some_and(|term| term != "dumb")
         }
     }
 }
@@ -159,5 +173,31 @@ impl Paint {
 
     fn with(self, code: &str, text: &str) -> String {
         if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_known_terminal_there_is_no_colour() {
+        for (term, no_color, colours) in [
+            (Some("xterm"), None, true),
+            (Some("xterm"), Some(""), true),
+            (Some("xterm"), Some("1"), false),
+            (Some("dumb"), None, false),
+            (Some(""), None, false),
+            (None, None, false),
+        ] {
+            let var = |name: &str| {
+                let value = if name == "TERM" { term } else { no_color };
+                value.map(OsString::from)
+            };
+            let wants = |choice, is_terminal| wants_color(choice, is_terminal, &var);
+            assert_eq!(wants(Color::Auto, true), colours, "{term:?} {no_color:?}");
+            assert!(!wants(Color::Auto, false));
+            assert!(wants(Color::Always, false) && !wants(Color::Never, true));
+        }
     }
 }

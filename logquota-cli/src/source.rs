@@ -355,13 +355,17 @@ fn fixed_part(pattern: &Path) -> PathBuf {
 fn read_files(files: &[PathBuf], tree: &Tree, out: &mut Output) -> Result<Ready, Failure> {
     let parsed = read(files, &machine(tree));
     for found in &parsed.diagnostics {
-        if found.severity == Severity::Error || !out.quiet {
-            out.diagnostic(&found.to_string());
+        let text = found.to_string();
+        if (found.severity == Severity::Error || !out.quiet) && out.is_news(&text) {
+            out.diagnostic(&text);
         }
     }
     if out.verbose {
         for note in &parsed.notes {
-            out.diagnostic(&note.to_string());
+            let text = note.to_string();
+            if out.is_news(&text) {
+                out.diagnostic(&text);
+            }
         }
     }
     let is_faulty = parsed.has_errors();

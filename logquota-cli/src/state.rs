@@ -12,9 +12,9 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime};
 use logquota::apply::{Outcome, Report};
 use logquota::clock;
 use logquota::error::printable;
-use logquota::fs::os::{Tree, read_small, replace_file};
+use logquota::fs::os::{Tree, replace_file};
 use logquota::inventory::{Inventory, Log};
-use logquota::logrotate::state::{first_seen, is_forgettable};
+use logquota::logrotate::state::{StateError, TOP_LINES, first_seen, is_forgettable};
 use logquota::logrotate::{Env as _, State as Entries};
 use logquota::plan::{Action, Plan, Reason};
 use logquota::{Error, Op};
@@ -42,6 +42,8 @@ pub(crate) struct State {
     path: Option<PathBuf>,
     entries: Entries,
     is_damaged: bool,
+    /// What has its name may be no state file, and is never written over.
+    is_foreign: bool,
     /// Whether there is anything to write.
     is_changed: bool,
     /// Whether the entries were given back, to be read again if they are needed.
@@ -92,28 +94,76 @@ pub(crate) fn make_folder(path: &Path) {
     }
 }
 
+/// What has the name of the state file.
+enum Found {
+    /// Nothing.
+    New,
+    /// A state file, or an empty one.
+    Whole(Entries),
+    /// A state file up to where something is wrong.
+    Damaged(Entries, String),
+    /// Something else, or what cannot be read; and why.
+    Foreign(String),
+}
+
+impl Found {
+    fn read(tree: &Tree, file: &Path) -> Self {
+        let text = match tree.read_small(file, STATE_LEN_MAX) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::New,
+            Err(error) => return Self::Foreign(error.to_string()),
+        };
+        match Entries::parse(&text) {
+            (entries, None) => Self::Whole(entries),
+            (_, Some(wrong @ StateError::TopLine)) if !may_be_torn(&text) => {
+                Self::Foreign(format!("it is no state file ({wrong})"))
+            }
+            (entries, Some(wrong)) => Self::Damaged(entries, wrong.to_string()),
+        }
+    }
+
+    fn into_entries(self) -> Entries {
+        match self {
+            Self::Whole(entries) | Self::Damaged(entries, _) => entries,
+            Self::New | Self::Foreign(_) => Entries::default(),
+        }
+    }
+}
+
+/// Whether a text without the first line of a state file is the beginning of one and zeros: what
+/// a power failure leaves.
+fn may_be_torn(text: &[u8]) -> bool {
+    let end = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let begun = text.get(..end).unwrap_or_default();
+    TOP_LINES.iter().any(|line| line.as_bytes().starts_with(begun))
+}
+
 impl State {
     /// Reads it. What is wrong with it is printed, and what stands before that is used.
     pub(crate) fn read(tree: &Tree, path: Option<PathBuf>, out: &mut Output) -> Self {
         let Some(file) = &path else { return Self::default() };
-        let (entries, wrong, is_new) = match tree.read_small(file, STATE_LEN_MAX) {
-            Ok(text) => {
-                let (entries, wrong) = Entries::parse(&text);
-                (entries, wrong.map(|wrong| wrong.to_string()), false)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                (Entries::default(), None, true)
-            }
-            Err(error) => (Entries::default(), Some(error.to_string()), false),
+        let found = Found::read(tree, file);
+        let shown = printable(file);
+        let told = match &found {
+            Found::New | Found::Whole(_) => None,
+            Found::Damaged(_, wrong) => Some(format!(
+                "the state file `{shown}` is damaged ({wrong}); logs without an entry are judged by \
+                 their newest archive"
+            )),
+            Found::Foreign(why) => Some(format!(
+                "`{shown}` was given as the state file and is left alone: {why}. When logs are \
+                 rotated is not noted, and they are judged by their newest archive. Give the right \
+                 file with --state FILE, or move this one away"
+            )),
         };
-        if let Some(wrong) = &wrong {
-            out.warning(&format!(
-                "the state file `{}` is damaged ({wrong}); logs without an entry are judged by \
-                 their newest archive",
-                printable(file)
-            ));
+        if let Some(told) = told.filter(|told| out.is_news(told)) {
+            out.warning(&told);
         }
-        Self { path, entries, is_damaged: wrong.is_some(), is_changed: is_new, is_released: false }
+        let is_damaged = matches!(found, Found::Damaged(..) | Found::Foreign(_));
+        let (is_new, is_foreign) =
+            (matches!(found, Found::New), matches!(found, Found::Foreign(_)));
+        let entries = found.into_entries();
+        Self { path, entries, is_damaged, is_foreign, is_changed: is_new, is_released: false }
     }
 
     /// When a log was last rotated, as far as the file says.
@@ -137,11 +187,11 @@ impl State {
         if std::mem::take(&mut self.is_released)
             && let Some(file) = &self.path
         {
-            match read_small(file, STATE_LEN_MAX) {
-                Ok(text) => self.entries = Entries::parse(&text).0,
-                // It is locked and was whole a moment ago. What is lost is written anew.
-                Err(_) => self.is_damaged = true,
-            }
+            // It is locked and was whole a moment ago. What is lost is written anew.
+            let found = Found::read(&Tree::default(), file);
+            self.is_foreign = matches!(found, Found::Foreign(_));
+            self.is_damaged = !matches!(found, Found::Whole(_));
+            self.entries = found.into_entries();
         }
     }
 
@@ -235,9 +285,13 @@ impl State {
         self.is_changed = true;
     }
 
-    /// Writes it whole, or leaves the old one.
+    /// Writes it whole, or leaves the old one, and always what is no state file.
     pub(crate) fn write(&self) -> Result<(), Error> {
         let Some(path) = &self.path else { return Ok(()) };
+        if self.is_foreign {
+            let why = io::Error::new(io::ErrorKind::InvalidInput, "it is no state file");
+            return Err(Error::io(Op::Write, path)(why));
+        }
         // A run without news leaves the file alone: no flush to wait for, nothing worn out.
         if !self.is_changed && !self.is_damaged {
             return Ok(());

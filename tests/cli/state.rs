@@ -112,6 +112,52 @@ fn h34_a_state_file_that_is_no_file_or_nonsense_does_not_stop_a_run() {
     }
 }
 
+/// `--state` with a name too many, or in the wrong place.
+#[test]
+fn what_is_no_state_file_is_never_written_over() {
+    for content in [
+        &b"/dev/sda1 / ext4 defaults 0 1\n"[..],
+        b"logrotate state -- version 3\n",
+        b"logrotate\n",
+        b"\nlogrotate state -- version 2\n",
+        b"x",
+        b"\0\0x\0",
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.overfull();
+        let state = sandbox.path("fstab");
+        fs::write(&state, content).expect("written");
+        let before = state.metadata().expect("its inode");
+        let config = sandbox.config("LOGS/*.log {\n size 32k\n rotate 9\n quota 256k\n}\n");
+        let output = run(&state, &config);
+        assert_code(&output, 1);
+        let stderr = text(&output.stderr);
+        for part in ["fstab` was given as the state file", "left alone", "--state FILE"] {
+            assert_eq!(stderr.matches(part).count(), 1, "{part}: {stderr}");
+        }
+        assert_eq!(fs::read(&state).expect("there"), content);
+        assert_eq!(state.metadata().expect("its inode").ino(), before.ino());
+        // The quota does not wait for that.
+        assert!(sandbox.used() <= 256 << 10);
+    }
+}
+
+/// A power failure leaves zeros, or the beginning and zeros.
+#[test]
+fn h34_a_state_file_of_zeros_is_written_anew() {
+    for content in [&b"\0\0\0\0"[..], b"logrotate sta\0\0", b"logrotate state -- version 2\n\0"] {
+        let sandbox = Sandbox::new();
+        aged(&sandbox);
+        let state = sandbox.path("status");
+        fs::write(&state, content).expect("written");
+        let config = sandbox.config(DAILY);
+        assert_code(&run(&state, &config), 1);
+        assert_code(&run(&state, &config), 0);
+        let written = fs::read_to_string(&state).expect("written");
+        assert_eq!(written.lines().count(), 3, "{written}");
+    }
+}
+
 #[test]
 fn h34_a_state_file_that_cannot_be_written_costs_only_the_exit_code() {
     let sandbox = Sandbox::new();

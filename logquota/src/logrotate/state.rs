@@ -13,6 +13,9 @@ use chrono::{Datelike as _, Days, NaiveDate, NaiveDateTime, TimeDelta, Timelike 
 
 use super::words;
 
+/// The first lines that a state file may have.
+pub const TOP_LINES: [&str; 2] = ["logrotate state -- version 1", "logrotate state -- version 2"];
+
 /// Entries of logs that no run has seen for so long are dropped, in seconds (365.24 days).
 const FORGET_AFTER: i64 = 31_556_926;
 
@@ -79,8 +82,7 @@ impl State {
                 });
             };
             if line == 1 {
-                let known = [b"logrotate state -- version 1", b"logrotate state -- version 2"];
-                if !known.iter().any(|header| *header == content) {
+                if !TOP_LINES.iter().any(|line| line.as_bytes() == content) {
                     return Err(StateError::TopLine);
                 }
             } else if !content.iter().all(|b| words::is_space(*b)) {
