@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use logquota::report::{PLAN_VALID_SECONDS, PLAN_VALID_SECONDS_MAX};
 use logquota::{Bytes, Codec};
 
 use crate::exit::Exit;
 use crate::free::args::FreeArgs;
-use crate::lint::args::LintArgs;
+use crate::lint::args::{LintArgs, time};
 use crate::output;
 use crate::pipe::args::PipeArgs;
 use crate::programs;
@@ -48,7 +50,7 @@ pub(crate) struct Common {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    /// On a terminal, unless NO_COLOR is set, or TERM is dumb or not set
     Auto,
     /// Always
     Always,
@@ -97,6 +99,9 @@ pub(crate) struct PlanArgs {
     /// Write the plan to this file, for `logquota apply`
     #[arg(short, long, value_name = "PLAN.json")]
     pub(crate) output: Option<PathBuf>,
+    /// For how long the plan holds: 30m, 2h, 1d; a week at most
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) valid_for: ValidFor,
 }
 
 #[derive(Debug, clap::Args)]
@@ -133,6 +138,37 @@ pub(crate) struct ActArgs {
     /// The program that sends mail, for configurations that have `mail`
     #[arg(long, value_name = "PROGRAM", default_value = programs::MAIL)]
     pub(crate) mail: OsString,
+}
+
+/// For how many seconds a plan holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ValidFor(pub(crate) i64);
+
+impl Default for ValidFor {
+    fn default() -> Self {
+        Self(PLAN_VALID_SECONDS)
+    }
+}
+
+impl FromStr for ValidFor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match i64::try_from(time(text)?.as_seconds()) {
+            Ok(seconds) if seconds <= PLAN_VALID_SECONDS_MAX => Ok(Self(seconds)),
+            _ => Err("a plan holds for a week at most".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for ValidFor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
+        match units.into_iter().find(|(_, seconds)| self.0 % seconds == 0) {
+            Some((unit, seconds)) => write!(f, "{}{unit}", self.0 / seconds),
+            None => write!(f, "{}s", self.0),
+        }
+    }
 }
 
 /// What to work on.
@@ -235,6 +271,17 @@ mod tests {
     }
 
     #[test]
+    fn how_long_a_plan_holds_is_read_as_it_is_written() {
+        for text in ["1s", "90s", "30m", "1h", "36h", "2d", "7d"] {
+            assert_eq!(text.parse::<ValidFor>().expect(text).to_string(), text);
+        }
+        assert_eq!("1h".parse(), Ok(ValidFor::default()));
+        for wrong in ["", "0s", "8d", "1w", "60", "-1m", "1.5h"] {
+            assert!(wrong.parse::<ValidFor>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn h27_no_verb_and_no_flag_can_be_abbreviated() {
         for line in [
             vec!["logquota"],
@@ -245,7 +292,7 @@ mod tests {
             vec!["logquota", "run", "--size", "1M", "/x"],
             vec!["logquota", "run", "--quota", "1MB", "/x"],
             vec!["logquota", "free"],
-            vec!["logquota", "free", "1G", "--app", "0123456789ab-0"],
+            vec!["logquota", "free", "1G", "--app", "0123456789ab-m6pawqs7tk-6b01e5e0"],
             vec!["logquota", "free", "1G", "--ye", "--host", "here"],
             vec!["logquota", "free", "101%"],
             vec!["logquota", "free", "1G", "--yes"],

@@ -4,6 +4,7 @@
 //! has an id; with that it is done, if it is still exactly the same. A plan on a full disk has no
 //! place to be kept: the id carries when it was made, and it is made again for that moment.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,22 +17,25 @@ use logquota::fs::os::{Tree, host, open_deleted};
 use logquota::inventory::Space;
 use logquota::plan::guard::{Exceeded, first_unsure};
 use logquota::plan::{Goal, Plan, Purpose, Step, Wanted};
-use logquota::report::{PLAN_EARLY_SECONDS, PLAN_VALID_SECONDS, PlanFileError, PlanJson, RootJson};
+use logquota::report::{PLAN_EARLY_SECONDS, PlanFileError};
 use logquota::scan::Foreign;
 
-use self::args::{FreeArgs, PlanId};
+use self::args::FreeArgs;
+use self::id::PlanId;
 use self::outcome::Outcome;
 use self::wish::Wish;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::programs;
+use crate::quote::quoted;
 use crate::render;
 use crate::root;
 use crate::session::{Look, Session, now};
-use crate::source::Source;
+use crate::source::{Source, absolute};
 
 pub(crate) mod args;
 pub(crate) mod call;
+pub(crate) mod id;
 pub(crate) mod json;
 pub(crate) mod outcome;
 pub(crate) mod view;
@@ -44,7 +48,8 @@ pub(crate) fn run(args: &FreeArgs, out: &mut Output) -> Result<Exit, Failure> {
     let source = Source::to_free(args, &tree)?;
     wish::is_fit(&source, &tree)?;
     // Nothing rotates, so that the state file has nothing to say; and it may be on the full disk.
-    let look = Look { source, tree, state: None, lock: None, at: None };
+    let (free, valid_for) = (Some(wish.to_json()), args.valid_for.0);
+    let look = Look { free, valid_for, ..Look::new(source, tree, None) };
     let call = Call { args, wish, look };
     match &args.apply {
         Some(id) => call.apply(id, out),
@@ -105,17 +110,44 @@ impl Call<'_> {
         let planned = self.plan(&session, view::FOREIGN_MAX)?;
         let exit = session.verdict(&planned.plan, out);
         let exit = if planned.exceeded.is_empty() { exit } else { exit.and(Exit::Refused) };
+        let words = self.present(&session, &planned, out);
         if let Some(path) = self.args.output.as_deref().filter(|_| planned.exceeded.is_empty()) {
-            crate::plan::write(path, &self.to_json(&planned.plan))?;
+            self.write(&session, &planned.plan, path, &words, out)?;
         }
-        self.present(&session, planned, self.args.output.as_deref(), out);
         Ok(exit)
+    }
+
+    /// Writes the plan to a file, which a full disk may have no room for.
+    fn write(
+        &self,
+        session: &Session,
+        plan: &Plan,
+        path: &Path,
+        words: &[OsString],
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        let file = absolute(path)?;
+        let written = crate::plan::write(&file, &session.to_json(plan));
+        if plan.steps.is_empty() {
+            return written;
+        }
+        written.map_err(|why| {
+            let id = id_of(session, plan);
+            Failure::Failed(format!(
+                "{why}; nothing was changed; what is shown needs no file: `--apply {id}` does it"
+            ))
+        })?;
+        let call = [call::program(words), "apply".into(), file.into()].map(|word| quoted(&word));
+        out.human(&format!("\nor, by the plan that was written:\n\n{}\n", call.join(" ")));
+        Ok(())
     }
 
     /// Does what was shown under `id`, if it is still that.
     fn apply(&self, id: &PlanId, out: &mut Output) -> Result<Exit, Failure> {
-        let created = is_current(id)?;
+        let created = self.is_current(id)?;
         let mut session = open(&self.locked(Some(created)), out)?;
+        // Another instance may have been waited for.
+        self.is_current(id)?;
         let planned = self.plan(&session, 0)?;
         if planned.plan.id.starts_with(&id.digest) {
             if let Some(step) = first_unsure(&planned.plan) {
@@ -124,19 +156,22 @@ impl Call<'_> {
             return self.act(&mut session, &planned, out);
         }
         // What it would be now is shown, with an id of its own.
+        let bond = id.differs(&id_of(&session, &planned.plan));
         session.now = now();
         drop(planned);
         let again = self.plan(&session, view::FOREIGN_MAX)?;
         let goal = again.goal;
-        self.present(&session, again, None, out);
+        self.present(&session, &again, out);
         let space = free_before(&session, goal);
-        let why = if goal.wanted.is_met(&space) {
-            let free = amount(goal.wanted.free(&space));
-            format!("already applied, or others made room: {free} are free")
-        } else {
-            "already applied, or files, configuration or free space are not what they were; what \
-             would be done now is shown"
-                .to_owned()
+        let why = match bond {
+            Some(bond) => format!("{}; what would be done now is shown", bond.why()),
+            None if goal.wanted.is_met(&space) => {
+                let free = amount(goal.wanted.free(&space));
+                format!("already applied, or others made room: {free} are free")
+            }
+            None => "already applied, or files or free space are not what they were; what would \
+                     be done now is shown"
+                .to_owned(),
         };
         Err(Failure::Refused(format!("plan {id} was refused: {why}; nothing was done")))
     }
@@ -184,9 +219,10 @@ impl Call<'_> {
         )))
     }
 
-    fn present(&self, session: &Session, planned: Planned, file: Option<&Path>, out: &mut Output) {
-        let Planned { goal, plan, exceeded, foreign } = &planned;
-        let id = PlanId::new(&plan.id, plan.created.timestamp());
+    /// Gives the words of the command that does it.
+    fn present(&self, session: &Session, planned: &Planned, out: &mut Output) -> Vec<OsString> {
+        let Planned { goal, plan, exceeded, foreign } = planned;
+        let id = id_of(session, plan);
         let words = call::words(self.args, &self.wish, &self.look, &session.host, &id);
         // Whoever lacks room shall know what else there is.
         let more = Goal { cuts_logs: true, ..*goal };
@@ -201,41 +237,40 @@ impl Call<'_> {
             held: open_deleted(&[goal.dev]).unwrap_or_default(),
             words,
             id: id.to_string(),
-            file,
+            expires: plan.created + TimeDelta::seconds(self.look.valid_for),
             with_cuts,
         };
         if out.json {
-            out.json(&json::preview(&view, &self.to_json(plan)));
+            out.json(&json::preview(&view, &session.to_json(plan)));
         } else {
             out.human(&render::free::preview(&view, out.paint, out.verbose));
         }
+        view.words
     }
 
-    fn to_json(&self, plan: &Plan) -> PlanJson {
-        let mut source = self.look.source.to_json(None);
-        source.free = Some(self.wish.to_json());
-        source.root = plan.host.disk.as_ref().map(RootJson::new);
-        PlanJson::new(plan, source)
+    /// Whether an id still holds.
+    fn is_current(&self, id: &PlanId) -> Result<DateTime<Utc>, Failure> {
+        let refused = |error: PlanFileError| {
+            Failure::Refused(format!("plan {id} was refused: {error}; nothing was done"))
+        };
+        let now = now().with_timezone(&Utc);
+        let created = DateTime::from_timestamp(id.created, 0);
+        let created = created.unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let age = now.signed_duration_since(created);
+        if age < TimeDelta::seconds(-PLAN_EARLY_SECONDS) {
+            return Err(refused(PlanFileError::Future { created, now }));
+        }
+        let valid = TimeDelta::seconds(self.look.valid_for);
+        if age > valid {
+            return Err(refused(PlanFileError::Expired { expires: created + valid, now }));
+        }
+        Ok(created)
     }
 }
 
-/// Whether an id is of the last hour.
-fn is_current(id: &PlanId) -> Result<DateTime<Utc>, Failure> {
-    let refused = |error: PlanFileError| {
-        Failure::Refused(format!("plan {id} was refused: {error}; nothing was done"))
-    };
-    let now = now().with_timezone(&Utc);
-    let created = DateTime::from_timestamp(id.created, 0);
-    let created = created.unwrap_or(DateTime::<Utc>::MAX_UTC);
-    let age = now.signed_duration_since(created);
-    if age < TimeDelta::seconds(-PLAN_EARLY_SECONDS) {
-        return Err(refused(PlanFileError::Future { created, now }));
-    }
-    if age > TimeDelta::seconds(PLAN_VALID_SECONDS) {
-        let expires = created + TimeDelta::seconds(PLAN_VALID_SECONDS);
-        return Err(refused(PlanFileError::Expired { expires, now }));
-    }
-    Ok(created)
+/// What `--apply` takes.
+fn id_of(session: &Session, plan: &Plan) -> PlanId {
+    PlanId::new(&plan.id, &session.bonds(plan), plan.created.timestamp())
 }
 
 /// Why a plan is not done although it is the same.

@@ -25,11 +25,11 @@ pub(crate) fn run(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     if let Some(path) = &args.output {
         is_writable(path)?;
     }
-    let look = Look { source, tree, state, lock: None, at: None };
+    let look = Look { valid_for: args.valid_for.0, ..Look::new(source, tree, state) };
     let session = Session::open(&look, out)?;
     let plan = session.plan()?;
     let exit = session.verdict(&plan, out);
-    let json = PlanJson::new(&plan, look.source.to_json(look.state.as_deref()));
+    let json = session.to_json(&plan);
     out.human(&render::plan(&session.inventory, &plan, out.paint, out.verbose));
     match &args.output {
         Some(path) => {

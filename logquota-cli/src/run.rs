@@ -22,7 +22,8 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     let wait = Duration::from_secs(args.act.lock_wait.into());
     // A dry run takes no lock: it writes nothing, and has to work where nothing can be written.
     let lock = (!args.act.dry_run).then_some(wait);
-    let mut session = Session::open(&Look { source, tree, state, lock, at: None }, out)?;
+    let look = Look { lock, ..Look::new(source, tree, state) };
+    let mut session = Session::open(&look, out)?;
     let plan = session.plan()?;
     let exit = session.problems(&plan, out);
     if args.act.dry_run {

@@ -15,6 +15,9 @@ use logquota::fs::{ReadFs as _, WriteFs as _};
 use logquota::inventory::{Inventory, Space};
 use logquota::plan::{Context, Host, Plan, Problem, Purpose, check, plan};
 use logquota::policy::Identity;
+use logquota::report::{
+    Bonds, FreeJson, PLAN_VALID_SECONDS, PlanJson, RootJson, SourceJson, source_digest,
+};
 use logquota::scan::{Foreign, foreign, note_holders, scan};
 use logquota::{Config, Error, SetSpec};
 
@@ -55,6 +58,10 @@ pub(crate) struct Session {
     pub(crate) tree: Tree,
     /// Directives that would run something of another machine's disk, and of which set.
     pub(crate) forgotten: Vec<(&'static str, String)>,
+    /// What plans are made from.
+    source: SourceJson,
+    /// For how many seconds they hold.
+    valid_for: i64,
     fs: OsFs,
     // Given back when the session ends.
     _locks: Vec<Lock>,
@@ -73,6 +80,24 @@ pub(crate) struct Look {
     pub(crate) lock: Option<Duration>,
     /// For which moment; now, if none is given.
     pub(crate) at: Option<DateTime<FixedOffset>>,
+    /// What is asked for, to free space.
+    pub(crate) free: Option<FreeJson>,
+    /// For how many seconds the plan holds.
+    pub(crate) valid_for: i64,
+}
+
+impl Look {
+    /// A look at what is there now, without locks.
+    pub(crate) const fn new(source: Source, tree: Tree, state: Option<PathBuf>) -> Self {
+        let valid_for = PLAN_VALID_SECONDS;
+        Self { source, tree, state, lock: None, at: None, free: None, valid_for }
+    }
+
+    /// What plans are made from. All of it is part of their ids.
+    fn source(&self) -> SourceJson {
+        let free = self.free.clone();
+        SourceJson { free, ..self.source.to_json(self.state.as_deref()) }
+    }
 }
 
 /// The moment of this run. Whole seconds: that is what a plan file keeps.
@@ -91,13 +116,24 @@ pub(crate) fn out_of_reach(config: &Config, fs: &OsFs) -> BTreeMap<usize, (Ident
 }
 
 impl Session {
-    /// Reads the configuration, locks, and scans.
+    /// Reads the configuration, locks, and scans. The configuration is that of the moment in which
+    /// the locks are held: it may take long to get them.
     pub(crate) fn open(look: &Look, out: &mut Output) -> Result<Self, Failure> {
         let tree = &look.tree;
-        let ready = look.source.ready(tree, out)?;
+        let mut ready = look.source.ready(tree, out)?;
         let mut locks = Vec::new();
         if let Some(wait) = look.lock {
-            locks = lock(tree, &ready.config, look.state.as_deref(), wait, out)?;
+            let roots = source::roots(&ready.config);
+            locks = lock(tree, &roots, look.state.as_deref(), wait, out)?;
+            drop(ready);
+            ready = look.source.ready(tree, out)?;
+            if source::roots(&ready.config) != roots {
+                return Err(Failure::Failed(
+                    "the configuration was changed while its folders were locked, and names \
+                     others now; nothing was done; run again"
+                        .to_owned(),
+                ));
+            }
         }
         let now = look.at.unwrap_or_else(now);
         let mut state = State::read(tree, look.state.clone(), out);
@@ -106,6 +142,7 @@ impl Session {
         state.fill_in(&mut inventory);
         state.release(now);
         let disk = root::disk(tree)?;
+        let source = SourceJson { root: disk.as_ref().map(RootJson::new), ..look.source() };
         Ok(Self {
             config: ready.config,
             is_faulty: ready.is_faulty,
@@ -115,6 +152,8 @@ impl Session {
             state,
             tree: tree.clone(),
             forgotten: ready.forgotten,
+            source,
+            valid_for: look.valid_for,
             fs,
             _locks: locks,
         })
@@ -128,7 +167,7 @@ impl Session {
     /// Decides what is done.
     pub(crate) fn plan_for(&self, purpose: Purpose) -> Result<Plan, Failure> {
         let context = Context { now: self.now, host: self.host.clone(), force: false, purpose };
-        let plan = plan(&self.inventory, &self.config, &context);
+        let mut plan = plan(&self.inventory, &self.config, &context);
         // The plan that is about to be done is checked by code that shares nothing with the
         // planner: a mistake of ours must not cost a log. A plan without steps costs none, and
         // for very many logs the check would need more memory than all the rest.
@@ -143,7 +182,22 @@ impl Session {
                 broken.promise, broken.what
             )));
         }
+        plan.bind(&self.bond());
         Ok(plan)
+    }
+
+    fn bond(&self) -> String {
+        source_digest(&self.source, self.valid_for)
+    }
+
+    /// What a plan of this session is bound to.
+    pub(crate) fn bonds(&self, plan: &Plan) -> Bonds {
+        Bonds::new(plan, &self.inventory, self.bond())
+    }
+
+    /// A plan of this session for a file, or for `--json`.
+    pub(crate) fn to_json(&self, plan: &Plan) -> PlanJson {
+        PlanJson::new(plan, self.source.clone(), self.valid_for)
     }
 
     /// Does it, and writes the state file.
@@ -228,13 +282,13 @@ fn told(problem: &Problem) -> String {
 /// Locks every directory that is worked in, in one order everywhere, and then the state file.
 fn lock(
     tree: &Tree,
-    config: &Config,
+    roots: &[PathBuf],
     state: Option<&Path>,
     wait: Duration,
     out: &mut Output,
 ) -> Result<Vec<Lock>, Failure> {
     // One that is not there or not ours to open is left out: the scan says what that means.
-    let mut locks = vec![Lock::dirs_in(tree, &source::roots(config), wait)?];
+    let mut locks = vec![Lock::dirs_in(tree, roots, wait)?];
     if let Some(state) = state {
         state::make_folder(state);
         match Lock::file(state, wait) {

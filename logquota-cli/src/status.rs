@@ -70,7 +70,7 @@ pub(crate) fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> 
     let tree = root::open(args.root.as_deref())?;
     let source = Source::from_args(&args.source, false, &tree)?;
     let state = state::path(&tree, args.source.state.as_deref(), &source)?;
-    let session = Session::open(&Look { source, tree, state, lock: None, at: None }, out)?;
+    let session = Session::open(&Look::new(source, tree, state), out)?;
     let mut exit = Exit::Done;
     for note in &session.inventory.notes {
         let line = format!("`{}`: {}", logquota::error::printable(&note.path), note.why);

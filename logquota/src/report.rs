@@ -12,16 +12,17 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::inventory::{Dir, Place};
 use crate::plan::{Action, Host, Plan, Problem, SetPlan, Step};
 use crate::units::Bytes;
 
+mod bonds;
 mod paths;
 mod root;
 mod run;
 
+pub use self::bonds::{Bonds, boot_digest, machine_digest, source_digest};
 pub use self::paths::{Base64Path, PathJson, both};
 pub use self::root::RootJson;
 pub use self::run::{RunJson, SetRunJson, StepRunJson, freed_in_all, outcome_name};
@@ -29,8 +30,11 @@ pub use self::run::{RunJson, SetRunJson, StepRunJson, freed_in_all, outcome_name
 /// The schema of a plan.
 pub const PLAN_SCHEMA: &str = "logquota.plan/1";
 
-/// How long a plan may be applied after it was made, in seconds.
+/// How long a plan may be applied after it was made, in seconds, where nothing else is asked for.
 pub const PLAN_VALID_SECONDS: i64 = 3600;
+
+/// How long at most: a week.
+pub const PLAN_VALID_SECONDS_MAX: i64 = 604_800;
 
 /// How far a plan may come from the future (a clock that was set back), in seconds.
 pub const PLAN_EARLY_SECONDS: i64 = 300;
@@ -216,6 +220,10 @@ pub struct StepJson {
     /// before it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
+    /// Digests of what was seen of the file that it acts on: of which file it is; then, if its
+    /// content has to be the same, too, `-` and of its length and times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// Bytes it concerns.
     pub bytes: Bytes,
     /// Why: `kind`, and the numbers that decided.
@@ -296,35 +304,13 @@ pub enum PlanFileError {
     },
 }
 
-/// A digest of the machine's identity that does not give the identity away.
-#[must_use]
-pub fn machine_digest(host: &Host) -> String {
-    machine_digest_of(&host.machine_id)
-}
-
-fn machine_digest_of(machine_id: &str) -> String {
-    id_digest(b"logquota machine 1\0", machine_id)
-}
-
-/// The same for one start of the machine.
-#[must_use]
-pub fn boot_digest(host: &Host) -> String {
-    id_digest(b"logquota boot 1\0", &host.boot_id)
-}
-
-fn id_digest(what: &[u8], id: &str) -> String {
-    let mut digest = Sha256::new();
-    digest.update(what);
-    digest.update(id.trim().as_bytes());
-    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
 impl PlanJson {
-    /// The JSON view of a plan.
+    /// The JSON view of a plan that may be applied for so many seconds. Both that and the source
+    /// have to be part of the plan's id; see [`source_digest`].
     #[must_use]
-    pub fn new(plan: &Plan, source: SourceJson) -> Self {
+    pub fn new(plan: &Plan, source: SourceJson, valid_for: i64) -> Self {
         let created = plan.created.with_timezone(&Utc).trunc_subsecs(0);
-        let valid = TimeDelta::seconds(PLAN_VALID_SECONDS);
+        let valid = TimeDelta::seconds(valid_for.min(PLAN_VALID_SECONDS_MAX));
         Self {
             schema: PLAN_SCHEMA.to_owned(),
             id: plan.id.clone(),
@@ -384,14 +370,20 @@ impl PlanJson {
         if now.checked_add_signed(early).is_none_or(|latest| self.created > latest) {
             return Err(PlanFileError::Future { created: self.created, now });
         }
-        // The limit is counted from `created`, so that a later `expires` gains nothing.
-        let valid = TimeDelta::seconds(PLAN_VALID_SECONDS);
+        // How long it holds is part of its id; more than that no plan is given.
+        let valid = TimeDelta::seconds(PLAN_VALID_SECONDS_MAX);
         let expires = self.created.checked_add_signed(valid).unwrap_or(self.created);
         let expires = expires.min(self.expires);
         if now > expires {
             return Err(PlanFileError::Expired { expires, now });
         }
         Ok(())
+    }
+
+    /// For how many seconds it may be applied, by what it says.
+    #[must_use]
+    pub fn valid_for(&self) -> i64 {
+        self.expires.signed_duration_since(self.created).num_seconds()
     }
 
     /// The first directory that is another one in `now`: on another device or mount, or another
@@ -402,6 +394,22 @@ impl PlanJson {
             let mut is = now.dirs.iter();
             is.any(|is| (&is.path, &is.path_b64) == (&was.path, &was.path_b64) && is != *was)
         })
+    }
+
+    /// The first step that is in both and has a file that is not what it was: its index, and how.
+    #[must_use]
+    pub fn changed_file(&self, now: &Self) -> Option<(usize, FileChange)> {
+        let pairs = self.steps.iter().zip(&now.steps).enumerate();
+        let mut changes = pairs.filter(|(_, (was, is))| was.does_the_same(is)).filter_map(
+            |(index, (was, is))| {
+                let (was, is) = (was.seen.as_deref()?, is.seen.as_deref()?);
+                let file = |seen: &str| seen.split('-').next().map(str::to_owned);
+                let is_other = file(was) != file(is);
+                let how = if is_other { FileChange::Replaced } else { FileChange::Changed };
+                (was != is).then_some((index, how))
+            },
+        );
+        changes.next()
     }
 
     /// The first step in which this plan and `now`, made from the disk as it is, differ:
@@ -416,6 +424,15 @@ impl PlanJson {
                 _ => true,
             })
     }
+}
+
+/// How the file of a step differs from what was seen of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileChange {
+    /// Another file has its name.
+    Replaced,
+    /// It was written to, or its times or links are others.
+    Changed,
 }
 
 /// A step in which two plans differ.
@@ -482,6 +499,7 @@ impl StepJson {
             hook,
             address,
             program,
+            seen: bonds::seen(&step.expect),
             bytes: step.bytes,
             // The reasons are plain data; there is nothing in them that cannot be written.
             reason: serde_json::to_value(&step.reason).unwrap_or_default(),

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::kit::{
-    Sandbox, assert_code, code, command, json, logquota, picture_after, picture_before, text,
+    Held, Sandbox, assert_code, code, command, json, logquota, picture_after, picture_before, text,
 };
 
 fn plan(sandbox: &Sandbox) -> PathBuf {
@@ -80,7 +81,8 @@ fn h20_a_plan_is_refused_when_its_files_are_others() {
     let before = picture_before(&sandbox.logs());
     let output = apply(&file);
     assert_code(&output, 5);
-    assert!(text(&output.stderr).contains("the steps are the same, but"));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("app.log.4` of step 1 is another file now"), "{stderr}");
     assert_eq!(before, picture_after(&sandbox.logs()));
 }
 
@@ -145,6 +147,200 @@ fn h22_a_plan_with_any_byte_changed_is_refused_or_does_the_same() {
     }
     assert!(harmless < good.len() / 2, "{harmless} of {}", good.len());
     assert_eq!(before, picture_after(&sandbox.logs()));
+}
+
+/// A configuration and its state, and a plan of both.
+fn plan_with_state(sandbox: &Sandbox) -> PathBuf {
+    let config = sandbox.config("LOGS/*.log {\n size 32k\n rotate 9\n quota 256k\n}\n");
+    let (file, state) = (sandbox.path("plan.json"), sandbox.path("status"));
+    let mut command = command();
+    command.args(["plan", "-q", "-o"]).arg(&file).arg("--state").args([&state, &config]);
+    assert_code(&command.output().expect("the program starts"), 0);
+    file
+}
+
+fn assert_refused(output: &Output, says: &str) {
+    assert_code(output, 5);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(says), "{stderr}");
+}
+
+/// Really, in a tree that it may destroy, and with a state file that does not exist yet.
+#[test]
+fn h22_a_plan_with_a_byte_changed_changes_nothing_or_does_the_same() {
+    let elsewhere = Sandbox::new();
+    let changed = elsewhere.path("changed.json");
+    let names = |sandbox: &Sandbox| sandbox.listing().into_keys().collect::<Vec<_>>();
+    let done = {
+        let sandbox = Sandbox::new();
+        sandbox.overfull();
+        assert_code(&apply(&plan_with_state(&sandbox)), 0);
+        names(&sandbox)
+    };
+    // Each sandbox has a name of the same length, and so its plan.
+    let mut start = 0;
+    let (mut refused, mut harmless) = (0, 0);
+    'tree: loop {
+        let sandbox = Sandbox::new();
+        sandbox.overfull();
+        let plan: Value =
+            serde_json::from_slice(&fs::read(plan_with_state(&sandbox)).expect("a plan"))
+                .expect("JSON");
+        let mut text_of = plan.clone();
+        // Sums for people, which say nothing of what is done.
+        text_of["sets"] = Value::Array(Vec::new());
+        let good = serde_json::to_vec(&text_of).expect("JSON");
+        // To look at a file changes its time of access, once.
+        picture_after(&sandbox.logs());
+        let before = picture_after(&sandbox.logs());
+        let source = text(&good).find("\"source\"").expect("a source");
+        for index in start..good.len() {
+            // Where it comes from byte by byte, the rest in samples.
+            if index < source && index % 11 != 0 {
+                continue;
+            }
+            let mut bad = good.clone();
+            bad[index] ^= 1;
+            fs::write(&changed, &bad).expect("written");
+            let output = apply(&changed);
+            if code(&output) == 0 {
+                assert_eq!(names(&sandbox), done, "byte {index}: {}", text(&bad));
+                harmless += 1;
+                start = index + 1;
+                continue 'tree;
+            }
+            assert_eq!(code(&output), 5, "byte {index}: {}", text(&output.stderr));
+            assert!(before == picture_after(&sandbox.logs()), "byte {index}: {}", text(&bad));
+            let beside = fs::read_dir(sandbox.path("")).expect("a folder").count();
+            assert_eq!(beside, 3, "logs, configuration, plan: byte {index}: {}", text(&bad));
+            refused += 1;
+        }
+        break;
+    }
+    assert!(refused > 4 * harmless, "{refused} refused, {harmless} harmless");
+}
+
+#[test]
+fn h22_the_state_file_of_a_plan_is_the_one_that_it_was_made_with() {
+    let sandbox = Sandbox::new();
+    let logs = picture_before(&sandbox.overfull());
+    let file = plan_with_state(&sandbox);
+    let good: Value = serde_json::from_slice(&fs::read(&file).expect("a plan")).expect("JSON");
+    let victim = sandbox.path("fstab");
+    fs::write(&victim, "/dev/sda1 / ext4 defaults 0 1\n").expect("written");
+    let (new, link) = (sandbox.path("new"), sandbox.path("link"));
+    std::os::unix::fs::symlink(&victim, &link).expect("a link");
+    let changed = sandbox.path("changed.json");
+    for (state, says) in [
+        (Value::from(victim.to_str()), "what the plan says of where it comes from"),
+        (Value::from(new.to_str()), "what the plan says of where it comes from"),
+        (Value::from(link.to_str()), "what the plan says of where it comes from"),
+        (Value::Null, "what the plan says of where it comes from"),
+        (Value::from("status"), "path is not absolute"),
+        (serde_json::json!({ "b64": "!" }), "path is not absolute"),
+    ] {
+        let mut bad = good.clone();
+        bad["source"]["state"] = state;
+        fs::write(&changed, serde_json::to_vec(&bad).expect("JSON")).expect("written");
+        assert_refused(&apply(&changed), says);
+    }
+    assert_eq!(fs::read(&victim).expect("there"), b"/dev/sda1 / ext4 defaults 0 1\n");
+    assert!(!new.exists() && link.is_symlink());
+    assert_eq!(logs, picture_after(&sandbox.logs()));
+    assert_code(&apply(&file), 0);
+}
+
+/// Values that a plan was asked for and that no step shows.
+#[test]
+fn h22_how_long_a_plan_holds_and_its_limits_are_part_of_it() {
+    let sandbox = Sandbox::new();
+    let (dir, file) = (sandbox.overfull(), sandbox.path("plan.json"));
+    let before = picture_before(&dir);
+    let mut command = command();
+    command.args(["free", "100%", "-q", "--max-fraction", "1", "--max-files", "4", "-o"]);
+    assert_code(&command.args([&file, &dir]).output().expect("the program starts"), 6);
+    let good: Value = serde_json::from_slice(&fs::read(&file).expect("a plan")).expect("JSON");
+    let says = "what the plan says of where it comes from";
+    for (pointer, value) in [
+        ("/expires", "2999-01-01T00:00:00Z".into()),
+        ("/source/free/max_permille", 999.into()),
+        ("/source/free/max_files", 5.into()),
+        ("/source/free/percent", 99.into()),
+        ("/source/compress", "gzip".into()),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).expect(pointer) = value;
+        fs::write(&file, serde_json::to_vec(&bad).expect("JSON")).expect("written");
+        let output = apply(&file);
+        assert_code(&output, 5);
+        let stderr = text(&output.stderr);
+        let is_named = ["percent", "compress"].iter().any(|name| pointer.contains(name));
+        assert!(is_named || stderr.contains(says), "{pointer}: {stderr}");
+    }
+    let mut bad = good;
+    bad["source"]["state"] = sandbox.path("status").to_str().into();
+    fs::write(&file, serde_json::to_vec(&bad).expect("JSON")).expect("written");
+    assert_refused(&apply(&file), "frees space and names a state file");
+    assert_eq!(before, picture_after(&dir));
+}
+
+#[test]
+fn h20_h21_a_refusal_names_the_file_and_what_is_with_it() {
+    for (what, says) in [
+        ("gone", "app.log.4` of step 1 is gone"),
+        ("replaced", "app.log.4` of step 1 is another file now"),
+        ("changed", "app.log.4` of step 1 was changed"),
+    ] {
+        let sandbox = Sandbox::new();
+        let file = plan(&sandbox);
+        let victim = sandbox.logs().join("app.log.4");
+        let len = victim.metadata().expect("its inode").len();
+        match what {
+            "gone" => fs::remove_file(&victim).expect("deleted"),
+            "replaced" => {
+                let other = sandbox.path("other");
+                fs::write(&other, vec![b'x'; usize::try_from(len).expect("small")])
+                    .and_then(|()| fs::rename(&other, &victim))
+                    .expect("replaced");
+            }
+            _ => {
+                let mut open = fs::File::options().write(true).open(&victim).expect("opens");
+                open.write_all(b"x").expect("written");
+            }
+        }
+        let before = picture_before(&sandbox.logs());
+        assert_refused(&apply(&file), says);
+        assert_eq!(before, picture_after(&sandbox.logs()));
+    }
+}
+
+#[test]
+fn h23_a_plan_holds_as_long_as_was_asked_for() {
+    let sandbox = Sandbox::new();
+    let (dir, file) = (sandbox.overfull(), sandbox.path("plan.json"));
+    let plan = |time: &str| {
+        let mut command = command();
+        command.args(["plan", "--quota", "256k", "--valid-for", time, "-o"]).args([&file, &dir]);
+        command.output().expect("the program starts")
+    };
+    assert_code(&plan("8d"), 2);
+    assert_code(&plan("2h"), 0);
+    let mut plan: Value = serde_json::from_slice(&fs::read(&file).expect("a plan")).expect("JSON");
+    let at = |member: &Value| {
+        let text = member.as_str().expect("a time");
+        chrono::DateTime::parse_from_rfc3339(text).expect(text)
+    };
+    let holds = at(&plan["expires"]).signed_duration_since(at(&plan["created"]));
+    assert_eq!(holds.num_seconds(), 7200);
+    // An hour and a half later it would still be done, three hours later not.
+    let ago = |hours: i64, member: &Value| {
+        let then = at(member) - chrono::TimeDelta::hours(hours);
+        Value::from(then.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    };
+    plan["created"] = ago(3, &plan["created"]);
+    plan["expires"] = ago(3, &plan["expires"]);
+    fs::write(&file, serde_json::to_vec(&plan).expect("JSON")).expect("written");
+    assert_refused(&apply(&file), "it expired at");
 }
 
 #[test]
@@ -224,4 +420,29 @@ fn a_plan_that_is_not_there_is_exit_1() {
     let output = apply(Path::new("/nowhere/plan.json"));
     assert_code(&output, 1);
     assert!(text(&output.stderr).contains("/nowhere/plan.json"));
+}
+
+/// What is waited for may take longer than the plan holds, and the configuration may be edited
+/// meanwhile.
+#[test]
+fn h23_a_plan_that_had_to_wait_is_looked_at_again() {
+    let sandbox = Sandbox::new();
+    let (dir, file) = (sandbox.overfull(), sandbox.path("plan.json"));
+    let before = picture_before(&dir);
+    let mut plan = command();
+    plan.args(["plan", "-q", "--quota", "256k", "--valid-for", "2s", "-o"]).args([&file, &dir]);
+    let held = Held::new(&dir);
+    assert_code(&plan.output().expect("the program starts"), 0);
+    let waiting = held.waiting(&["apply", file.to_str().expect("UTF-8")]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_refused(&held.let_go(waiting), "it expired at");
+    assert!(before == picture_after(&dir));
+
+    let file = plan_with_state(&sandbox);
+    let before = picture_after(&dir);
+    let held = Held::new(&dir);
+    let waiting = held.waiting(&["apply", file.to_str().expect("UTF-8")]);
+    sandbox.config("LOGS/*.log {\n size 32k\n rotate 8\n quota 256k\n}\n");
+    assert_refused(&held.let_go(waiting), "the configuration is another one");
+    assert!(before == picture_after(&dir));
 }

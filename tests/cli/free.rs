@@ -13,8 +13,8 @@ use logquota_tests::mounts::{Mount, needs_root as needs_root_to_mount};
 use serde_json::Value;
 
 use crate::kit::{
-    BIN, DAY, Sandbox, assert_code, command, json, logquota, needs, noise, picture_after,
-    picture_before, set_times, text,
+    BIN, DAY, Held, Sandbox, assert_code, command, is_root, json, logquota, needs, noise,
+    picture_after, picture_before, set_times, text,
 };
 
 /// Two logs with seven archives, 400 KiB, and a file that is nobody's log.
@@ -170,27 +170,146 @@ fn h23_an_id_is_for_this_host_this_call_and_this_hour() {
     let sandbox = Sandbox::new();
     let dir = logs(&sandbox);
     let id = id_of(&free(&dir, &[]));
-    let (digest, time) = id.split_once('-').expect("two parts");
+    let parts: Vec<_> = id.split('-').collect();
+    let [digest, bonds, time] = parts[..] else { panic!("three parts: {id}") };
     let time = i64::from_str_radix(time, 16).expect("a time");
-    let at = |secs: i64| format!("{digest}-{:x}", time + secs);
+    let at = |secs: i64| format!("{digest}-{bonds}-{:x}", time + secs);
     assert_refused(&apply(&dir, &at(-3700)), "it expired at");
     assert_refused(&apply(&dir, &at(3700)), "in the future");
     // The time is part of what the digest is over.
     assert_refused(&apply(&dir, &at(-1)), "are not what they were");
-    let other = digest.replacen(|c: char| c != '0', "0", 1);
-    assert_refused(&apply(&dir, &format!("{other}-{time:x}")), "are not what they were");
+    let other = |text: &str| -> String {
+        let another = |c| if c == '0' { '1' } else { '0' };
+        text.chars().map(another).collect()
+    };
+    let with = |bonds: &str| format!("{}-{bonds}-{time:x}", other(digest));
+    assert_refused(&apply(&dir, &with(bonds)), "files or free space are not what they were");
+    for (at, says) in [
+        (0, "it was made on another machine"),
+        (2, "the machine was restarted since"),
+        (4, "this call asks for something else"),
+        (6, "a folder of logs is not the one that it was"),
+        (8, "the configuration is another one"),
+    ] {
+        let (before, rest) = bonds.split_at(at);
+        let (this, behind) = rest.split_at(2);
+        let bonds = format!("{before}{}{behind}", other(this));
+        assert_refused(&apply(&dir, &with(&bonds)), says);
+    }
     let wrong = free(&dir, &["--host", "elsewhere", "--apply", &id]);
     assert_refused(&wrong, "`elsewhere` was meant");
-    let other_goal = command()
-        .args(["free", "99%", "--max-fraction", "1", "--apply", &id])
-        .arg(&dir)
-        .output()
-        .expect("the program starts");
-    assert_refused(&other_goal, "are not what they were");
+    for other in [["99%", "--max-fraction", "1"], ["100%", "--max-fraction", "0.9"]] {
+        let mut command = command();
+        command.arg("free").args(other).args(["--apply", &id]).arg(&dir);
+        let output = command.output().expect("the program starts");
+        assert_refused(&output, "this call asks for something else");
+    }
+    for more in [["--max-files", "100"], ["--valid-for", "2h"]] {
+        let output = free(&dir, &[&more[..], &["--apply", &id]].concat());
+        assert_refused(&output, "this call asks for something else");
+    }
     assert_code(&free(&dir, &["--apply", &digest[..11]]), 2);
     assert_eq!(archives(&sandbox).len(), 7);
     assert_code(&free(&dir, &["--host", &host(), "--apply", &id]), 6);
     assert_eq!(archives(&sandbox).len(), 0);
+}
+
+/// The configuration, and the folder of the logs: another one with the same files, or the same one
+/// mounted anew.
+#[test]
+fn h23_what_an_id_was_bound_to_is_named_when_it_is_another() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let config = sandbox.config("LOGS/*.log {\n rotate 9\n}\n");
+    let call = |more: &[&str]| {
+        let mut command = command();
+        command.args(["free", "100%", "--max-fraction", "1", "--config"]).arg(&config);
+        command.args(more).output().expect("the program starts")
+    };
+    let id = id_of(&call(&[]));
+    sandbox.config("LOGS/*.log {\n rotate 8\n}\n");
+    assert_refused(&call(&["--apply", &id]), "the configuration is another one");
+
+    let id = id_of(&call(&[]));
+    let moved = sandbox.path("moved");
+    fs::rename(&dir, &moved).expect("renamed");
+    fs::create_dir(&dir).expect("a folder");
+    for entry in fs::read_dir(&moved).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        fs::rename(&path, dir.join(path.file_name().expect("a name"))).expect("moved");
+    }
+    assert_refused(&call(&["--apply", &id]), "a folder of logs is not the one that it was");
+
+    if is_root() {
+        let id = id_of(&call(&[]));
+        let mount = |program: &str, args: &[&OsStr]| {
+            let done = Command::new(program).args(args).status().expect(program);
+            assert!(done.success(), "{program} {args:?}");
+        };
+        mount("mount", &["--bind".as_ref(), dir.as_os_str(), dir.as_os_str()]);
+        let output = call(&["--apply", &id]);
+        mount("umount", &[dir.as_os_str()]);
+        assert_refused(&output, "a folder of logs is not the one that it was");
+    }
+    assert_eq!(archives(&sandbox).len(), 7);
+    assert_code(&call(&["--apply", &id_of(&call(&[]))]), 6);
+    assert_eq!(archives(&sandbox).len(), 0);
+}
+
+#[test]
+fn h23_an_id_that_had_to_wait_is_looked_at_again() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let config = sandbox.config("LOGS/*.log {\n rotate 9\n}\n");
+    let (dir_name, config_name) = (dir.to_str().expect("UTF-8"), config.to_str().expect("UTF-8"));
+    let short = ["free", "100%", "--max-fraction", "1", "--valid-for", "2s", dir_name];
+    let held = Held::new(&dir);
+    let id = id_of(&logquota(short));
+    let waiting = held.waiting(&[&short[..], &["--apply", &id]].concat());
+    std::thread::sleep(Duration::from_secs(3));
+    assert_refused(&held.let_go(waiting), "it expired at");
+
+    let call = ["free", "100%", "--max-fraction", "1", "--config", config_name];
+    let held = Held::new(&dir);
+    let id = id_of(&logquota(call));
+    let waiting = held.waiting(&[&call[..], &["--apply", &id]].concat());
+    sandbox.config("LOGS/*.log {\n rotate 8\n}\n");
+    assert_refused(&held.let_go(waiting), "the configuration is another one");
+
+    // Not what is locked, but other folders.
+    let held = Held::new(&dir);
+    let waiting = held.waiting(&["run", "--state", "/dev/null", config_name]);
+    fs::write(&config, "/nowhere/*.log {\n rotate 1\n}\n").expect("written");
+    let output = held.let_go(waiting);
+    assert_code(&output, 1);
+    assert!(text(&output.stderr).contains("names others now; nothing was done"));
+    assert_eq!(archives(&sandbox).len(), 7);
+}
+
+#[test]
+fn h23_how_long_an_id_holds_is_in_the_command_that_is_shown() {
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let shown = json(&free(&dir, &["--json", "--valid-for", "36h"]));
+    let call = shown["free"]["command"].as_str().expect("a command");
+    assert!(call.contains(" --valid-for 36h "), "{call}");
+    let shown = free(&dir, &["--valid-for", "36h"]);
+    let until = text(&shown.stdout);
+    let until = until.split_once("once, until").expect("when").1.trim_start().to_owned();
+    assert!(until.starts_with("20"), "the day, too: {until}");
+    let id = id_of(&shown);
+    let (rest, time) = id.rsplit_once('-').expect("parts");
+    let time = i64::from_str_radix(time, 16).expect("a time");
+    let old = format!("{rest}-{:x}", time - 2 * 3600);
+    assert_refused(&apply(&dir, &old), "it expired at");
+    let with = |id: &str| free(&dir, &["--valid-for", "36h", "--apply", id]);
+    // It is not the time that refuses it.
+    assert_refused(&with(&old), "are not what they were");
+    assert_code(&with(&id), 6);
+    assert_eq!(archives(&sandbox).len(), 0);
+    for wrong in ["8d", "0s", "1", "1w"] {
+        assert_code(&free(&dir, &["--valid-for", wrong]), 2);
+    }
 }
 
 #[test]
@@ -309,7 +428,7 @@ fn as_json_it_has_the_promised_shape() {
         assert!(shown["free"][member].is_u64(), "{member}: {shown}");
     }
     assert_eq!(shown["free"]["not_ours"]["files"], 1);
-    assert!(shown["free"]["apply_id"].as_str().is_some_and(|id| id.len() == 21));
+    assert!(shown["free"]["apply_id"].as_str().is_some_and(|id| id.len() == 32));
     assert!(shown["free"]["command"].as_str().is_some_and(|call| call.contains("--apply")));
     assert_eq!(shown["steps"][0]["only_below"], shown["free"]["wanted"]);
     let done = json(&free(&dir, &["--json", "--yes", "--host", &host()]));
@@ -327,6 +446,59 @@ fn so_much_is_free_already() {
     assert_code(&output, 0);
     let shown = text(&output.stdout);
     assert!(shown.contains("Nothing to do") && !shown.contains("--apply"), "{shown}");
+}
+
+/// Called as `./logquota`, it says how it is called from elsewhere.
+#[test]
+fn the_command_that_is_shown_finds_the_program_from_any_folder() {
+    if needs("bash") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let dir = logs(&sandbox);
+    let (folder, name) = (Path::new(BIN).parent(), Path::new(BIN).file_name());
+    let (folder, name) = (folder.expect("a folder"), name.expect("a name"));
+    let file = sandbox.path("plan.json");
+    let script = format!(
+        "./{} free 100% --max-fraction 1 {} -o {}",
+        name.to_string_lossy(),
+        dir.display(),
+        file.display()
+    );
+    let shown = Command::new("bash").args(["-c", &script]).current_dir(folder).output();
+    let shown = text(&shown.expect("bash").stdout);
+    let calls: Vec<_> = shown.split("\n\n").filter(|part| part.starts_with(BIN)).collect();
+    assert_eq!(calls.len(), 2, "{shown}");
+    assert!(calls[1].trim_end().ends_with(&format!(" apply {}", file.display())), "{shown}");
+    let done = Command::new("bash").args(["-c", calls[0]]).current_dir("/").output().expect("bash");
+    assert_code(&done, 6);
+    assert_eq!(archives(&sandbox).len(), 0);
+}
+
+/// The plan file has no room on the disk that is full: what is shown needs none.
+#[test]
+fn a_plan_that_cannot_be_written_is_shown_all_the_same() {
+    if needs_root_to_mount() {
+        return;
+    }
+    let (mount, dir) = full_disk();
+    let file = mount.at().join("plan.json");
+    let call = |more: &[&OsStr]| {
+        let mut command = command();
+        command.args(["free", "25%"]).args(more).arg(&dir).output().expect("the program starts")
+    };
+    let shown = call(&["-o".as_ref(), file.as_os_str()]);
+    assert_code(&shown, 1);
+    let id = id_of(&shown);
+    let said = text(&shown.stderr);
+    assert!(said.contains("plan.json`: No space left on device"), "{said}");
+    assert!(said.contains(&format!("needs no file: `--apply {id}` does it")), "{said}");
+    assert!(!text(&shown.stdout).contains("or, by the plan"), "{}", text(&shown.stdout));
+    let shown = call(&["--json".as_ref(), "-o".as_ref(), file.as_os_str()]);
+    assert_code(&shown, 1);
+    assert!(json(&shown)["free"]["apply_id"].is_string());
+    assert!(!file.exists());
+    assert_code(&call(&["--apply".as_ref(), id.as_ref()]), 0);
 }
 
 /// A disk of its own, full to the last block: 8 MiB, of which 3 MiB are logs.
@@ -379,7 +551,11 @@ fn plain(shown: &Output, mount: &Mount) -> String {
                 None => line,
             }
         };
-        let line = if id.is_empty() { line } else { line.replace(&id, "0123456789ab-6b0235e0") };
+        let line = if id.is_empty() {
+            line
+        } else {
+            line.replace(&id, "0123456789ab-4kq7h2v9bd-6b0235e0")
+        };
         out.push_str(line.trim_end());
         out.push('\n');
     }
@@ -421,11 +597,12 @@ fn h29_what_did_not_become_free_is_said_with_the_process_that_keeps_it() {
     let mut child = Command::new("sleep").arg("600").stdin(held).spawn().expect("sleep");
     let args = ["free", "25%", "--yes", "--host", &host()];
     let output = command().args(args).arg(&dir).output().expect("the program starts");
-    let listed = command()
-        .args(["status", "--open-deleted", "--json"])
-        .arg(&dir)
-        .output()
-        .expect("the program starts");
+    let list = |more: &[&str]| {
+        let mut command = command();
+        command.args(["status", "--open-deleted"]).args(more).arg(&dir);
+        command.output().expect("the program starts")
+    };
+    let (listed, read) = (list(&["--json"]), list(&[]));
     let pid = child.id();
     child.kill().and_then(|()| child.wait().map(drop)).expect("killed");
     assert_code(&output, 6);
@@ -437,6 +614,10 @@ fn h29_what_did_not_become_free_is_said_with_the_process_that_keeps_it() {
     let file = &json(&listed)["open_deleted"]["files"][0];
     assert_eq!((&file["pid"], &file["command"]), (&pid.into(), &"sleep".into()));
     assert_eq!(file["bytes"], 500 << 10);
+    assert_code(&read, 0);
+    let read = text(&read.stdout);
+    let line = format!("pid {pid} (sleep): {}", dir.join("app.log.6").display());
+    assert!(read.lines().any(|l| l.contains("500.0 KiB") && l.contains(&line)), "{line}: {read}");
 }
 
 /// A second name keeps the blocks: such a file is not counted on, and not deleted.

@@ -5,9 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 /// The program that is tested.
@@ -158,6 +159,43 @@ impl Sandbox {
         let logs = self.logs();
         let files = self.listing().into_keys().map(|name| logs.join(name)).chain([logs.clone()]);
         files.map(|path| path.symlink_metadata().expect("its inode").blocks() * 512).sum()
+    }
+}
+
+/// A folder that another instance has locked.
+pub(crate) struct Held {
+    folder: File,
+    at: PathBuf,
+}
+
+impl Held {
+    pub(crate) fn new(at: &Path) -> Self {
+        let folder = File::open(at).expect("opens");
+        flock(&folder, FlockOperation::LockExclusive).expect("locked");
+        Self { folder, at: at.to_owned() }
+    }
+
+    /// The program, which has come as far as to wait for the folder.
+    pub(crate) fn waiting(&self, args: &[&str]) -> Child {
+        let mut command = command();
+        command.args(args).args(["--lock-wait", "60"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.expect("the program starts");
+        let open = PathBuf::from(format!("/proc/{}/fd", child.id()));
+        let is_open = || {
+            let files = fs::read_dir(&open).into_iter().flatten().flatten();
+            files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file == self.at)
+        };
+        while !is_open() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child
+    }
+
+    /// What becomes of it when the folder is free.
+    pub(crate) fn let_go(self, waiting: Child) -> Output {
+        drop(self.folder);
+        waiting.wait_with_output().expect("it ends")
     }
 }
 

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use logquota::Bytes;
 use logquota::policy::Reserve;
 
-use crate::args::CompressArg;
+use super::id::PlanId;
+use crate::args::{CompressArg, ValidFor};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct FreeArgs {
@@ -52,6 +53,9 @@ pub(crate) struct FreeArgs {
     /// Write the plan to this file, too, for `logquota apply`
     #[arg(short, long, value_name = "PLAN.json")]
     pub(crate) output: Option<PathBuf>,
+    /// For how long the id and the plan hold: 30m, 2h, 1d; a week at most
+    #[arg(long, value_name = "TIME", default_value = "1h", conflicts_with = "yes")]
+    pub(crate) valid_for: ValidFor,
     /// Delete so many files at most
     #[arg(long, value_name = "N")]
     pub(crate) max_files: Option<u64>,
@@ -132,59 +136,12 @@ impl FromStr for Fraction {
     }
 }
 
-/// The id of a plan that was shown: the beginning of its digest, and when it was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PlanId {
-    pub(crate) digest: String,
-    /// Seconds since the epoch.
-    pub(crate) created: i64,
-}
-
-/// So many digits tell a plan from every other.
-const DIGITS: usize = 12;
-
-/// A time of this century; one that was cut short would only seem to have expired.
-const TIME_DIGITS: usize = 8;
-
-impl PlanId {
-    pub(crate) fn new(digest: &str, created: i64) -> Self {
-        Self { digest: digest.chars().take(DIGITS).collect(), created }
-    }
-}
-
-impl std::fmt::Display for PlanId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{:x}", self.digest, self.created)
-    }
-}
-
-impl FromStr for PlanId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || {
-            format!(
-                "this is no whole id: it has {DIGITS} digits, `-`, and {TIME_DIGITS} digits, as \
-                 `logquota free` has shown it; copy all of it"
-            )
-        };
-        let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
-        let (digest, time) = text.split_once('-').ok_or_else(wrong)?;
-        let is_whole = (DIGITS..=32).contains(&digest.len()) && time.len() >= TIME_DIGITS;
-        if !is_whole || !is_hex(digest) || !is_hex(time) {
-            return Err(wrong());
-        }
-        let created = i64::from_str_radix(time, 16).map_err(|_| wrong())?;
-        Ok(Self { digest: digest.to_ascii_lowercase(), created })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn goals_parts_and_ids_are_read_as_they_are_written() {
+    fn goals_and_parts_are_read_as_they_are_written() {
         for goal in ["2G", "10%", "0%", "1536M", "1000", "3k"] {
             assert_eq!(goal.parse::<GoalArg>().expect(goal).to_string(), goal);
         }
@@ -198,16 +155,6 @@ mod tests {
         }
         for wrong in ["1.1", "-0.5", "0.1234", "NaN", "half", "99999"] {
             assert!(wrong.parse::<Fraction>().is_err(), "{wrong}");
-        }
-        let id = PlanId::new("0123456789abcdef0123456789abcdef", 1_795_286_496);
-        assert_eq!(id.to_string(), "0123456789ab-6b01e5e0");
-        assert_eq!(id.to_string().parse(), Ok(id));
-        let whole = "0123456789ab-6b01e5e0";
-        for len in 0..whole.len() {
-            assert!(whole[..len].parse::<PlanId>().is_err(), "{len}");
-        }
-        for wrong in ["0123456789a-6b01e5e0", "0123456789ax-6b01e5e0", "123456789ab-6b01e5e0x"] {
-            assert!(wrong.parse::<PlanId>().is_err(), "{wrong}");
         }
         for (thousandths, text) in [(0, "0"), (500, "0.5"), (667, "0.667"), (1000, "1")] {
             assert_eq!(Fraction(thousandths).to_string(), text);

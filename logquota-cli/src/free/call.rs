@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use logquota::plan::Host;
 use logquota::policy::Reserve;
 
-use super::args::{Fraction, FreeArgs, PlanId};
+use super::args::{Fraction, FreeArgs};
+use super::id::PlanId;
 use super::wish::Wish;
-use crate::args::CompressArg;
+use crate::args::{CompressArg, ValidFor};
 use crate::quote::quoted;
 use crate::root;
 use crate::session::Look;
@@ -22,8 +23,8 @@ pub(super) fn words(
     host: &Host,
     id: &PlanId,
 ) -> Vec<OsString> {
-    let program = std::env::args_os().next().filter(|name| !name.is_empty());
-    let mut words: Vec<OsString> = vec![program.unwrap_or_else(|| "logquota".into())];
+    let called = std::env::args_os().next().filter(|name| !name.is_empty());
+    let mut words: Vec<OsString> = vec![callable(called.unwrap_or_else(|| "logquota".into()))];
     words.push("free".into());
     match wish.goal.0 {
         Reserve::Bytes(count) if wish.inodes => words.push(count.get().to_string().into()),
@@ -64,10 +65,27 @@ pub(super) fn words(
     let permille = wish.guards.max_permille;
     let part = (permille != 500).then(|| Fraction(permille).to_string().into());
     option("--max-fraction", part);
+    let valid_for = args.valid_for;
+    let time = (valid_for != ValidFor::default()).then(|| valid_for.to_string().into());
+    option("--valid-for", time);
     let name = host.disk.as_ref().map_or(Some(host.name.as_str()), root::called);
     option("--host", name.map(Into::into));
     option("--apply", Some(id.to_string().into()));
     words
+}
+
+/// How the program is called: the first of these words.
+pub(super) fn program(words: &[OsString]) -> OsString {
+    words.first().cloned().unwrap_or_default()
+}
+
+/// A program as it was called, to be called from any folder: a name without a folder is looked for
+/// everywhere by the shell, another one only here.
+fn callable(called: OsString) -> OsString {
+    if !called.as_bytes().contains(&b'/') {
+        return called;
+    }
+    std::path::absolute(&called).map_or(called, Into::into)
 }
 
 /// As lines of at most `width` columns that a shell reads as one.

@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use chrono::{DateTime, FixedOffset};
 use logquota::Bytes;
 use logquota::fs::os::OpenDeletedFiles;
 use logquota::inventory::{Ballast, Space};
@@ -30,8 +31,8 @@ pub(crate) struct View<'a> {
     pub(crate) id: String,
     /// The command that does it.
     pub(crate) words: Vec<OsString>,
-    /// The plan file that was written.
-    pub(crate) file: Option<&'a Path>,
+    /// Until when it holds.
+    pub(crate) expires: DateTime<FixedOffset>,
     /// What would be done if logs in use might be cut, where that was not asked for.
     pub(crate) with_cuts: Option<Plan>,
 }

@@ -65,7 +65,7 @@ impl DialectArg {
 }
 
 /// A whole number and `s`, `m`, `h` or `d`; at least one second.
-fn time(text: &str) -> Result<Age, String> {
+pub(crate) fn time(text: &str) -> Result<Age, String> {
     let wrong = || format!("`{text}` is no time; write a whole number and s, m, h or d: 15m");
     let end = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (digits, unit) = text.split_at(end);

@@ -261,17 +261,13 @@ fn ending(text: &mut String, view: &View<'_>, paint: Paint) {
         let _ = writeln!(text, "Nothing was changed.");
         return;
     }
-    let until =
-        view.plan.created + chrono::TimeDelta::seconds(logquota::report::PLAN_VALID_SECONDS);
-    let until = until.format("%H:%M:%S");
+    let is_today = view.expires.date_naive() == view.plan.created.date_naive();
+    let format = if is_today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    let until = view.expires.format(format);
     let line =
         format!("Nothing was changed. This does exactly the above, here, once, until {until}:");
     push_wrapped(text, &line, 0);
     let _ = writeln!(text, "\n{}", paint.head(&call::lines(&view.words, WIDTH)));
-    if let Some(file) = view.file {
-        let file = crate::quote::quoted(file.as_os_str());
-        let _ = writeln!(text, "\nor, by the plan that was written:\n\nlogquota apply {file}");
-    }
 }
 
 /// What was done.

@@ -50,6 +50,16 @@ impl Writer<'_> {
 }
 
 impl Plan {
+    /// Makes what else the plan depends on a part of its id.
+    pub fn bind(&mut self, what: &str) {
+        let mut out = Sha256::new();
+        out.update(b"logquota.bound/1");
+        out.update(&self.id);
+        out.update(b"\0");
+        out.update(what);
+        self.id = hexadecimal(out, 16);
+    }
+
     /// The directories that steps name, by path.
     pub fn dirs_of_steps(&self) -> impl Iterator<Item = &Dir> {
         let places = |step: &'_ super::Step| {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PathJson, machine_digest_of};
+use super::PathJson;
+use super::bonds::machine_digest_of;
 use crate::plan::Disk;
 
 /// The disk of another machine, mounted here.

@@ -58,7 +58,7 @@ fn plan_with(name: &OsStr) -> Plan {
 }
 
 fn json(name: &str) -> PlanJson {
-    PlanJson::new(&plan_with(OsStr::new(name)), SourceJson::default())
+    PlanJson::new(&plan_with(OsStr::new(name)), SourceJson::default(), PLAN_VALID_SECONDS)
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_plan_that_was_written_reads_the_same() {
 #[test]
 fn h13_a_name_that_is_not_utf8_keeps_every_byte() {
     let name = OsStr::from_bytes(b"app\xff\xfe.log.1");
-    let plan = PlanJson::new(&plan_with(name), SourceJson::default());
+    let plan = PlanJson::new(&plan_with(name), SourceJson::default(), PLAN_VALID_SECONDS);
     let step = plan.steps.first().expect("one step");
     let exact = step.path_b64.as_ref().expect("not UTF-8");
     assert_eq!(STANDARD.decode(exact).expect("base64"), b"/logs/app\xff\xfe.log.1");
@@ -120,12 +120,37 @@ fn h23_a_plan_is_for_one_host_and_one_hour() {
 }
 
 #[test]
-fn a_later_expiry_in_the_file_gains_nothing() {
+fn h23_a_plan_holds_as_long_as_it_says_and_a_week_at_most() {
     let mut plan = json("a.log.1");
-    plan.expires = at("2099-01-01T00:00:00Z");
+    assert_eq!(plan.valid_for(), PLAN_VALID_SECONDS);
     let here =
         Host { name: "here".into(), machine_id: "one".into(), boot_id: "first".into(), disk: None };
-    assert!(plan.is_for(&here, at("2026-11-22T12:00:00Z")).is_err());
+    plan.expires = at("2026-11-21T12:30:00Z");
+    assert!(plan.is_for(&here, at("2026-11-21T12:30:00Z")).is_ok());
+    assert!(plan.is_for(&here, at("2026-11-21T12:30:01Z")).is_err());
+    plan.expires = at("2099-01-01T00:00:00Z");
+    assert!(plan.is_for(&here, at("2026-11-28T12:00:00Z")).is_ok());
+    assert!(plan.is_for(&here, at("2026-11-28T12:00:01Z")).is_err());
+    plan.expires = at("2020-01-01T00:00:00Z");
+    assert!(plan.is_for(&here, at("2026-11-21T12:00:00Z")).is_err());
+}
+
+#[test]
+fn h20_of_a_file_that_is_not_what_it_was_it_is_said_how() {
+    let (was, mut is) = (json("a.log.1"), json("a.log.1"));
+    let mut see = |seen: &str, was: &PlanJson| {
+        is.steps.iter_mut().for_each(|step| step.seen = Some(seen.to_owned()));
+        was.changed_file(&is)
+    };
+    let with = |seen: &str| {
+        let mut plan = was.clone();
+        plan.steps.iter_mut().for_each(|step| step.seen = Some(seen.to_owned()));
+        plan
+    };
+    assert_eq!(see("aa-bb", &with("aa-bb")), None);
+    assert_eq!(see("aa-cc", &with("aa-bb")), Some((0, FileChange::Changed)));
+    assert_eq!(see("dd-bb", &with("aa-bb")), Some((0, FileChange::Replaced)));
+    assert_eq!(see("dd", &with("aa")), Some((0, FileChange::Replaced)));
 }
 
 #[test]
