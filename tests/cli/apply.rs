@@ -178,9 +178,9 @@ fn h22_a_plan_with_a_byte_changed_changes_nothing_or_does_the_same() {
         names(&sandbox)
     };
     // Each sandbox has a name of the same length, and so its plan.
-    let mut start = 0;
-    let (mut refused, mut harmless) = (0, 0);
-    'tree: loop {
+    let (mut next, mut refused, mut harmless) = (0, 0, 0);
+    let mut is_over = false;
+    while !is_over {
         let sandbox = Sandbox::new();
         sandbox.overfull();
         let plan: Value =
@@ -194,7 +194,8 @@ fn h22_a_plan_with_a_byte_changed_changes_nothing_or_does_the_same() {
         picture_after(&sandbox.logs());
         let before = picture_after(&sandbox.logs());
         let source = text(&good).find("\"source\"").expect("a source");
-        for index in start..good.len() {
+        is_over = true;
+        for index in std::mem::take(&mut next)..good.len() {
             // Where it comes from byte by byte, the rest in samples.
             if index < source && index % 11 != 0 {
                 continue;
@@ -206,8 +207,8 @@ fn h22_a_plan_with_a_byte_changed_changes_nothing_or_does_the_same() {
             if code(&output) == 0 {
                 assert_eq!(names(&sandbox), done, "byte {index}: {}", text(&bad));
                 harmless += 1;
-                start = index + 1;
-                continue 'tree;
+                (next, is_over) = (index + 1, false);
+                break;
             }
             assert_eq!(code(&output), 5, "byte {index}: {}", text(&output.stderr));
             assert!(before == picture_after(&sandbox.logs()), "byte {index}: {}", text(&bad));
@@ -215,7 +216,6 @@ fn h22_a_plan_with_a_byte_changed_changes_nothing_or_does_the_same() {
             assert_eq!(beside, 3, "logs, configuration, plan: byte {index}: {}", text(&bad));
             refused += 1;
         }
-        break;
     }
     assert!(refused > 4 * harmless, "{refused} refused, {harmless} harmless");
 }
