@@ -292,7 +292,7 @@ mod tests {
             vec!["logquota", "run", "--size", "1M", "/x"],
             vec!["logquota", "run", "--quota", "1MB", "/x"],
             vec!["logquota", "free"],
-            vec!["logquota", "free", "1G", "--app", "0123456789ab-m6pawqs7tk-6b01e5e0"],
+            vec!["logquota", "free", "1G", "--app", "0123456789ab-m6pawqrftk-6b01e5e0"],
             vec!["logquota", "free", "1G", "--ye", "--host", "here"],
             vec!["logquota", "free", "101%"],
             vec!["logquota", "free", "1G", "--yes"],
