@@ -43,7 +43,8 @@ pub(crate) fn policy(codec: Codec) -> Policy {
 
 /// A disk with one plain archive, and room for one of its pieces.
 pub(crate) fn scene(shape: SimDisk, room: u64) -> (SimFs, Vec<u8>) {
-    let shape = SimDisk { capacity: Bytes::mib(1), block: Bytes::kib(4), ..shape };
+    let (capacity, block) = (Bytes::mib(1), Bytes::kib(4));
+    let shape = SimDisk { capacity, block, gaps_in_parts: true, ..shape };
     let fs = disk(shape);
     let content = content(1);
     fs.put(PLAIN, Content::Bytes(content.clone()), NOON - AGE).unwrap();

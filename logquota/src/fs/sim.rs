@@ -71,6 +71,9 @@ pub struct SimDisk {
     pub copy_on_write: bool,
     /// How the head of a file can be cut off.
     pub head_cuts: HeadCuts,
+    /// Whether a gap that is left may be there in part when the power fails, from either end: file
+    /// systems give its blocks back in several transactions.
+    pub gaps_in_parts: bool,
     /// Whether a file can be made longer with blocks behind it (NFS, for one, cannot).
     pub allocates: bool,
     /// The longest name, in bytes (vfat, which counts characters, has longer ones).
@@ -97,6 +100,7 @@ impl Default for SimDisk {
             block: Bytes::new(512),
             copy_on_write: false,
             head_cuts: HeadCuts::Close,
+            gaps_in_parts: false,
             allocates: true,
             name_max: 255,
         }

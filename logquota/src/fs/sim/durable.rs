@@ -162,7 +162,7 @@ impl Disk {
         for (ino, node) in &mut found {
             let node = Arc::make_mut(node);
             if let (Unsynced::Torn, Some(now)) = (model, now.get(ino)) {
-                tear(node, now, &mut random);
+                tear(node, now, self.shape.gaps_in_parts, &mut random);
             }
             node.nlink = names.get(ino).copied().unwrap_or(0);
             node.open = 0;
@@ -192,14 +192,12 @@ fn reachable(nodes: &BTreeMap<Ino, Arc<Node>>) -> BTreeMap<Ino, u32> {
 }
 
 /// Makes of a flushed inode what a crash can make of it on the way to `now`.
-fn tear(node: &mut Node, now: &Node, random: &mut Random) {
+fn tear(node: &mut Node, now: &Node, gaps_in_parts: bool, random: &mut Random) {
     let (Body::File(old), Body::File(new)) = (&node.body, &now.body) else { return };
-    if let Some(cut) = now.cut.as_deref()
+    if let Some(cut) = now.cut.as_deref().filter(|_| gaps_in_parts)
         && cut.len() == old.len()
         && random.below(4) == 0
     {
-        // A gap may be there in part: file systems give its blocks back in several transactions,
-        // from either end.
         let parted = old.with_part_of_gap(cut, |count| random.below(count));
         node.body = Body::File(parted);
         return;
