@@ -1,6 +1,6 @@
 //! The static binary on a system that has nothing but a full disk: no `/tmp`, `/etc`, `/proc` and
 //! `/dev`, no shell and no libraries, a root that is read-only. With `LOGQUOTA_LONG=1`, as the
-//! binary takes minutes to build, or with `LOGQUOTA_STATIC` set to one that is built.
+//! binary takes minutes to build, or with `LOGQUOTA_STATIC` set to one that is built (`.ci/run`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
