@@ -135,6 +135,37 @@ fn a_record_that_comes_while_it_is_being_made_gets_its_room() {
     }
 }
 
+/// The disk is full when only its name is there, and no longer when it takes its room.
+#[test]
+fn one_that_somebody_wanted_before_it_had_its_room_is_known_of() {
+    let mut kit = Kit::on(disk(512));
+    let builder = kit.builder().on_full(OnFull::Refuse).ballast(SIZE);
+    let log = Arc::new(builder.open().expect("a log"));
+    kit.fs.fill_disk("/filler").expect("a full disk");
+    kit.flood(&log, 200);
+    kit.fs.unlink("/filler").expect("room");
+    kit.pass(61);
+    let caller = Arc::clone(&log);
+    kit.fs.interrupt(
+        |call| call.op == SimOp::Write && call.path.ends_with("ballast"),
+        move |fs| {
+            fs.fill_disk("/filler").expect("a full disk");
+            let is_refused =
+                |number| caller.write_record(&record(Id { writer: 0, number }, 100)).is_err();
+            assert!((300..900).any(is_refused));
+            fs.unlink("/filler").expect("room");
+        },
+    );
+    log.maintain();
+    assert!(kept(&kit) >= SIZE);
+    kit.fs.fill_disk("/filler").expect("a full disk");
+    for number in 1_000..1_200 {
+        let fate = log.write_record(&record(Id { writer: 0, number }, 100));
+        assert!(matches!(fate, Ok(Fate::Accepted)), "{number}: {fate:?}");
+    }
+    assert_eq!(kept(&kit), Bytes::ZERO);
+}
+
 #[test]
 fn without_more_room_than_it_takes_it_is_not_made() {
     // Segment and folders take some; 4 and 64 and an eighth of that must be there.

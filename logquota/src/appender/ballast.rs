@@ -205,6 +205,9 @@ fn look(env: &Env, ballast: &Ballast) -> Result<()> {
     made.map_err(|(op, error)| Error::io(op, env.folder.join(DIR).join(NAME))(error))?;
     sync(opened.dir)?;
     if !ballast.may_be_there.load(Ordering::Acquire) {
+        // Somebody has given up what there was of it. What came after that is there.
+        let is_there = Opened::new(env)?.is_some_and(|opened| opened.kept() > Bytes::ZERO);
+        ballast.may_be_there.store(is_there, Ordering::Release);
         return Ok(());
     }
     env.tell(Event::BallastRestored { bytes: rule.size });
