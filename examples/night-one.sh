@@ -118,6 +118,11 @@ for number in 1 2 3 4 5 6 7 8; do
     touch -d "$number days ago" "$log/player.log.$number"
 done
 head -c 2M /dev/urandom >"$log/catalog.db"
+# What it has of its own system, for who looks at its disk elsewhere.
+mkdir -m 755 "$disk/etc"
+echo player-0417 >"$disk/etc/hostname"
+echo 0417041704170417041704170417aaaa >"$disk/etc/machine-id"
+sed "s|^$log|/log|" "$work/logquota.conf" >"$disk/etc/logquota.conf"
 exception first >"$log/player.log"
 eject
 cp "$work/new" "$work/full"
@@ -135,6 +140,7 @@ disk_line
 must "the disk should be full" is_full
 eject
 cp "$work/full" "$work/copy"
+cp "$work/full" "$work/far"
 
 title "The old way, on a copy of that disk"
 insert copy
@@ -201,6 +207,28 @@ must "each line should be whole" \
     test "$(tr -d '\0' <"$log/player.log" | sed 1d | grep -a -v -c ' ERROR cannot decode ')" = 0
 tell "The catalog is what it was, and the newest of the log is there."
 stop_player
+eject
+
+title "The one that nobody reaches: a technician with a USB stick"
+insert far
+hostname usb-stick
+catalog=$(cksum <"$log/catalog.db")
+tell "Its disk is mounted in the stick's system. Configuration, paths and name are" \
+    "those of the device; nothing leads out of its disk, and nothing on it is run:"
+show "logquota free 4M --root /mnt/disk"
+logquota free 4M --root "$disk" >"$work/shown"
+sed -e "s|$disk|/mnt/disk|" "$work/shown"
+must "the device should be named" grep -q 'host  *player-0417' "$work/shown"
+must "nothing should be done yet" is_full
+tell "The command at its end does it:"
+id=$(sed -n 's/.*--apply \([^ ]*\).*/\1/p' "$work/shown")
+show "logquota free 4M --root /mnt/disk --host player-0417 --apply $id"
+logquota free 4M --root "$disk" --host player-0417 --apply "$id"
+must "4 MiB should be free" has_room 4000
+must "the catalog should be as it was" test "$(cksum <"$log/catalog.db")" = "$catalog"
+must "the newest archives should stay" test -e "$log/player.log.4"
+tell "It can start again, and log that it did."
+hostname player-0417
 eject
 
 title "And if logquota had been there before"

@@ -88,22 +88,53 @@ fn callable(called: OsString) -> OsString {
     std::path::absolute(&called).map_or(called, Into::into)
 }
 
-/// As lines of at most `width` columns that a shell reads as one.
+/// As lines of at most `width` columns that a shell reads as one. A value stays beside its option
+/// where both have room in one line.
 pub(crate) fn lines(words: &[OsString], width: usize) -> String {
     let mut text = String::new();
     let mut used = 0;
-    for word in words {
-        let word = quoted(word);
-        let len = word.chars().count();
-        if used > 0 && used + len + 3 > width {
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let len = |word: &String| word.chars().count();
+    let mut behind_option = false;
+    for (index, word) in words.iter().enumerate() {
+        let value = words.get(index + 1).filter(|next| !next.starts_with('-'));
+        let value = value.filter(|_| word.starts_with("--"));
+        let both = len(word) + value.map_or(0, |value| 1 + len(value));
+        let needed = if both + 4 + 2 > width { len(word) } else { both };
+        if used > 0 && used + needed + 3 > width && !behind_option {
             text.push_str(" \\\n    ");
             used = 4;
         } else if used > 0 {
             text.push(' ');
             used += 1;
         }
-        text.push_str(&word);
-        used += len;
+        behind_option = value.is_some() && needed == both;
+        text.push_str(word);
+        used += len(word);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines;
+
+    #[test]
+    fn a_value_stays_beside_its_option_if_one_line_has_room_for_both() {
+        let shown = |text: &str, width| {
+            let words: Vec<_> = text.split(' ').map(Into::into).collect();
+            lines(&words, width)
+        };
+        let words = "logquota free 4M --host player-0417 --apply 437fd1788312";
+        assert_eq!(
+            shown(words, 40),
+            "logquota free 4M --host player-0417 \\\n    --apply 437fd1788312"
+        );
+        assert_eq!(
+            shown(words, 34),
+            "logquota free 4M \\\n    --host player-0417 \\\n    --apply 437fd1788312"
+        );
+        // For which none has.
+        assert_eq!(shown("a --config /a/long/path", 16), "a --config \\\n    /a/long/path");
+    }
 }
