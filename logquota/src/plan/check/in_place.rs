@@ -23,7 +23,7 @@ pub(super) fn play<'a>(
     let is_known = match step.expect {
         Expect::Unchanged(_) => true,
         Expect::SameFile(_) => content.origin == Origin::Live && content.holders == 1,
-        Expect::Nothing | Expect::Made => false,
+        Expect::Nothing | Expect::Made | Expect::SameOldest(..) => false,
     };
     if is_active(world, step, from) || !is_known {
         found.add(2, format_args!("step {index} compresses `{shown}` in place, which is in use"));

@@ -288,6 +288,11 @@ pub(super) fn source(
             Expect::Unchanged(expected) => expected == stamp,
             // The active file grows while we look.
             Expect::SameFile(id) => content.origin == Origin::Live && id == stamp.id,
+            Expect::SameOldest(id, oldest) => {
+                let log = log_of(world, step).map(|view| view.log);
+                let seen = log.and_then(|log| log.oldest.as_deref());
+                content.origin == Origin::Live && id == stamp.id && seen == Some(&oldest)
+            }
             Expect::Nothing | Expect::Made => false,
         };
         if !is_expected {

@@ -6,7 +6,7 @@ use super::amounts::{Ledger, cut as at_most};
 use super::model::{LogView, SetView, World};
 use super::steps::{Change, is_active};
 use crate::inventory::Place;
-use crate::plan::{Goal, KEPT_MIN, Reason, Step, Wanted};
+use crate::plan::{Expect, Goal, KEPT_MIN, Reason, Step, Wanted};
 use crate::stamp::Kind;
 use crate::units::Bytes;
 
@@ -45,6 +45,9 @@ pub(super) fn play(
         say("which is new or has other names");
         return None;
     };
+    if world.goal.is_some() && log.log.oldest.is_some() && !is_bound(step) {
+        say("whatever its oldest records are by then");
+    }
     if log.log.is_held {
         say("which somebody holds who has a quota of his own");
     }
@@ -69,6 +72,11 @@ pub(super) fn play(
     world.sets.get_mut(step.set)?.logs.get_mut(step.log?)?.cut = Some(Box::new((cut, limit)));
     let used = -i128::from(cut.get());
     Some(Change { used, dev, ..Change::default() })
+}
+
+/// Whether it is for the records that were seen (that it is for these is looked at before).
+const fn is_bound(step: &Step) -> bool {
+    matches!(step.expect, Expect::SameOldest(..))
 }
 
 /// Whether all that was cut off had to go, in the end.
