@@ -171,7 +171,6 @@ fn h24_a_log_that_was_cut_and_has_grown_again_is_not_cut_by_the_same_id_or_plan(
     assert_code(&shown, 6);
     let shown = json(&shown);
     let id = shown["free"]["apply_id"].as_str().expect("an id");
-    let again = || json(&free(&dir, &["--trim-active", "--json"]))["id"].clone();
     // A log that only grows is the same.
     append("small.log", 1, 9);
     assert_eq!(free(&dir, &["--trim-active", "--apply", id]).status.code(), Some(6));
@@ -179,12 +178,10 @@ fn h24_a_log_that_was_cut_and_has_grown_again_is_not_cut_by_the_same_id_or_plan(
     append("big.log", 448, 4);
     append("small.log", 16, 5);
     let before = ["big.log", "small.log"].map(|name| content(&dir, name));
-    assert_ne!(again(), shown["id"]);
     let by_id = free(&dir, &["--trim-active", "--apply", id]);
     assert_code(&by_id, 5);
-    // The same steps again, and yet another plan.
     let screen = text(&by_id.stdout);
-    assert!(screen.contains("big.log: of 512.0 KiB") || screen.contains("448.0 KiB"), "{screen}");
+    assert!(screen.contains("448.0 KiB"), "{screen}");
     let by_plan = logquota(["apply", name]);
     assert_code(&by_plan, 5);
     assert!(text(&by_plan.stderr).contains("the steps are the same, but"), "{by_plan:?}");

@@ -283,7 +283,7 @@ fn h25_the_most_that_may_be_cut_is_what_counts() {
 /// It takes a read of each, so only those are looked at that may be cut.
 #[test]
 fn the_oldest_content_is_looked_at_where_a_log_may_be_cut() {
-    let fs = disk("a.log:200 b.log:90 short.log:64 held.log:80 linked.log:80");
+    let fs = disk("a.log:100 b.log:80 short.log:64 held.log:70 linked.log:70");
     fs.hardlink("/log/linked.log", "/other").expect("a second name");
     let dir = fs.open_root("/log".as_ref()).expect("a folder");
     let held = fs.open_log(dir, "held.log".as_ref(), None).expect("a log");
