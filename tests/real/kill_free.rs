@@ -84,9 +84,12 @@ impl Scene {
         within(PATIENCE, &mut self.command(strace))
     }
 
-    /// What is left, by name and length; whether it is compressed does not matter.
+    /// What is left, by name and length behind a gap; whether it is compressed does not matter.
     fn left(&self) -> BTreeMap<PathBuf, u64> {
-        let len = |path: &Path| path.metadata().expect("its inode").len();
+        let len = |path: &Path| {
+            let content = std::fs::read(path).expect("its content");
+            content.iter().skip_while(|byte| **byte == 0).count() as u64
+        };
         let files = files(&self.logs).into_iter();
         files.map(|path| (stem(&below(&path, &self.logs)), len(&path))).collect()
     }
