@@ -7,7 +7,7 @@ use super::model::{LogView, SetView, World};
 use super::steps::{Change, is_active};
 use crate::inventory::Place;
 use crate::plan::{Expect, Goal, KEPT_MIN, Reason, Step, Wanted};
-use crate::stamp::Kind;
+use crate::stamp::{Kind, Oldest};
 use crate::units::Bytes;
 
 /// Plays one cut.
@@ -45,7 +45,7 @@ pub(super) fn play(
         say("which is new or has other names");
         return None;
     };
-    if world.goal.is_some() && log.log.oldest.is_some() && !is_bound(step) {
+    if !is_as_seen(step, world.goal.and(log.log.oldest.as_deref())) {
         say("whatever its oldest records are by then");
     }
     if log.log.is_held {
@@ -74,9 +74,12 @@ pub(super) fn play(
     Some(Change { used, dev, ..Change::default() })
 }
 
-/// Whether it is for the records that were seen (that it is for these is looked at before).
-const fn is_bound(step: &Step) -> bool {
-    matches!(step.expect, Expect::SameOldest(..))
+/// Whether it is for the oldest content that was seen, where any was looked at.
+fn is_as_seen(step: &Step, seen: Option<&Oldest>) -> bool {
+    match step.expect {
+        Expect::SameOldest(_, oldest) => seen == Some(&oldest),
+        _ => seen.is_none(),
+    }
 }
 
 /// Whether all that was cut off had to go, in the end.
