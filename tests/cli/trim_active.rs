@@ -184,7 +184,7 @@ fn h24_a_log_that_was_cut_and_has_grown_again_is_not_cut_by_the_same_id_or_plan(
     assert!(screen.contains("448.0 KiB"), "{screen}");
     let by_plan = logquota(["apply", name]);
     assert_code(&by_plan, 5);
-    assert!(text(&by_plan.stderr).contains("the steps are the same, but"), "{by_plan:?}");
+    assert!(text(&by_plan.stderr).contains("big.log` of step 1 was changed"), "{by_plan:?}");
     assert_eq!(["big.log", "small.log"].map(|name| content(&dir, name)), before);
 }
 
