@@ -40,6 +40,7 @@ fn inventory(logs: u64) -> Inventory {
             obstacles: Vec::new(),
             blocked: None,
             is_held: false,
+            oldest: None,
             last_rotated: None,
             name,
         }

@@ -117,6 +117,9 @@ fn again(
     }
     let goal = wish.map(|wish| wish.goal(&session)).transpose();
     let goal = goal.map_err(|failure| refused(Failure::Failed(failure.to_string())))?;
+    if let Some(goal) = goal {
+        session.note_oldest(goal);
+    }
     let plan = session.plan_for(goal.map_or(Purpose::Routine, Purpose::Free))?;
     is_the_same(file, &session.to_json(&plan), &look.tree)?;
     Ok((session, goal, plan))

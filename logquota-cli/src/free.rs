@@ -58,13 +58,6 @@ pub(crate) fn run(args: &FreeArgs, out: &mut Output) -> Result<Exit, Failure> {
     }
 }
 
-/// Also asks who holds which log: what could be cut is said even where that is not asked for.
-fn open(look: &Look, out: &mut Output) -> Result<Session, Failure> {
-    let mut session = Session::open(look, out)?;
-    session.note_holders();
-    Ok(session)
-}
-
 /// Whether this is the host that was meant, or its disk.
 fn is_host(args: &FreeArgs, tree: &Tree) -> Result<(), Failure> {
     let Some(meant) = &args.host else { return Ok(()) };
@@ -101,12 +94,20 @@ struct Planned {
 }
 
 impl Call<'_> {
+    /// Also asks who holds which log: what could be cut is said even where that is not asked for.
+    fn open(&self, look: &Look, out: &mut Output) -> Result<Session, Failure> {
+        let mut session = Session::open(look, out)?;
+        session.note_holders();
+        session.note_oldest(self.wish.goal(&session)?);
+        Ok(session)
+    }
+
     /// Shows what it would take.
     fn show(&self, out: &mut Output) -> Result<Exit, Failure> {
         if let Some(path) = &self.args.output {
             crate::plan::is_writable(path)?;
         }
-        let session = open(&self.look, out)?;
+        let session = self.open(&self.look, out)?;
         let planned = self.plan(&session, view::FOREIGN_MAX)?;
         let exit = session.verdict(&planned.plan, out);
         let exit = if planned.exceeded.is_empty() { exit } else { exit.and(Exit::Refused) };
@@ -145,7 +146,7 @@ impl Call<'_> {
     /// Does what was shown under `id`, if it is still that.
     fn apply(&self, id: &PlanId, out: &mut Output) -> Result<Exit, Failure> {
         let created = self.is_current(id)?;
-        let mut session = open(&self.locked(Some(created)), out)?;
+        let mut session = self.open(&self.locked(Some(created)), out)?;
         // Another instance may have been waited for.
         self.is_current(id)?;
         let planned = self.plan(&session, 0)?;
@@ -178,7 +179,7 @@ impl Call<'_> {
 
     /// For scripts that have said which host they mean.
     fn at_once(&self, out: &mut Output) -> Result<Exit, Failure> {
-        let mut session = open(&self.locked(None), out)?;
+        let mut session = self.open(&self.locked(None), out)?;
         let planned = self.plan(&session, 0)?;
         self.act(&mut session, &planned, out)
     }

@@ -13,12 +13,12 @@ use logquota::clock::{Clock as _, SystemClock};
 use logquota::fs::os::{Lock, OsFs, Tree, host};
 use logquota::fs::{ReadFs as _, WriteFs as _};
 use logquota::inventory::{Inventory, Space};
-use logquota::plan::{Context, Host, Plan, Problem, Purpose, check, plan};
+use logquota::plan::{Context, Goal, Host, Plan, Problem, Purpose, check, plan};
 use logquota::policy::Identity;
 use logquota::report::{
     Bonds, FreeJson, PLAN_VALID_SECONDS, PlanJson, RootJson, SourceJson, source_digest,
 };
-use logquota::scan::{Foreign, foreign, note_holders, scan};
+use logquota::scan::{Foreign, foreign, note_holders, note_oldest, scan};
 use logquota::{Config, Error, SetSpec};
 
 use crate::exit::{Exit, Failure};
@@ -236,6 +236,13 @@ impl Session {
     /// Notes which logs are held, where logs may be cut whose policy does not permit that.
     pub(crate) fn note_holders(&mut self) {
         note_holders(&self.fs, &mut self.inventory);
+    }
+
+    /// Looks at what would be cut for a goal, if that is permitted.
+    pub(crate) fn note_oldest(&mut self, goal: Goal) {
+        if goal.cuts_logs && goal.wanted.bytes().is_some() {
+            note_oldest(&self.fs, &mut self.inventory, goal.dev);
+        }
     }
 
     /// What the configuration and the plan mean for the exit code; problems are printed.

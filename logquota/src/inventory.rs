@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use chrono::NaiveDateTime;
 
 use crate::ballast::Keeper;
-use crate::stamp::{FileId, Meta, Stamp, Timestamp};
+use crate::stamp::{FileId, Meta, Oldest, Stamp, Timestamp};
 use crate::units::Bytes;
 
 mod archive;
@@ -151,6 +151,8 @@ pub struct Log {
     /// An [`Appender`](crate::Appender) holds the active file and keeps a quota for it by itself:
     /// its head is not cut off. Only asked where that may happen.
     pub is_held: bool,
+    /// Its oldest content. Only looked at where its head may be cut off to free space.
+    pub oldest: Option<Box<Oldest>>,
     /// When it was last rotated, by the local clock, as far as anyone knows.
     pub last_rotated: Option<NaiveDateTime>,
 }

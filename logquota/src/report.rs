@@ -221,7 +221,8 @@ pub struct StepJson {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
     /// Digests of what was seen of the file that it acts on: of which file it is; then, if its
-    /// content has to be the same, too, `-` and of its length and times.
+    /// content has to be the same, too, `-` and of its length and times; for a log that is cut to
+    /// free space, of its oldest content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
     /// Bytes it concerns.
@@ -431,7 +432,7 @@ impl PlanJson {
 pub enum FileChange {
     /// Another file has its name.
     Replaced,
-    /// It was written to, or its times or links are others.
+    /// It was written to, or its times or links are others; or a log that is to be cut was cut.
     Changed,
 }
 

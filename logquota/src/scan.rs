@@ -17,7 +17,7 @@ use chrono::NaiveDateTime;
 
 pub(crate) use self::ballast::look_inside;
 pub use self::foreign::{Foreign, foreign};
-pub use self::holders::note_holders;
+pub use self::holders::{note_holders, note_oldest};
 use self::look::Looked;
 use self::walk::World;
 use crate::error::Result;

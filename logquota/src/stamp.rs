@@ -71,6 +71,26 @@ impl Stamp {
     }
 }
 
+/// The oldest content of a log. A cut changes it, and so does another file in the place of the
+/// log; who appends does not.
+///
+/// # What is not guaranteed
+///
+/// Where a file system closes the gap of a cut, what is in front then may read as what was in
+/// front before: the same records over and over, without times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Oldest {
+    /// Where it begins, behind what was cut off before.
+    pub start: u64,
+    /// A digest over the first [`Oldest::LEN`] bytes from there.
+    pub digest: [u8; 16],
+}
+
+impl Oldest {
+    /// So much of a log is looked at: as much as stays of one that is cut to free space.
+    pub const LEN: u64 = 64 << 10;
+}
+
 /// What kind of thing has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

@@ -6,6 +6,7 @@
 
 mod ballast;
 mod common;
+mod cut_to_free;
 mod cuts;
 mod errors;
 mod extended;

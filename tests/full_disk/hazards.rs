@@ -80,7 +80,8 @@ fn h28_free_that_is_killed_at_any_deletion_is_finished_by_the_next() {
     }
     const ARCHIVES: u32 = 6;
     let host = host();
-    let free = ["free", "100%", "--max-fraction", "1", "--yes", "--host", &host];
+    let free = ["free", "100%", "--max-fraction", "1"];
+    let at_once = ["--yes", "--host", &host];
     for kept in 0..=ARCHIVES {
         let scene = tempfile::tempdir().expect("a folder");
         let dir = scene.path().join("log");
@@ -90,15 +91,26 @@ fn h28_free_that_is_killed_at_any_deletion_is_finished_by_the_next() {
         for number in 1..=ARCHIVES {
             file(&dir.join(format!("app.log.{number}")), &vec![b'a'; 9000], HOUR * number);
         }
+        // Half of them as a person does it.
+        let shown = logquota(free.into_iter().chain(["--json", dir.to_str().expect("UTF-8")]));
+        let id = kit::json(&shown)["free"]["apply_id"].as_str().expect("an id").to_owned();
+        let by_id = ["--apply", &id];
+        let is_by_id = kept % 2 == 1;
+        let how = if is_by_id { &by_id[..] } else { &at_once[..] };
         let strace = Strace::new().kill_at("unlinkat", (kept + 1) as usize);
         let mut killed = strace.command(BIN, &scene.path().join("trace"));
-        let output = killed.args(free).arg(&dir).output().expect("strace starts");
+        let output = killed.args(free).args(how).arg(&dir).output().expect("strace starts");
         let is_killed = output.status.signal() == Some(9);
         assert_eq!(is_killed, kept < ARCHIVES, "{}", said(&output));
         let all = ["app.log".to_owned(), "dump.sql".to_owned()];
         let left = (1..=ARCHIVES - kept).map(|number| format!("app.log.{number}"));
         assert_eq!(names(&dir), all.iter().cloned().chain(left).collect(), "{}", said(&output));
-        let next = Command::new(BIN).args(free).arg(&dir).output().expect("it starts");
+        if is_by_id {
+            let again = Command::new(BIN).args(free).args(by_id).arg(&dir).output();
+            assert_eq!(kit::code(&again.expect("it starts")), 5);
+        }
+        let next = Command::new(BIN).args(free).args(at_once).arg(&dir).output();
+        let next = next.expect("it starts");
         assert_eq!(kit::code(&next), 6, "{}", said(&next));
         assert_eq!(names(&dir), all.into_iter().collect(), "{}", said(&next));
     }

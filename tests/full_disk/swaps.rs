@@ -1,10 +1,12 @@
 //! Between what was shown and what is done, other files come to stand where the shown ones stood.
-//! None of them is ever deleted.
+//! None of them is ever deleted, and no log is cut that is not the one, as it was.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use logquota_tests::mounts::{Mount, needs, needs_root};
@@ -41,7 +43,7 @@ impl Scene {
     }
 
     /// A text that no other file has.
-    fn content(&self, about: &str) -> Vec<u8> {
+    fn text(&self, about: &str) -> Vec<u8> {
         let mut content = format!("{about} of round {}\n", self.round).into_bytes();
         content.resize(LEN, b'.');
         content
@@ -53,10 +55,10 @@ impl Scene {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).expect("a folder");
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("its mode");
-        kit::file(&dir.join("app.log"), &self.content("the log"), Duration::ZERO);
-        kit::file(&dir.join("customer.csv"), &self.content("the customer's"), HOUR);
+        kit::file(&dir.join("app.log"), &self.text("the log"), Duration::ZERO);
+        kit::file(&dir.join("customer.csv"), &self.text("the customer's"), HOUR);
         for number in 1..=ARCHIVES {
-            kit::file(&self.archive(number), &self.content("an archive"), HOUR * number);
+            kit::file(&self.archive(number), &self.text("an archive"), HOUR * number);
         }
     }
 
@@ -77,7 +79,7 @@ impl Scene {
         found
     }
 
-    fn free(&self, more: [&str; 2], dir: &Path) -> std::process::Output {
+    fn free(&self, more: [&str; 2], dir: &Path) -> Output {
         let dir = dir.to_str().expect("UTF-8");
         let all = ["free", "100%", "--max-fraction", "1", "--json"];
         logquota(all.into_iter().chain(more).chain([dir]))
@@ -103,11 +105,83 @@ impl Scene {
     }
 }
 
+/// So much has a log that is cut.
+const LOG_LEN: usize = 256 << 10;
+
+/// So much of it stays.
+const KEPT: usize = 64 << 10;
+
+impl Scene {
+    /// Records that no other log has, and none twice.
+    fn records(&self, about: &str, len: usize) -> Vec<u8> {
+        let record = |number| format!("{about} of round {}: {number}\n", self.round).into_bytes();
+        (0u32..).flat_map(record).take(len).collect()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir().join("app.log")
+    }
+
+    /// What the log has, behind a gap.
+    fn content(&self) -> Vec<u8> {
+        let all = fs::read(self.log()).expect("a log");
+        let gap = all.iter().take_while(|byte| **byte == 0).count();
+        all[gap..].to_vec()
+    }
+
+    fn append(&self, bytes: &[u8]) {
+        let mut log = fs::File::options().append(true).open(self.log()).expect("a log");
+        log.write_all(bytes).expect("it is written");
+    }
+
+    fn by_id(&self, id: &str) -> Output {
+        let dir = self.dir();
+        let all = ["free", "100%", "--trim-active", "--apply", id];
+        logquota(all.into_iter().chain([dir.to_str().expect("UTF-8")]))
+    }
+
+    fn by_plan(&self) -> Output {
+        logquota([Path::new("apply"), &self.plan()])
+    }
+
+    /// Shows a cut, lets something happen, and applies it.
+    fn cut_round(&self, change: fn(&Self, &str) -> bool) -> bool {
+        let (dir, plan) = (self.dir(), self.plan());
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).expect("a folder");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("its mode");
+        kit::file(&self.log(), &self.records("the log", LOG_LEN), Duration::ZERO);
+        let all = ["free", "100%", "--trim-active", "--json", "-o"];
+        let paths = [&plan, &dir].map(|path| path.to_str().expect("UTF-8"));
+        let shown = logquota(all.into_iter().chain(paths));
+        assert_eq!(code(&shown), 6, "{}", said(&shown));
+        let shown = json(&shown);
+        assert_eq!(shown["steps"][0]["action"], "trim", "{shown}");
+        let is_hard = change(self, shown["free"]["apply_id"].as_str().expect("an id"));
+        let before = self.content();
+        for output in
+            [self.by_id(shown["free"]["apply_id"].as_str().expect("an id")), self.by_plan()]
+        {
+            assert_eq!(code(&output), 5, "round {}: {}", self.round, said(&output));
+        }
+        assert!(before == self.content(), "round {}: a wrong cut", self.round);
+        is_hard
+    }
+}
+
 fn rounds(about: &str, swap: Swap) {
+    every_round(about, |scene| {
+        scene.lay_out();
+        scene.round(swap)
+    });
+}
+
+fn every_round(about: &str, one: impl Fn(&Scene) -> bool + Sync) {
     if needs_root() || needs(&["mkfs.ext4"]) {
         return;
     }
     let count = if is_long() { 1000 } else { 60 };
+    let one = &one;
     std::thread::scope(|scope| {
         for size in ["256", "128"] {
             scope.spawn(move || {
@@ -116,8 +190,7 @@ fn rounds(about: &str, swap: Swap) {
                 let mut hard = 0;
                 for round in 0..count {
                     scene.round = round;
-                    scene.lay_out();
-                    hard += u32::from(scene.round(swap));
+                    hard += u32::from(one(&scene));
                 }
                 let took = since.elapsed().as_secs();
                 println!(
@@ -138,7 +211,7 @@ fn h19_a_new_file_in_the_inode_of_an_old_one_is_not_deleted() {
         let victim = scene.archive(1 + scene.round % ARCHIVES);
         let before = victim.metadata().expect("its inode");
         fs::remove_file(&victim).expect("deleted");
-        kit::file(&victim, &scene.content("a new file"), HOUR);
+        kit::file(&victim, &scene.text("a new file"), HOUR);
         set_time(&victim, before.modified().expect("its time"));
         let after = victim.metadata().expect("its inode");
         (before.ino(), before.len()) == (after.ino(), after.len())
@@ -153,7 +226,7 @@ fn h20_archives_that_were_renamed_meanwhile_are_not_deleted() {
             fs::rename(scene.archive(number), scene.archive(number + 1)).expect("renamed");
         }
         fs::rename(scene.dir().join("app.log"), scene.archive(1)).expect("renamed");
-        kit::file(&scene.dir().join("app.log"), &scene.content("a new log"), Duration::ZERO);
+        kit::file(&scene.dir().join("app.log"), &scene.text("a new log"), Duration::ZERO);
         true
     });
 }
@@ -184,5 +257,36 @@ fn h20_the_files_of_another_folder_in_its_place_are_not_deleted() {
             set_time(&scene.archive(number), time);
         }
         true
+    });
+}
+
+/// As above, for a log that is cut: with inodes of 128 bytes it has all that the old one had but its
+/// records.
+#[test]
+fn h19_a_new_log_in_the_inode_of_an_old_one_is_not_cut() {
+    every_round("inode reuse by a log", |scene| {
+        scene.cut_round(|scene, _| {
+            let before = scene.log().metadata().expect("its inode");
+            fs::remove_file(scene.log()).expect("deleted");
+            kit::file(&scene.log(), &scene.records("a new log", LOG_LEN), Duration::ZERO);
+            let after = scene.log().metadata().expect("its inode");
+            (before.ino(), before.len()) == (after.ino(), after.len())
+        })
+    });
+}
+
+/// What was shown is cut though the log has grown; filled again to the byte, it is another one.
+#[test]
+fn h24_a_log_that_was_cut_and_has_grown_again_is_not_cut_again() {
+    every_round("cut and filled again", |scene| {
+        scene.cut_round(|scene, id| {
+            scene.append(b"a record of a writer that goes on\n");
+            let done = if scene.round % 2 == 0 { scene.by_id(id) } else { scene.by_plan() };
+            assert_eq!(code(&done), 6, "round {}: {}", scene.round, said(&done));
+            let left = scene.content();
+            assert!(left.len() < KEPT + 4096, "round {}: {}", scene.round, left.len());
+            scene.append(&scene.records("later", LOG_LEN - left.len()));
+            scene.content().len() == LOG_LEN
+        })
     });
 }

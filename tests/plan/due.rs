@@ -63,6 +63,7 @@ impl Ask {
             obstacles: Vec::new(),
             blocked: None,
             is_held: false,
+            oldest: None,
             last_rotated: self.last,
         };
         let space = Space {

@@ -7,6 +7,7 @@ use logquota::naming::temporary_name;
 use logquota::plan::guard::{Exceeded, Guards, loses};
 use logquota::plan::{Action, Goal, KEPT_MIN, Plan, Reason, Verdict, Wanted, check, plan};
 use logquota::policy::{Policy, RotateWhen, SetSpec};
+use logquota::scan::note_oldest;
 use logquota::{Bytes, Codec, Config};
 use logquota_tests::generate::{Odd, cases};
 use logquota_tests::proptest_config;
@@ -240,6 +241,66 @@ fn h25_a_plan_may_not_delete_more_than_somebody_can_have_meant() {
             Exceeded::Bytes { planned: Bytes::kib(40), limit: Bytes::kib(39) },
         ]
     );
+}
+
+/// What is on another file system makes nothing that goes on this one a smaller part.
+#[test]
+fn h25_files_on_other_file_systems_do_not_count() {
+    let fs = disk("a.log:4 a.log.1:20@1 a.log.2:20@2 b.log:4");
+    let machine = machine(policy(), Bytes::kib(40));
+    let mut inventory = machine.scan(&fs).expect("a scan");
+    let plan = machine.plan(&inventory).expect("a plan");
+    let mut other = inventory.sets[0].clone();
+    other.dev += 1;
+    other.logs.iter_mut().for_each(|log| {
+        log.archives.clear();
+        log.active.as_mut().expect("a log").stamp.id.dev += 1;
+    });
+    inventory.sets.push(other);
+    let few = Guards { max_permille: 499, ..Guards::default() };
+    let expected = [Exceeded::Fraction { planned: 2, seen: 4, limit: 499 }];
+    assert_eq!(few.exceeded(&inventory, &plan), expected);
+}
+
+/// The last cut may go on to a round amount, and that is what is allowed or not.
+#[test]
+fn h25_the_most_that_may_be_cut_is_what_counts() {
+    let fs = disk("a.log:200 a.log.1:20@1 b.log:90");
+    let machine = cutting(144);
+    let inventory = machine.scan(&fs).expect("a scan");
+    let plan = machine.plan(&inventory).expect("a plan");
+    assert_eq!(cuts(&plan), [("a.log".to_owned(), 117), ("b.log".to_owned(), 7)]);
+    let exceeded = |kib| {
+        let max_bytes = Some(Bytes::kib(kib));
+        let guards = Guards { max_bytes, max_permille: 1000, ..Guards::default() };
+        guards.exceeded(&inventory, &plan)
+    };
+    let planned = Bytes::kib(20 + 117 + 64);
+    assert_eq!(exceeded(201), []);
+    assert_eq!(exceeded(200), [Exceeded::Bytes { planned, limit: Bytes::kib(200) }]);
+}
+
+/// It takes a read of each, so only those are looked at that may be cut.
+#[test]
+fn the_oldest_content_is_looked_at_where_a_log_may_be_cut() {
+    let fs = disk("a.log:100 b.log:80 short.log:64 held.log:70 linked.log:70");
+    fs.hardlink("/log/linked.log", "/other").expect("a second name");
+    let dir = fs.open_root("/log".as_ref()).expect("a folder");
+    let held = fs.open_log(dir, "held.log".as_ref(), None).expect("a log");
+    assert!(held.hold(Hold::Together).expect("a lock"));
+    let looked_at = |machine: &Machine, dev: Option<u64>| {
+        let mut inventory = machine.scan(&fs).expect("a scan");
+        if let Some(dev) = dev {
+            note_oldest(&fs, &mut inventory, dev);
+        }
+        let logs = inventory.sets.into_iter().flat_map(|set| set.logs);
+        let names = logs.filter(|log| log.oldest.is_some());
+        names.map(|log| log.name.into_string().expect("UTF-8")).collect::<Vec<_>>()
+    };
+    assert_eq!(looked_at(&cutting(100), None), ["a.log", "b.log"]);
+    let whole = machine(policy(), Bytes::kib(100));
+    assert_eq!(looked_at(&whole, None), Vec::<String>::new());
+    assert_eq!(looked_at(&whole, Some(4711)), Vec::<String>::new());
 }
 
 fn cutting(free: u64) -> Machine {

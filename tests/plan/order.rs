@@ -42,6 +42,7 @@ fn log(name: &str, active: Meta, archives: Vec<Archive>) -> Log {
         obstacles: Vec::new(),
         blocked: None,
         is_held: false,
+        oldest: None,
         last_rotated: Some((now() - TimeDelta::days(3)).naive_local()),
     }
 }

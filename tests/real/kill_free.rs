@@ -10,13 +10,17 @@ use logquota_tests::strace::{self, SYNCING, Strace, needs_strace};
 
 use crate::kill::Cut;
 use crate::kit::{
-    BIN, HOUR, PATIENCE, assert_code, file, files, listing, noise, prose, said, was_killed, within,
+    BIN, HOUR, PATIENCE, assert_code, file, files, listing, noise, prose, said, unpacked,
+    was_killed, within,
 };
 
 const CONFIG: &str = "LOGS/*.log {\n rotate 9\n size 1G\n maxage 30\n compress\n}\n";
 
 /// What differs between two runs of the same on ext4: blocks of its own.
 const SLACK: u64 = 64 << 10;
+
+/// What stays of a log, as `docs/full-disk.md` promises.
+const KEPT: usize = 64 << 10;
 
 /// A disk, and what is called on it.
 struct Scene {
@@ -26,6 +30,8 @@ struct Scene {
     // Beside the disk, which is full.
     aside: tempfile::TempDir,
     wanted: &'static str,
+    /// What each file was called at first, and what was in it.
+    before: BTreeMap<PathBuf, (PathBuf, Vec<u8>)>,
 }
 
 impl Scene {
@@ -46,11 +52,17 @@ impl Scene {
         let config = aside.path().join("logquota.conf");
         let text = CONFIG.replace("LOGS", logs.to_str().expect("UTF-8"));
         file(&config, text.as_bytes(), HOUR);
+        let all = files(&logs).into_iter();
+        let seen = |path: PathBuf| {
+            let (name, content) = (below(&path, &logs), std::fs::read(&path).expect("a file"));
+            (stem(&name), (name, content))
+        };
+        let before = all.map(seen).collect();
         // To the last block, with nothing left to be written: what ext4 reserves for data whose
         // place is not chosen yet comes back when that is, and a block more is a call less.
         mount.fill_to_the_last_block();
         assert_eq!(mount.free().0, 0);
-        Self { mount, logs, config, aside, wanted }
+        Self { mount, logs, config, aside, wanted, before }
     }
 
     fn command(&self, strace: Option<&Strace>) -> Command {
@@ -72,11 +84,33 @@ impl Scene {
         within(PATIENCE, &mut self.command(strace))
     }
 
-    /// What is left, by name and length; whether it is compressed does not matter.
+    /// What is left, by name and length behind a gap; whether it is compressed does not matter.
     fn left(&self) -> BTreeMap<PathBuf, u64> {
-        let len = |path: &Path| path.metadata().expect("its inode").len();
+        let len = |path: &Path| {
+            let content = std::fs::read(path).expect("its content");
+            content.iter().skip_while(|byte| **byte == 0).count() as u64
+        };
         let files = files(&self.logs).into_iter();
         files.map(|path| (stem(&below(&path, &self.logs)), len(&path))).collect()
+    }
+
+    /// What is left is what was there, compressed or not; of a log its newest.
+    #[track_caller]
+    fn assert_contents(&self, about: &str) {
+        for path in files(&self.logs) {
+            let name = below(&path, &self.logs);
+            let (old, was) = &self.before[&stem(&name)];
+            let is_as_it_was = *old == name;
+            let found =
+                if is_as_it_was { std::fs::read(&path).expect("it") } else { unpacked(&path) };
+            if name.extension().is_some_and(|end| end == "log") {
+                let gap = found.iter().take_while(|byte| **byte == 0).count();
+                let newest = &found[gap..];
+                assert!(newest.len() >= KEPT && was.ends_with(newest), "{about}: {name:?}");
+            } else {
+                assert!(*was == found, "{about}: {name:?}");
+            }
+        }
     }
 
     fn free(&self) -> u64 {
@@ -107,6 +141,7 @@ fn killed_everywhere(wanted: &'static str, bytes: u64) {
         .filter(is_cut)
         .map(|call| Cut { call: call.name.clone(), number: call.number })
         .collect();
+    whole.assert_contents(wanted);
     println!("{wanted}: {} calls, {:?} left", cuts.len(), whole.left());
     assert!(cuts.len() > 3 && whole.free() >= bytes, "{cuts:?}");
     let (names, free) = (whole.left(), whole.free());
@@ -123,6 +158,7 @@ fn killed_everywhere(wanted: &'static str, bytes: u64) {
         assert_eq!(output.status.code(), Some(0), "{}", seen());
         assert!(scene.free() >= bytes, "{} {}", scene.free(), seen());
         assert!(scene.free() <= free + SLACK, "{} of {free}: {}", scene.free(), seen());
+        scene.assert_contents(&about);
         let left = scene.left();
         assert!(left.keys().eq(names.keys()), "{}\n{names:?}", seen());
         for name in ["app.log", "db.log"].map(Path::new) {

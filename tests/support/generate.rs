@@ -22,7 +22,7 @@ use logquota::policy::{
     ArchiveDir, Codec, Compress, Config, Count, Limits, Mail, MailWhen, Method, NewFile, Policy,
     Reserve, RotateWhen, Rules, Scripts, SetSpec, Shred,
 };
-use logquota::stamp::{FileId, Kind, Meta, Stamp, Timestamp};
+use logquota::stamp::{FileId, Kind, Meta, Oldest, Stamp, Timestamp};
 use logquota::units::Bytes;
 use proptest::array::{uniform5, uniform8, uniform10, uniform20};
 use proptest::prelude::*;
@@ -404,6 +404,10 @@ impl Builder {
         let mut log = Log {
             dir,
             is_held: self.odd.live_trim && active.is_some() && one_in(5, raw[5]),
+            oldest: active.filter(|_| one_in(2, raw[6])).map(|active| {
+                let digest = u128::from(active.stamp.id.ino).to_le_bytes();
+                Box::new(Oldest { start: 0, digest })
+            }),
             active,
             name,
             archive_dir,

@@ -11,7 +11,7 @@ use logquota::apply::{Hooks, Options, Outcome, Report, apply};
 use logquota::fs::sim::{Entry, SimFs};
 use logquota::inventory::Inventory;
 use logquota::plan::{Action, Context, Goal, Hook, Host, Plan, Purpose, Wanted, check, plan};
-use logquota::scan::{note_holders, scan};
+use logquota::scan::{note_holders, note_oldest, scan};
 use logquota::stamp::Kind;
 use logquota::{Bytes, Config, Error};
 
@@ -142,6 +142,8 @@ impl Machine {
         inventory.normalize();
         if self.cuts_logs {
             note_holders(fs, &mut inventory);
+            let dev = inventory.sets.first().map_or(0, |set| set.dev);
+            note_oldest(fs, &mut inventory, dev);
         }
         Ok(inventory)
     }

@@ -59,10 +59,10 @@ pub(crate) struct FreeArgs {
     /// Delete so many files at most
     #[arg(long, value_name = "N")]
     pub(crate) max_files: Option<u64>,
-    /// Take so much away at most, with what is cut off logs in use
+    /// Take so much away at most, with what may be cut off logs in use
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_bytes: Option<Bytes>,
-    /// Delete such a part of all logs and archives at most
+    /// Delete such a part of the logs and archives there at most
     #[arg(long, value_name = "0..1", default_value = "0.5")]
     pub(crate) max_fraction: Fraction,
     /// How long to wait for another instance, at most

@@ -287,6 +287,7 @@ mod tests {
             obstacles: Vec::new(),
             blocked: None,
             is_held: false,
+            oldest: None,
             last_rotated: None,
         };
         let space = Space {

@@ -476,6 +476,7 @@ fn is_expected(found: &Meta, expect: &Expect, known: &Known) -> bool {
     match expect {
         Expect::Nothing => false,
         Expect::Made => known.made.contains(&found.stamp.id),
+        Expect::SameOldest(id, _) => *id == found.stamp.id,
         Expect::SameFile(id) => is_file(found, expect) && known.is_or_became(id, &found.stamp.id),
         Expect::Unchanged(stamp) if known.renamed.contains(&stamp.id) => {
             stamp.has_same_content(&found.stamp)

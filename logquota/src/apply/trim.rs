@@ -10,9 +10,10 @@ use std::io::ErrorKind;
 use super::Runner;
 use super::remove::is_held;
 use crate::error::{Error, Op, Result};
-use crate::fs::TrimFile;
+use crate::fs::{TrimFile, oldest};
 use crate::inventory::Place;
-use crate::plan::{Step, cut_at_most};
+use crate::plan::{Expect, Step, cut_at_most};
+use crate::stamp::Meta;
 use crate::units::Bytes;
 
 impl Runner<'_> {
@@ -30,6 +31,7 @@ impl Runner<'_> {
         let open = fs.open_to_trim(at.dir, &at.name, &found.stamp.id);
         let changed = || Error::Changed { path: path.clone() };
         let mut log = open.map_err(Error::io(Op::Open, &path))?.ok_or_else(changed)?;
+        self.must_be_as_seen(step, at, log.as_ref())?;
         // No cut gives an inode back.
         let wanted = step.only_below.map(|below| below.wanted.bytes().unwrap_or_default());
         let missing = |most: Bytes| match wanted {
@@ -50,6 +52,27 @@ impl Runner<'_> {
             self.cut_head(step, at, log.as_mut(), (more, keep, block))?;
         }
         Ok(())
+    }
+
+    /// To free space, what goes is what a person has seen, and goes once: a log that was cut since
+    /// is another one, however long it has become again. While `log` is open, no other file has
+    /// its inode.
+    fn must_be_as_seen(&self, step: &Step, at: &Place, log: &dyn TrimFile) -> Result<()> {
+        if step.only_below.is_none() {
+            return Ok(());
+        }
+        let path = || self.path(at);
+        let Expect::SameOldest(_, seen) = step.expect else {
+            // It could not be looked at.
+            return Err(Error::StillWritten { path: path() });
+        };
+        let mut file = self.fs.read(at.dir, &at.name).map_err(Error::io(Op::Open, path()))?;
+        let id = |meta: std::io::Result<Meta>| {
+            meta.map(|meta| meta.stamp.id).map_err(Error::io(Op::Stat, path()))
+        };
+        let is_it = id(file.meta())? == id(log.meta())?;
+        let found = oldest(&mut *file).map_err(Error::io(Op::Read, path()))?;
+        if is_it && found == Some(seen) { Ok(()) } else { Err(Error::Changed { path: path() }) }
     }
 
     /// Cuts off so much at most; says how much that was, or none if there is no such head.

@@ -18,11 +18,13 @@ use crate::units::Bytes;
 
 pub mod config;
 mod extended;
+mod oldest;
 pub mod os;
 #[cfg(any(test, feature = "testing"))]
 pub mod sim;
 
 pub use self::extended::{Acl, Extended};
+pub(crate) use self::oldest::oldest;
 
 /// Reading. None of these calls changes anything on the disk.
 pub trait ReadFs: Send + Sync {

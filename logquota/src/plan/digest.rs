@@ -103,6 +103,10 @@ pub(super) fn digest(plan: &Plan, config: &Config) -> String {
             Expect::Nothing => out.bytes(b"nothing"),
             Expect::Made => out.bytes(b"made"),
             Expect::SameFile(id) => out.id(id),
+            Expect::SameOldest(id, oldest) => {
+                out.id(id);
+                out.debug(oldest);
+            }
             Expect::Unchanged(stamp) => out.stamp(stamp),
         }
         match &step.action {

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Action, Expect, Plan, Reason, Step};
+use super::{Action, Expect, Plan, Reason, Step, cut_at_most};
 use crate::inventory::{Inventory, Log};
+use crate::stamp::Stamp;
 use crate::units::Bytes;
 
 /// What a plan may delete, at most.
@@ -15,10 +16,10 @@ use crate::units::Bytes;
 pub struct Guards {
     /// So many files.
     pub max_files: Option<u64>,
-    /// So many bytes, with what is cut off logs in use.
+    /// So many bytes, with the most that may be cut off logs in use.
     pub max_bytes: Option<Bytes>,
     /// So many thousandths of all files that the plan was made from: active files, archives and
-    /// leftovers.
+    /// leftovers; to free space, those on that file system.
     pub max_permille: u16,
 }
 
@@ -100,11 +101,23 @@ impl Guards {
     pub fn exceeded(&self, inventory: &Inventory, plan: &Plan) -> Vec<Exceeded> {
         let files = plan.steps.iter().filter(|step| loses(step));
         let planned = u64::try_from(files.count()).unwrap_or(u64::MAX);
-        // The head of a log is no file, but what it had is as gone.
-        let is_less = |step: &&Step| loses(step) || matches!(step.action, Action::Trim { .. });
-        let bytes: Bytes = plan.steps.iter().filter(is_less).map(|step| step.bytes).sum();
-        let seen = inventory.sets.iter().flat_map(|set| &set.logs).flat_map(Log::stamps).count();
-        let seen = u64::try_from(seen).unwrap_or(u64::MAX);
+        let last = plan.steps.len().saturating_sub(1);
+        let taken = |(index, step): (usize, &Step)| match step.action {
+            // The last cut goes on if what is free by then is too little.
+            Action::Trim { cut, .. } if step.only_below.is_some() && index == last => {
+                cut_at_most(cut)
+            }
+            // The head of a log is no file, but what it had is as gone.
+            Action::Trim { .. } => step.bytes,
+            _ if loses(step) => step.bytes,
+            _ => Bytes::ZERO,
+        };
+        let bytes: Bytes = plan.steps.iter().enumerate().map(taken).sum();
+        // Of files elsewhere none could go, however many there are.
+        let goal = plan.purpose.goal();
+        let may_go = |stamp: &Stamp| goal.is_none_or(|goal| stamp.id.dev == goal.dev);
+        let stamps = inventory.sets.iter().flat_map(|set| &set.logs).flat_map(Log::stamps);
+        let seen = u64::try_from(stamps.filter(may_go).count()).unwrap_or(u64::MAX);
         let part = u128::from(seen) * u128::from(self.max_permille);
         let by_files = self.max_files.filter(|limit| planned > *limit);
         let by_bytes = self.max_bytes.filter(|limit| bytes > *limit);
@@ -131,7 +144,7 @@ const CLOCK_BEHIND: i64 = 1;
 /// The first step whose file cannot be told from another one that was made since: the file system
 /// keeps no birth times, and its last change is not older than the plan. On some file systems
 /// (ext4 with small inodes) times are whole seconds, and a new file gets the inode of the one that
-/// was deleted just before.
+/// was deleted just before. (A log that is cut is told from others by its oldest content.)
 #[must_use]
 pub fn first_unsure(plan: &Plan) -> Option<&Step> {
     let made = plan.created.timestamp().saturating_sub(CLOCK_BEHIND);

@@ -14,7 +14,7 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime};
 use crate::fs::Attributes;
 use crate::inventory::{Dir, DirId, Place};
 use crate::policy::{Codec, Identity, Program, Shred};
-use crate::stamp::{FileId, Stamp};
+use crate::stamp::{FileId, Oldest, Stamp};
 use crate::units::{Age, Bytes, Generation};
 
 mod ballast;
@@ -439,6 +439,9 @@ pub enum Expect {
     Unchanged(Stamp),
     /// It is the same file; it may have grown: the active file.
     SameFile(FileId),
+    /// The same, and its oldest content is what was seen: a log that is cut to free space. What
+    /// a person has seen going is what goes, once.
+    SameOldest(FileId, Oldest),
     /// An earlier step of the same plan has made it.
     Made,
 }

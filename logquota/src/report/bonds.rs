@@ -105,6 +105,9 @@ pub(super) fn seen(expect: &Expect) -> Option<String> {
     let file = |id: &FileId| short(format!("{:?}", (id.dev, id.ino, id.btime)));
     match expect {
         Expect::SameFile(id) => Some(file(id)),
+        Expect::SameOldest(id, oldest) => {
+            Some(format!("{}-{}", file(id), short(format!("{oldest:?}"))))
+        }
         Expect::Unchanged(stamp) => {
             let what = (stamp.len, stamp.mtime, stamp.ctime, stamp.nlink);
             Some(format!("{}-{}", file(&stamp.id), short(format!("{what:?}"))))

@@ -74,6 +74,7 @@ pub(super) fn look(
         obstacles: draft.taken,
         blocked: None,
         is_held,
+        oldest: None,
         last_rotated: None,
     };
     let text = archive_folder.names.text();

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Found;
 use super::amounts::Ledger;
-use super::model::{Content, LogView, Origin, World};
+use super::model::{Content, LogView, World};
 use crate::inventory::{Archive, LeftoverKind};
 use crate::plan::{Plan, Reason};
 use crate::policy::Limits;
@@ -42,7 +42,7 @@ pub(super) fn check_needed(world: &World<'_>, plan: &Plan, ledger: &Ledger, foun
     let mut newest: Vec<(usize, &Content<'_>)> = Vec::new();
     let mut done = HashSet::new();
     for content in &world.contents {
-        if content.origin == Origin::Live
+        if content.is_live()
             && let Some(step) = evicted_at(content)
         {
             newest.push((step, content));

@@ -2,7 +2,7 @@
 //! done to both.
 
 use super::Found;
-use super::model::{File, Origin, World};
+use super::model::{File, World};
 use super::steps::{Change, is_active, is_free, source, target};
 use crate::inventory::Place;
 use crate::naming::head_name;
@@ -22,8 +22,8 @@ pub(super) fn play<'a>(
     let content = world.content(world.files.get(file)?.content)?;
     let is_known = match step.expect {
         Expect::Unchanged(_) => true,
-        Expect::SameFile(_) => content.origin == Origin::Live && content.holders == 1,
-        Expect::Nothing | Expect::Made => false,
+        Expect::SameFile(_) => content.is_live() && content.holders == 1,
+        Expect::Nothing | Expect::Made | Expect::SameOldest(..) => false,
     };
     if is_active(world, step, from) || !is_known {
         found.add(2, format_args!("step {index} compresses `{shown}` in place, which is in use"));

@@ -77,6 +77,13 @@ pub(super) struct Content<'a> {
     pub(super) dev: u64,
 }
 
+impl Content<'_> {
+    /// Whether it is that of an active file.
+    pub(super) fn is_live(&self) -> bool {
+        self.origin == Origin::Live
+    }
+}
+
 /// What a file was scanned as.
 #[derive(Clone, Copy)]
 pub(super) enum Seen<'a> {

@@ -130,7 +130,7 @@ fn act<'a>(
             }
             let content = world.files.get(file)?.content;
             // The log, or what an interrupted run has renamed.
-            if world.content(content)?.origin == Origin::Live {
+            if world.content(content)?.is_live() {
                 mark_rotated(world, step);
             }
             if let Some(log) = world.sets.get_mut(step.set)?.logs.get_mut(step.log?) {
@@ -225,7 +225,7 @@ fn act<'a>(
             let kept = world.files.get(file)?;
             let freed = if kept.linked { 0 } else { kept.allocated };
             let (linked, dev) = (i64::from(kept.linked), kept.dev);
-            let is_live = world.content(kept.content)?.origin == Origin::Live;
+            let is_live = world.content(kept.content)?.is_live();
             let old_files = if is_live { 0 } else { 1 - linked };
             if is_live {
                 mark_rotated(world, step);
@@ -279,7 +279,7 @@ pub(super) fn source(
         found.add(1, format_args!("step {index} parts `{shown}` from its beginning"));
     }
     let is_other = (content.set.get(), Some(content.log.get())) != (step.set, step.log);
-    let is_log_of_set = content.origin == Origin::Live && content.set.get() == step.set;
+    let is_log_of_set = content.is_live() && content.set.get() == step.set;
     if is_other && !(is_log_of_set && is_twofold(world, step, place)) {
         found.add(1, format_args!("step {index} touches `{shown}` of another log"));
     }
@@ -287,7 +287,7 @@ pub(super) fn source(
         let is_expected = match step.expect {
             Expect::Unchanged(expected) => expected == stamp,
             // The active file grows while we look.
-            Expect::SameFile(id) => content.origin == Origin::Live && id == stamp.id,
+            Expect::SameFile(id) | Expect::SameOldest(id, _) => content.is_live() && id == stamp.id,
             Expect::Nothing | Expect::Made => false,
         };
         if !is_expected {
@@ -363,11 +363,7 @@ fn live_may_go(
     let is_allowed = matches!(step.reason, Reason::Count { .. })
         || may_take_live(&step.reason)
         || is_overwritten;
-    if content.origin == Origin::Live
-        && content.holders == 0
-        && !is_allowed
-        && !was_copied(world, step, file)
-    {
+    if content.is_live() && content.holders == 0 && !is_allowed && !was_copied(world, step, file) {
         found.add(
             2,
             format_args!("step {index} loses what was in the log, at `{shown}`: {:?}", step.reason),

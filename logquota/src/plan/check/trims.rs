@@ -6,8 +6,8 @@ use super::amounts::{Ledger, cut as at_most};
 use super::model::{LogView, SetView, World};
 use super::steps::{Change, is_active};
 use crate::inventory::Place;
-use crate::plan::{Goal, KEPT_MIN, Reason, Step, Wanted};
-use crate::stamp::Kind;
+use crate::plan::{Expect, Goal, KEPT_MIN, Reason, Step, Wanted};
+use crate::stamp::{Kind, Oldest};
 use crate::units::Bytes;
 
 /// Plays one cut.
@@ -45,6 +45,9 @@ pub(super) fn play(
         say("which is new or has other names");
         return None;
     };
+    if !is_as_seen(step, world.goal.and(log.log.oldest.as_deref())) {
+        say("whatever its oldest records are by then");
+    }
     if log.log.is_held {
         say("which somebody holds who has a quota of his own");
     }
@@ -69,6 +72,14 @@ pub(super) fn play(
     world.sets.get_mut(step.set)?.logs.get_mut(step.log?)?.cut = Some(Box::new((cut, limit)));
     let used = -i128::from(cut.get());
     Some(Change { used, dev, ..Change::default() })
+}
+
+/// Whether it is for the oldest content that was seen, where any was looked at.
+fn is_as_seen(step: &Step, seen: Option<&Oldest>) -> bool {
+    match step.expect {
+        Expect::SameOldest(_, oldest) => seen == Some(&oldest),
+        _ => seen.is_none(),
+    }
 }
 
 /// Whether all that was cut off had to go, in the end.

@@ -109,7 +109,7 @@ impl Builder<'_> {
 pub(super) fn frees_inode(step: &Step, set: &Set) -> bool {
     let id = match step.expect {
         Expect::Unchanged(stamp) => return stamp.nlink <= 1,
-        Expect::SameFile(id) => id,
+        Expect::SameFile(id) | Expect::SameOldest(id, _) => id,
         Expect::Nothing | Expect::Made => return false,
     };
     let Some(log) = step.log.and_then(|log| set.logs.get(log)) else { return false };

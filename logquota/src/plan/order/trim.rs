@@ -17,7 +17,10 @@ impl Builder<'_> {
         let (Some(trim), Some(active)) = (&draft.trim, &draft.log.active) else { return };
         let at = Place { dir: draft.log.dir, name: draft.log.name.clone() };
         let action = Action::Trim { at, cut: trim.cut, keep: kept(goal.is_some()) };
-        let expect = Expect::SameFile(active.stamp.id);
+        let seen = draft.log.oldest.as_deref().filter(|_| goal.is_some());
+        let expect = seen.map_or(Expect::SameFile(active.stamp.id), |oldest| {
+            Expect::SameOldest(active.stamp.id, *oldest)
+        });
         let step = self.push(At::log(set, log), action, expect, trim.cut, trim.reason.clone());
         if let (Some(goal), Some(step)) = (goal, self.steps.get_mut(step)) {
             step.only_below = Some(OnlyBelow { wanted: goal.wanted, dir: draft.log.dir });

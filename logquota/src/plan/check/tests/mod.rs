@@ -58,6 +58,7 @@ fn log(name: &str, ino: u64, active: u64, archives: &[u64]) -> Log {
         obstacles: Vec::new(),
         blocked: None,
         is_held: false,
+        oldest: None,
         last_rotated: None,
     }
 }

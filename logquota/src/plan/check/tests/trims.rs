@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::{Goal, KEPT_MIN, OnlyBelow, Purpose, Wanted};
+use crate::stamp::Oldest;
 
 fn pressure(used: u64, limit: u64) -> Reason {
     Reason::QuotaPressure { used: Bytes::kib(used), limit: Bytes::kib(limit) }
@@ -125,6 +126,24 @@ fn promise_2_of_a_log_that_is_cut_to_free_space_the_newest_stays() {
         d.plan.steps[0].reason = Reason::Reserve { free, wanted };
     };
     freed(40, two(200, 100), &[("big.log", 40)]).with(other).breaks(2, "for no limit");
+}
+
+#[test]
+fn promise_2_a_log_is_cut_for_the_records_that_were_seen() {
+    let seen = |start| Oldest { start, digest: [7; 16] };
+    let drafted = |expect: fn(FileId, Oldest) -> Expect, start| {
+        freed(40, two(200, 100), &[("big.log", 40)]).with(|d| {
+            let log = &mut d.inventory.sets[0].logs[0];
+            let id = log.active.expect("it is there").stamp.id;
+            log.oldest = Some(Box::new(seen(0)));
+            d.plan.steps[0].expect = expect(id, seen(start));
+        })
+    };
+    drafted(Expect::SameOldest, 0).passes();
+    drafted(Expect::SameOldest, 4096).breaks(2, "whatever its oldest");
+    drafted(|id, _| Expect::SameFile(id), 0).breaks(2, "whatever its oldest");
+    let unseen = |d: &mut Draft| d.inventory.sets[0].logs[0].oldest = None;
+    drafted(Expect::SameOldest, 0).with(unseen).breaks(2, "whatever its oldest");
 }
 
 #[test]
