@@ -256,6 +256,15 @@ pub(crate) fn picture_after(root: &Path) -> BTreeMap<PathBuf, Seen> {
         .collect()
 }
 
+/// The same, but for when it was last looked at: to be looked at again and again.
+pub(crate) fn picture_unread(root: &Path) -> BTreeMap<PathBuf, Seen> {
+    let mut picture = picture_after(root);
+    for seen in picture.values_mut() {
+        seen.stat[ACCESSED..ACCESSED + 2].fill(0);
+    }
+    picture
+}
+
 fn content(path: &Path) -> Vec<u8> {
     let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
     if is_file { fs::read(path).expect("readable") } else { Vec::new() }
@@ -270,6 +279,9 @@ fn walk(path: &Path) -> Vec<(PathBuf, [i64; 13])> {
     }
     found
 }
+
+/// Where [`stat`] has the time of last access.
+const ACCESSED: usize = 7;
 
 fn stat(path: &Path) -> [i64; 13] {
     let meta = path.symlink_metadata().expect("its inode");
