@@ -113,6 +113,7 @@ fn again(
     };
     let mut session = Session::open(look, out).map_err(refused)?;
     if wish.is_some() {
+        session.part_by_device();
         session.note_holders();
     }
     let goal = wish.map(|wish| wish.goal(&session)).transpose();

@@ -97,6 +97,7 @@ impl Call<'_> {
     /// Also asks who holds which log: what could be cut is said even where that is not asked for.
     fn open(&self, look: &Look, out: &mut Output) -> Result<Session, Failure> {
         let mut session = Session::open(look, out)?;
+        session.part_by_device();
         session.note_holders();
         session.note_oldest(self.wish.goal(&session)?);
         Ok(session)

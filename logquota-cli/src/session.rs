@@ -18,7 +18,7 @@ use logquota::policy::Identity;
 use logquota::report::{
     Bonds, FreeJson, PLAN_VALID_SECONDS, PlanJson, RootJson, SourceJson, source_digest,
 };
-use logquota::scan::{Foreign, foreign, note_holders, note_oldest, scan};
+use logquota::scan::{Foreign, foreign, note_holders, note_oldest, part_by_device, scan};
 use logquota::{Config, Error, SetSpec};
 
 use crate::exit::{Exit, Failure};
@@ -231,6 +231,11 @@ impl Session {
     /// Which file system each set is on.
     pub(crate) fn devices(&self) -> Vec<u64> {
         self.inventory.sets.iter().map(|set| set.dev).collect()
+    }
+
+    /// Has sets of one file system each, to free space on one.
+    pub(crate) fn part_by_device(&mut self) {
+        part_by_device(&self.fs, &mut self.inventory, &mut self.config);
     }
 
     /// Notes which logs are held, where logs may be cut whose policy does not permit that.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDateTime;
 
 pub(crate) use self::ballast::look_inside;
+pub use self::devices::part_by_device;
 pub use self::foreign::{Foreign, foreign};
 pub use self::holders::{note_holders, note_oldest};
 use self::look::Looked;
@@ -30,6 +31,7 @@ use crate::units::Bytes;
 mod ahead;
 mod ballast;
 mod claims;
+mod devices;
 mod drafts;
 mod foreign;
 mod heads;
