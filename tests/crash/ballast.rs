@@ -91,7 +91,6 @@ fn contents(machine: &Machine, fs: &SimFs) -> Vec<Vec<u8>> {
         }
     }
     found.sort();
-    found.dedup();
     found
 }
 
@@ -296,7 +295,10 @@ fn h54_h55_an_error_at_every_call_costs_no_log_and_leaves_nothing_that_is_not_kn
                 }
                 let last = machine.run(&fs).unwrap();
                 assert!(last.is_idle(), "{fault:?} at {call}: {}", last.story());
-                assert_eq!(contents(&machine, &fs), wanted, "{fault:?} at {call}");
+                // What could not be deleted when its compressed copy was made stays beside that.
+                let mut found = contents(&machine, &fs);
+                found.dedup();
+                assert!(found == wanted, "{fault:?} at {call}");
             }
         }
     }
