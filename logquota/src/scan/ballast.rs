@@ -51,7 +51,12 @@ pub(super) fn find(world: &mut World<'_>, dirs: &mut BTreeMap<DirId, Dir>) -> Ve
             seen.is_pending || known.all(|known| known.id != inner.id)
         };
         let entries = entries(world.fs, (base, &path), (seen.dir, seen.is_pending));
-        if let Some(entries) = entries.filter(|entries| is_of_use && is_new(&entries.1)) {
+        let entries = entries.map_err(|error| {
+            let error = Error::io(Op::Stat, path.join(DIR))(error).chain();
+            let why = format!("no ballast is kept here: {error}");
+            world.note(&path.join(DIR).join(NAME), why, true);
+        });
+        if let Some(entries) = entries.ok().filter(|entries| is_of_use && is_new(&entries.1)) {
             dirs.entry(base).or_insert(entries.0);
             dirs.insert(seen.dir, entries.1);
             let Seen { found: what, keeper, .. } = seen;
@@ -194,9 +199,9 @@ fn entries(
     fs: &dyn ReadFs,
     (base, path): (DirId, &Path),
     (dir, is_pending): (DirId, bool),
-) -> Option<(Dir, Dir)> {
-    let outer = fs.stat_dir(base).ok()?;
-    let inner = if is_pending { outer } else { fs.stat_dir(dir).ok()? };
+) -> io::Result<(Dir, Dir)> {
+    let outer = fs.stat_dir(base)?;
+    let inner = if is_pending { outer } else { fs.stat_dir(dir)? };
     let missing = is_pending.then(|| Place { dir: base, name: DIR.into() });
     let of = |path: PathBuf, meta: &Meta, missing| Dir {
         path,
@@ -204,5 +209,5 @@ fn entries(
         mount: meta.mount,
         missing,
     };
-    Some((of(path.to_owned(), &outer, None), of(path.join(DIR), &inner, missing)))
+    Ok((of(path.to_owned(), &outer, None), of(path.join(DIR), &inner, missing)))
 }
