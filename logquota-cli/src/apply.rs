@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ApplyArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (mut session, goal, plan) = again(&file, &look, wish.as_ref(), out)?;
     // Another instance may have been waited for.
     file.is_for(&host(), now().with_timezone(&Utc)).map_err(refused)?;
-    if let Some(step) = first_unsure(&plan) {
+    if let Some(step) = first_unsure(&plan, now()) {
         return Err(free::unsure(&plan, step));
     }
     if let Some(wish) = &wish {

@@ -152,7 +152,7 @@ impl Call<'_> {
         self.is_current(id)?;
         let planned = self.plan(&session, 0)?;
         if planned.plan.id.starts_with(&id.digest) {
-            if let Some(step) = first_unsure(&planned.plan) {
+            if let Some(step) = first_unsure(&planned.plan, now()) {
                 return Err(unsure(&planned.plan, step));
             }
             return self.act(&mut session, &planned, out);

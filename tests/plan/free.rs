@@ -4,14 +4,14 @@ use logquota::apply::Outcome;
 use logquota::fs::sim::{Content, SimDisk, SimFs, Unsynced};
 use logquota::fs::{Hold, ReadFs as _, WriteFs as _};
 use logquota::naming::temporary_name;
-use logquota::plan::guard::{Exceeded, Guards, loses};
-use logquota::plan::{Action, Goal, KEPT_MIN, Plan, Reason, Verdict, Wanted, check, plan};
+use logquota::plan::guard::{Exceeded, Guards, first_unsure, loses};
+use logquota::plan::{Action, Expect, Goal, KEPT_MIN, Plan, Reason, Verdict, Wanted, check, plan};
 use logquota::policy::{Policy, RotateWhen, SetSpec};
 use logquota::scan::note_oldest;
 use logquota::{Bytes, Codec, Config};
 use logquota_tests::generate::{Odd, cases};
 use logquota_tests::proptest_config;
-use logquota_tests::sandbox::{Machine, NOON, Ran, Recorder};
+use logquota_tests::sandbox::{Machine, NOON, Ran, Recorder, at};
 use logquota_tests::show::show;
 use logquota_tests::workloads::noise;
 use proptest::prelude::*;
@@ -211,6 +211,33 @@ fn what_compression_gains_is_not_deleted_on_top() {
     assert!(matches!(ran.report.outcomes.last(), Some(Outcome::NotNeeded)));
     assert!(ran.report.is_complete());
     assert!(fs.exists("/log/a.log.3") && fs.free() >= Bytes::kib(120));
+}
+
+/// Where the file system keeps no birth times.
+#[test]
+fn h19_what_changed_since_a_plan_is_not_told_from_another_file_and_what_changed_before_is() {
+    let fs = disk("a.log:20@0 a.log.1:20@1 a.log.2:20@2");
+    let mut plan = run(&fs, policy(), Bytes::kib(100)).plan;
+    let made = plan.created.timestamp();
+    let mut is_unsure = |changed: i64, now: i64| {
+        for step in &mut plan.steps {
+            let Expect::Unchanged(stamp) = &mut step.expect else { continue };
+            (stamp.id.btime, stamp.ctime.secs) = (None, changed);
+        }
+        first_unsure(&plan, at(now)).is_some()
+    };
+    for (changed, now, expected) in [
+        (made - 2, made + 5, false),
+        (made - 1, made + 5, true),
+        (made, made, true),
+        (made + 3, made + 5, true),
+        // On a device whose clock is behind, all files are of the future.
+        (made + 900_000, made + 5, false),
+        // The clock was set back meanwhile.
+        (made, made - 900, true),
+    ] {
+        assert_eq!(is_unsure(changed, now), expected, "{changed} {now}");
+    }
 }
 
 #[test]

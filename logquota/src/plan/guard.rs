@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, FixedOffset};
+
 use super::{Action, Expect, Plan, Reason, Step, cut_at_most};
 use crate::inventory::{Inventory, Log};
 use crate::stamp::Stamp;
@@ -145,12 +147,16 @@ const CLOCK_BEHIND: i64 = 1;
 /// keeps no birth times, and its last change is not older than the plan. On some file systems
 /// (ext4 with small inodes) times are whole seconds, and a new file gets the inode of the one that
 /// was deleted just before. (A log that is cut is told from others by its oldest content.)
+///
+/// `now` is when the plan is done. What has changed last later than that has not changed since: the
+/// clock is behind, as on a device that starts without one.
 #[must_use]
-pub fn first_unsure(plan: &Plan) -> Option<&Step> {
+pub fn first_unsure(plan: &Plan, now: DateTime<FixedOffset>) -> Option<&Step> {
     let made = plan.created.timestamp().saturating_sub(CLOCK_BEHIND);
+    let since = made..=now.max(plan.created).timestamp().saturating_add(CLOCK_BEHIND);
     plan.steps.iter().find(|step| {
         matches!(step.expect, Expect::Unchanged(stamp)
-            if stamp.id.btime.is_none() && stamp.ctime.secs >= made)
+            if stamp.id.btime.is_none() && since.contains(&stamp.ctime.secs))
     })
 }
 

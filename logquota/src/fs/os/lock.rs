@@ -4,7 +4,7 @@
 //! else can take the lock and stop us (CVE-2022-1348). A directory that others can open is
 //! no such object, and the wait is bounded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,22 @@ fn user_of(pid: u32) -> Option<u32> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// See [`Lock::is_held_by_strangers`].
+fn strangers_hold(file: &File) -> bool {
+    let Ok(stat) = rustix::fs::fstat(file) else { return false };
+    let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let file = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
+    let locks = read_small(Path::new("/proc/locks"), LOCKS_MAX).unwrap_or_default();
+    let holders = holders(&String::from_utf8_lossy(&locks), &file);
+    let known = [0, rustix::process::getuid().as_raw(), stat.st_uid];
+    let is_stranger = |pid: &u32| {
+        // A process that has ended has left the lock to a child of its own.
+        let users = user_of(*pid).map_or_else(|| users_with(&file), |user| vec![user]);
+        !users.is_empty() && !users.iter().any(|user| known.contains(user))
+    };
+    holders.is_some_and(|pids| !pids.is_empty() && pids.iter().all(is_stranger))
+}
+
 /// A lock that is held until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -86,132 +102,122 @@ fn open_files_max() -> usize {
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Which directory it is.
-fn id_of(fd: &OwnedFd, path: &Path) -> Result<(u64, u64)> {
-    let stat = rustix::fs::fstat(fd).map_err(|error| Error::io(Op::Stat, path)(error.into()))?;
-    Ok((stat.st_dev, stat.st_ino))
+fn stat_of(fd: &OwnedFd, path: &Path) -> Result<rustix::fs::Stat> {
+    rustix::fs::fstat(fd).map_err(|error| Error::io(Op::Stat, path)(error.into()))
 }
 
-fn is_too_many(error: &io::Error) -> bool {
-    let errno = rustix::io::Errno::from_io_error(error);
-    matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
-}
-
-/// What is locked, for `most` directories at most, and what is above that, the nearest first.
-fn chosen<'p>(
-    paths: impl Iterator<Item = &'p Path>,
-    most: usize,
-) -> (Vec<&'p Path>, Vec<&'p Path>) {
-    let outermost = |mut paths: Vec<&'p Path>| {
-        // What is below another one comes behind it.
-        paths.sort_unstable();
-        paths.dedup_by(|later, earlier| later.starts_with(earlier));
-        paths
-    };
-    let mut own = outermost(paths.collect());
+/// What is locked, `most` directories at most, and which of them for oneself: `paths`, and what is
+/// above those. Where they are too many, those above some of them.
+fn chosen<'p>(paths: impl Iterator<Item = &'p Path>, most: usize) -> BTreeMap<&'p Path, bool> {
+    let mut own: BTreeSet<&Path> = paths.collect();
     while own.len() > most {
         let depth = |path: &&'p Path| path.components().count();
         let deepest = own.iter().map(depth).max().unwrap_or_default();
-        let folder = |path: &'p Path| path.parent().filter(|p| !p.as_os_str().is_empty());
+        // The root is everybody's.
+        let folder = |path: &'p Path| path.parent().filter(|folder| folder.file_name().is_some());
         let up = |path: &&'p Path| {
             if depth(path) < deepest { path } else { folder(path).unwrap_or(path) }
         };
-        let next = outermost(own.iter().map(up).collect());
+        let next: BTreeSet<&Path> = own.iter().map(up).collect();
         if next == own {
             break;
         }
         own = next;
     }
-    let above = own.iter().flat_map(|path| path.ancestors().skip(1));
-    let above: BTreeSet<&Path> = above.filter(|path| path.file_name().is_some()).collect();
-    let mut above: Vec<&Path> = above.into_iter().collect();
-    above.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
-    (own, above)
+    let above: BTreeSet<&Path> = own.iter().flat_map(|path| path.ancestors().skip(1)).collect();
+    let mut above: Vec<&Path> = above.difference(&own).copied().collect();
+    above.retain(|path| path.file_name().is_some());
+    // More is below the first ones.
+    above.sort_by_key(|path| path.components().count());
+    let own = own.into_iter().map(|path| (path, true));
+    own.chain(above.into_iter().map(|path| (path, false))).take(most).collect()
 }
 
 impl Lock {
-    /// Locks a directory with all below it, waiting at most `wait`.
+    /// Locks a directory, waiting at most `wait`.
     ///
-    /// The directories above are shared: whoever locks one of those waits. Not `/`, nor what
-    /// cannot be opened. Whose lock it is is looked at: that of a user who has no business with a
-    /// directory ([`Lock::is_held_by_strangers`]) stops nobody.
-    ///
-    /// # What is not guaranteed
-    ///
-    /// It keeps instances apart, and does not protect against hostile users: where the holder of
-    /// a lock cannot be seen, anybody who may open the directory may take it.
+    /// Anybody who may open the directory may take this lock: it keeps instances apart,
+    /// and does not protect against a hostile user.
     ///
     /// # Errors
     ///
     /// [`Error::Locked`] when the time is over; [`Error::Io`] if it cannot be opened.
     pub fn dir(path: &Path, wait: Duration) -> Result<Self> {
-        Self::all(&Tree::default(), &[path], wait, true)
+        let file = File::from(open_dir(&Tree::default(), path)?);
+        Self::take(&file, path, wait, FileExt::try_lock_exclusive)?;
+        Ok(Self { _held: vec![file] })
     }
 
-    /// The same for directories of another tree, in one order whatever theirs. Those that are not
-    /// there, or not ours to open, are left out. Where they are very many, one above some of them is
-    /// locked in their place: each takes an open file.
+    /// Locks directories of a tree, each waiting at most `wait`, in one order whatever theirs. Those
+    /// that are not there, or not ours to open, are left out.
+    ///
+    /// Those above them are shared, so that whoever locks one of those in this way waits, or is
+    /// waited for. A lock of users who have no business with a directory
+    /// ([`Lock::is_held_by_strangers`]) stops nobody. Where the directories are more than 128, or a
+    /// quarter of the files that may be open, some above them are locked in their place.
+    ///
+    /// # What is not guaranteed
+    ///
+    /// That nobody works above or below: after `wait` those above are done without (other programs
+    /// lock directories, too), and so is what there are too few files for.
     ///
     /// # Errors
     ///
     /// As [`Lock::dir`].
     pub fn dirs_in(tree: &Tree, paths: &[PathBuf], wait: Duration) -> Result<Self> {
-        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        Self::all(tree, &paths, wait, false)
-    }
-
-    fn all(tree: &Tree, paths: &[&Path], wait: Duration, is_needed: bool) -> Result<Self> {
-        let most = open_files_max() / 4;
-        let (own, above) = chosen(paths.iter().copied(), most.clamp(2, OWN_MAX));
-        let mut held = Vec::new();
-        // Under different names it may be the same one, and that is locked once.
-        let mut known = BTreeSet::new();
-        for path in &own {
-            let Some(fd) = Self::found(open_dir(tree, path), is_needed)? else { continue };
-            if known.insert(id_of(&fd, path)?) {
-                held.extend(Self::unless_strangers(fd, path, wait, FileExt::try_lock_exclusive)?);
+        let most = (open_files_max() / 4).clamp(2, 2 * OWN_MAX);
+        let mut opened = Vec::new();
+        for (path, is_own) in chosen(paths.iter().map(PathBuf::as_path), most) {
+            if let Ok(fd) = open_dir(tree, path) {
+                let stat = stat_of(&fd, path)?;
+                opened.push((path, File::from(fd), (stat.st_dev, stat.st_ino), is_own));
             }
         }
-        for path in above.iter().take(most.saturating_sub(held.len())) {
-            let Ok(fd) = open_dir(tree, path) else { continue };
-            if known.insert(id_of(&fd, path)?) {
-                held.extend(Self::unless_strangers(fd, path, wait, FileExt::try_lock_shared)?);
+        // Under different names it may be the same one, and that is locked once.
+        let own = |(_, _, id, is_own): &(_, _, _, bool)| is_own.then_some(*id);
+        let own: BTreeSet<(u64, u64)> = opened.iter().filter_map(own).collect();
+        let mut known = BTreeSet::new();
+        let mut patience = wait;
+        let mut held = Vec::new();
+        for (path, file, id, _) in opened {
+            if !known.insert(id) {
+                continue;
+            }
+            if own.contains(&id) {
+                held.extend(Self::for_oneself(&file, path, wait)?.then_some(file));
+                continue;
+            }
+            match Self::take(&file, path, patience, FileExt::try_lock_shared) {
+                Err(Error::Locked { .. }) => patience = Duration::ZERO,
+                taken => held.extend(taken.ok().map(|()| file)),
             }
         }
         Ok(Self { _held: held })
     }
 
     /// Locks a directory together with others who do it in this way, and against those who use
-    /// [`Lock::dir`] for it; otherwise as that, but strangers stop it, and nothing above is locked.
+    /// [`Lock::dir`]; otherwise as that.
     ///
     /// # Errors
     ///
     /// As [`Lock::dir`].
     pub fn dir_together(path: &Path, wait: Duration) -> Result<Self> {
-        let fd = open_dir(&Tree::default(), path)?;
-        Ok(Self { _held: vec![Self::take(fd, path, wait, FileExt::try_lock_shared)?] })
+        let file = File::from(open_dir(&Tree::default(), path)?);
+        Self::take(&file, path, wait, FileExt::try_lock_shared)?;
+        Ok(Self { _held: vec![file] })
     }
 
-    /// None for one that is not there or not ours to open.
-    fn found(opened: Result<OwnedFd>, is_needed: bool) -> Result<Option<OwnedFd>> {
-        match opened {
-            Err(Error::Io { source, .. }) if !is_needed && !is_too_many(&source) => Ok(None),
-            opened => opened.map(Some),
-        }
-    }
-
-    /// None if only strangers hold it.
-    fn unless_strangers(
-        fd: OwnedFd,
-        path: &Path,
-        wait: Duration,
-        lock: TryLock,
-    ) -> Result<Option<File>> {
-        let again = fd.try_clone().map_err(Error::io(Op::Lock, path))?;
-        match Self::take(fd, path, Duration::ZERO, lock) {
-            Err(Error::Locked { .. }) if Self::is_held_by_strangers(path) => Ok(None),
-            Err(Error::Locked { .. }) => Self::take(again, path, wait, lock).map(Some),
-            taken => taken.map(Some),
+    /// Says whether it is locked; not if only strangers hold it. With those that share it, it is
+    /// shared: another one of ours is stopped by that.
+    fn for_oneself(file: &File, path: &Path, wait: Duration) -> Result<bool> {
+        match Self::take(file, path, Duration::ZERO, FileExt::try_lock_exclusive) {
+            Err(Error::Locked { .. }) if strangers_hold(file) => {
+                Ok(FileExt::try_lock_shared(file).is_ok())
+            }
+            Err(Error::Locked { .. }) => {
+                Self::take(file, path, wait, FileExt::try_lock_exclusive).map(|()| true)
+            }
+            taken => taken.map(|()| true),
         }
     }
 
@@ -220,25 +226,11 @@ impl Lock {
     ///
     /// # What is not guaranteed
     ///
-    /// `false` also if it cannot be found out, as for a holder in another container.
+    /// `false` also if it cannot be found out, as for a holder in another container, and on btrfs,
+    /// whose files have other device numbers there.
     #[must_use]
     pub fn is_held_by_strangers(path: &Path) -> bool {
-        let Ok(stat) = open_dir(&Tree::default(), path).and_then(|fd| {
-            rustix::fs::fstat(fd).map_err(|error| Error::io(Op::Stat, path)(error.into()))
-        }) else {
-            return false;
-        };
-        let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-        let file = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
-        let locks = read_small(Path::new("/proc/locks"), LOCKS_MAX).unwrap_or_default();
-        let holders = holders(&String::from_utf8_lossy(&locks), &file);
-        let known = [0, rustix::process::getuid().as_raw(), stat.st_uid];
-        let is_stranger = |pid: &u32| {
-            // A process that has ended has left the lock to a child of its own.
-            let users = user_of(*pid).map_or_else(|| users_with(&file), |user| vec![user]);
-            !users.is_empty() && !users.iter().any(|user| known.contains(user))
-        };
-        holders.is_some_and(|pids| !pids.is_empty() && pids.iter().all(is_stranger))
+        open_dir(&Tree::default(), path).is_ok_and(|fd| strangers_hold(&File::from(fd)))
     }
 
     /// Locks a file, waiting at most `wait`. It is made, readable for its owner only, if it
@@ -263,16 +255,17 @@ impl Lock {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
             return Err(Error::io(Op::Lock, path)(source));
         }
-        Ok(Self { _held: vec![Self::take(fd, path, wait, FileExt::try_lock_exclusive)?] })
+        let file = File::from(fd);
+        Self::take(&file, path, wait, FileExt::try_lock_exclusive)?;
+        Ok(Self { _held: vec![file] })
     }
 
-    fn take(fd: OwnedFd, path: &Path, wait: Duration, lock: TryLock) -> Result<File> {
-        let file = File::from(fd);
+    fn take(file: &File, path: &Path, wait: Duration, lock: TryLock) -> Result<()> {
         // Counted, not measured: this crate asks no clock for it.
         let mut left = wait.as_millis() / POLL.as_millis();
         loop {
-            match lock(&file) {
-                Ok(()) => return Ok(file),
+            match lock(file) {
+                Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if left == 0 {
@@ -295,18 +288,28 @@ mod tests {
 
     #[test]
     fn few_directories_are_locked_in_the_place_of_very_many() {
-        let paths = |of: &[&'static str]| -> Vec<&'static Path> {
-            of.iter().copied().map(Path::new).collect()
+        let own = |paths: &[&str], most| -> Vec<(String, bool)> {
+            let chosen = chosen(paths.iter().copied().map(Path::new), most).into_iter();
+            chosen.map(|(path, is_own)| (path.display().to_string(), is_own)).collect()
         };
+        let is = |path: &str, is_own| (path.to_owned(), is_own);
         let few = ["/srv/b/log", "/srv/a/log", "/srv/a/log/old", "/srv/a/log", "log"];
-        let (own, above) = chosen(few.iter().map(Path::new), 9);
-        assert_eq!(own, paths(&["/srv/a/log", "/srv/b/log", "log"]));
-        assert_eq!(above, paths(&["/srv/a", "/srv/b", "/srv"]));
+        assert_eq!(
+            own(&few, 9),
+            [
+                is("/srv", false),
+                is("/srv/a", false),
+                is("/srv/a/log", true),
+                is("/srv/a/log/old", true),
+                is("/srv/b", false),
+                is("/srv/b/log", true),
+                is("log", true)
+            ]
+        );
         let many: Vec<String> = (0..300).map(|n| format!("/srv/{n}/log")).collect();
-        let (own, above) = chosen(many.iter().map(Path::new).chain([Path::new("/var/x")]), 128);
-        assert_eq!((own, above), (paths(&["/srv", "/var"]), Vec::new()));
-        let (own, _) = chosen(["a", "b", "c"].iter().map(Path::new), 2);
-        assert_eq!(own.len(), 3, "nothing is known to be above");
+        let many: Vec<&str> = many.iter().map(String::as_str).chain(["/var/x"]).collect();
+        assert_eq!(own(&many, 128), [is("/srv", true), is("/var", true)]);
+        assert_eq!(own(&["/a", "/b", "/c"], 2), [is("/a", true), is("/b", true)], "not the root");
     }
 
     #[test]

@@ -315,13 +315,22 @@ fn h35_a_lock_is_for_one_and_is_waited_for_within_bounds() {
     fs::create_dir_all(&below).expect("folders");
     fs::create_dir(&other).expect("a folder");
     symlink("a", folder.path().join("link to a")).expect("a link");
-    let held = Lock::dir(&below, wait).expect("free");
-    assert!(matches!(Lock::dir(folder.path(), wait), Err(Error::Locked { .. })), "all below");
-    assert!(Lock::dir(&other, wait).is_ok(), "beside it");
+    let lock = |paths: &[&Path]| {
+        let paths: Vec<_> = paths.iter().copied().map(Path::to_owned).collect();
+        Lock::dirs_in(&Tree::default(), &paths, wait)
+    };
+    let held = lock(&[&below]).expect("free");
+    assert!(matches!(lock(&[folder.path()]), Err(Error::Locked { .. })), "all below");
+    assert!(lock(&[&other]).is_ok() && Lock::dir(&other, wait).is_ok(), "beside it");
     drop(held);
-    let names = [below, folder.path().join("link to a/log"), other, "/no such folder".into()];
-    let held = Lock::dirs_in(&Tree::default(), &names, wait).expect("one of two names");
-    assert!(matches!(Lock::dir(&names[2], wait), Err(Error::Locked { .. })));
+    // What other programs lock above it for ever stops nobody.
+    let held = Lock::dir(folder.path(), wait).expect("free");
+    assert!(lock(&[&below]).is_ok());
+    drop(held);
+    let link = folder.path().join("link to a/log");
+    let held = lock(&[&below, &link, &other, Path::new("/no such folder")]);
+    let held = held.expect("one of two names");
+    assert!(matches!(Lock::dir(&other, wait), Err(Error::Locked { .. })));
     drop(held);
     let path = folder.path().join("state");
     let held = Lock::file(&path, wait).expect("the first");
