@@ -70,11 +70,13 @@ exceptions() {
     (set +o pipefail; yes "$text" | head -c "$1" >>"$log/player.log")
 }
 
-# Opens its log once, and writes a line now and then for as long as it lives, like any player.
+# Opens its log once, or again when it is told to (SIGHUP), and writes a line now and then for as
+# long as it lives, like any player.
 start_player() {
     (
         trap - EXIT
         exec 3>>"$log/player.log" 2>/dev/null
+        trap 'exec 3>>"$log/player.log"' HUP
         number=0
         while sleep 0.02 3>&-; do
             if exception "live-$number" >&3; then number=$((number + 1)); fi
@@ -234,12 +236,15 @@ eject
 title "And if logquota had been there before"
 insert new
 start_player
+# Until it is told, it would go on in the file that has become an archive.
+sed "s/^}/    postrotate\n        kill -HUP $player\n    endscript\n}/" "$work/logquota.conf" \
+    >"$work/before.conf"
 tell "The same broken file, 40 MiB of exceptions on this small disk, and a run" \
     "now and then:"
 show "logquota run -q    # by a timer, ten times"
 for round in 1 2 3 4 5 6 7 8 9 10; do
     exceptions 4M || fail "the disk was full in round $round"
-    logquota run -q --config "$work/logquota.conf" --state "$work/state-2"
+    logquota run -q --config "$work/before.conf" --state "$work/state-2"
     must "the disk should never be full" has_room 8000
 done
 disk_line
