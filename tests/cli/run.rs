@@ -126,6 +126,30 @@ fn freed_is_what_the_file_system_says_whichever_block_has_freed_it() {
     assert_eq!(done["sets"][1]["freed"], 3 << 20, "{done}");
 }
 
+/// The folders, their locks, the state and the scripts need files.
+#[test]
+fn h17_a_run_over_more_folders_than_files_can_be_open_does_all_of_them() {
+    let sandbox = Sandbox::new();
+    let mut blocks = String::new();
+    for number in 0..200 {
+        let dir = sandbox.logs().join(number.to_string()).join("log");
+        fs::create_dir_all(&dir).expect("a folder");
+        fs::write(dir.join("a.log"), [b'x'; 2048]).expect("written");
+        let block = format!("{}/*.log {{\n size 1k\n rotate 2\n}}\n", dir.display());
+        blocks.push_str(&block);
+    }
+    blocks = blocks.replacen("rotate 2\n", "rotate 2\n postrotate\n true\n endscript\n", 1);
+    let (config, state) = (sandbox.config(&blocks), sandbox.path("status"));
+    let script = "ulimit -n 64; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", BIN, "run", "-q", "--state"]).args([&state, &config]);
+    assert_code(&command.output().expect("it starts"), 0);
+    for number in 0..200 {
+        assert!(sandbox.logs().join(number.to_string()).join("log/a.log.1").exists(), "{number}");
+    }
+    assert_eq!(fs::read_to_string(state).expect("a state").lines().count(), 201);
+}
+
 #[test]
 fn one_log_in_trouble_does_not_stop_the_others() {
     let sandbox = Sandbox::new();

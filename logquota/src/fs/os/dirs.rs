@@ -62,6 +62,8 @@ struct Table {
     /// How many of `open` are no roots.
     open_below: usize,
     open_max: usize,
+    /// With roots, which are given up last: the rest of the files that may be open is for others.
+    held_max: usize,
     uses: u64,
     next: u32,
 }
@@ -82,6 +84,7 @@ impl Dirs {
             open: HashMap::new(),
             open_below: 0,
             open_max: OPEN_MAX,
+            held_max: (resolve::open_files_max() / 2).max(1),
             uses: 0,
             next: 0,
         };
@@ -243,6 +246,9 @@ impl Table {
             self.open_below += 1;
         }
         while self.open_below > self.open_max && self.give_up_oldest(false) {}
+        while self.open.len() > self.held_max
+            && (self.give_up_oldest(false) || self.give_up_oldest(true))
+        {}
     }
 
     /// Closes the directory that was not used for longest.

@@ -96,12 +96,6 @@ fn open_dir(tree: &Tree, path: &Path) -> Result<OwnedFd> {
 /// So many directories are locked for themselves at most.
 const OWN_MAX: usize = 128;
 
-/// How many files may be open.
-fn open_files_max() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
-}
-
 fn stat_of(fd: &OwnedFd, path: &Path) -> Result<rustix::fs::Stat> {
     rustix::fs::fstat(fd).map_err(|error| Error::io(Op::Stat, path)(error.into()))
 }
@@ -165,7 +159,7 @@ impl Lock {
     ///
     /// As [`Lock::dir`].
     pub fn dirs_in(tree: &Tree, paths: &[PathBuf], wait: Duration) -> Result<Self> {
-        let most = (open_files_max() / 4).clamp(2, 2 * OWN_MAX);
+        let most = (resolve::open_files_max() / 4).clamp(2, 2 * OWN_MAX);
         let mut opened = Vec::new();
         for (path, is_own) in chosen(paths.iter().map(PathBuf::as_path), most) {
             if let Ok(fd) = open_dir(tree, path) {
