@@ -79,7 +79,7 @@ fn h50_free_takes_less_than_32_mib_for_20_000_files_and_few_bytes_for_each_more(
 }
 
 /// Of an archive 72 for itself and 24 for its name; a log has 20 files and 700; and 10 % of the
-/// archives have a step, with what it takes to check it. That is 185.
+/// archives have a step, with what it takes to check it. That is about 190.
 const EACH_MAX: u64 = 200;
 
 /// Two runs over the same files differ by up to 300 KiB, or 7 bytes for each of 40,000: threads look
