@@ -262,11 +262,12 @@ fn h23_an_id_that_had_to_wait_is_looked_at_again() {
     let dir = logs(&sandbox);
     let config = sandbox.config("LOGS/*.log {\n rotate 9\n}\n");
     let (dir_name, config_name) = (dir.to_str().expect("UTF-8"), config.to_str().expect("UTF-8"));
-    let short = ["free", "100%", "--max-fraction", "1", "--valid-for", "2s", dir_name];
+    let short = ["free", "100%", "--max-fraction", "1", "--valid-for", "6s", dir_name];
     let held = Held::new(&dir);
     let id = id_of(&logquota(short));
     let waiting = held.waiting(&[&short[..], &["--apply", &id]].concat());
-    std::thread::sleep(Duration::from_secs(3));
+    // The real clock: what waits has begun by it, and holds within its time until here.
+    std::thread::sleep(Duration::from_secs(7));
     assert_refused(&held.let_go(waiting), "it expired at");
 
     let call = ["free", "100%", "--max-fraction", "1", "--config", config_name];

@@ -180,13 +180,15 @@ impl Held {
         let mut command = command();
         command.args(args).args(["--lock-wait", "60"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let child = child.expect("the program starts");
+        let mut child = child.expect("the program starts");
         let open = PathBuf::from(format!("/proc/{}/fd", child.id()));
         let is_open = || {
             let files = fs::read_dir(&open).into_iter().flatten().flatten();
             files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file == self.at)
         };
+        // Nothing else tells that it waits.
         while !is_open() {
+            assert!(child.try_wait().expect("its state").is_none(), "it has not waited");
             std::thread::sleep(Duration::from_millis(5));
         }
         child
